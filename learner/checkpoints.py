@@ -18,10 +18,10 @@ import zipfile
 from absl import logging
 import numpy as np
 
+from learner import files
 from seed_metagrad import types
 
 _DIGEST_BYTES = 64
-_TEMPORARY = 'checkpoint.tmp'  # Fixed: what a killed save left is overwritten.
 
 
 class DamagedError(Exception):
@@ -47,8 +47,10 @@ def save(directory: str | os.PathLike, state: types.Nest, *,
   path = directory / f'checkpoint_{_num_updates(arrays)}.npz'
   contents = _encode(arrays, extra)
   directory.mkdir(parents=True, exist_ok=True)
+  for unfinished in directory.glob('*.tmp'):  # Of a save that was killed.
+    unfinished.unlink()
   try:
-    _write(directory, path.name, contents)
+    files.write_whole(path, contents)
   except OSError as error:
     raise OSError(
         error.errno, f'checkpoint {path} was not written, the earlier ones'
@@ -175,25 +177,6 @@ def _encode(arrays: dict[str, np.ndarray], extra: dict[str, Any]) -> bytes:
     archive.comment = bytes(_DIGEST_BYTES)
   contents = buffer.getvalue()[:-_DIGEST_BYTES]
   return contents + _digest(contents)
-
-
-def _write(directory: pathlib.Path, name: str, contents: bytes):
-  """Makes `name` appear with all its bytes on the disk, or not at all."""
-  temporary = directory / _TEMPORARY
-  try:
-    with open(temporary, 'wb') as file:
-      file.write(contents)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, directory / name)
-  except OSError:
-    temporary.unlink(missing_ok=True)
-    raise
-  folder = os.open(directory, os.O_RDONLY)
-  try:
-    os.fsync(folder)
-  finally:
-    os.close(folder)
 
 
 def _check(path: str | os.PathLike, arrays: dict[str, np.ndarray],

@@ -94,9 +94,10 @@ class CheckpointsTest(parameterized.TestCase):
 
   def test_save_leaves_the_earlier_ones_when_the_disk_is_full(self):
     self._save(1)
-    (self.directory / 'checkpoint.tmp').symlink_to('/dev/full')
-    with self.assertRaisesRegex(OSError, '_2.npz was not written.*No space'
-                                ) as raised:
+    full = mock.patch.object(
+        os, 'fsync', side_effect=OSError(errno.ENOSPC, 'full'))
+    with full, self.assertRaisesRegex(
+        OSError, '_2.npz was not written.*No space') as raised:
       self._save(2)
     self.assertEqual(raised.exception.errno, errno.ENOSPC)
     self.assertEqual(os.listdir(self.directory), ['checkpoint_1.npz'])
