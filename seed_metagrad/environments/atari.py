@@ -1,0 +1,109 @@
+"""Atari games through ale-py's vector environment.
+
+One 84 x 84 grey frame per step leaves here (the learner stacks four), with the
+raw reward: clipping belongs to the loss. ale-py's own life-loss modes restart
+the game at each life, so `life_lost` is made of the number of lives instead.
+"""
+
+import difflib
+import functools
+
+import ale_py
+import numpy as np
+from ale_py import roms
+from ale_py import vector_env
+
+from seed_metagrad import types
+from seed_metagrad.environments import environment
+
+MAX_EPISODE_FRAMES = 108_000  # Half an hour of play, no-ops not counted.
+
+ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+
+
+@functools.cache
+def spec(game: str) -> types.EnvSpec:
+  """Returns the game's spec; the first call loads its ROM.
+
+  Raises:
+    ValueError: ale-py has no such game.
+  """
+  games = roms.get_all_rom_ids()
+  if game not in games:
+    nearest = difflib.get_close_matches(game, games, n=3, cutoff=0.5)
+    hint = f' Did you mean {", ".join(nearest)}?' if nearest else ''
+    raise ValueError(
+        f'env must be catch, chain, gym:<id> or the ale-py name of a game, '
+        f'got {game!r}.{hint}')
+  ale = ale_py.ALEInterface()
+  ale.loadROM(roms.get_rom_path(game))
+  return types.EnvSpec(
+      observation_shape=(84, 84),
+      observation_dtype='uint8',
+      num_actions=len(ale.getMinimalActionSet()),
+      frame_stack=4,
+      action_repeat=4,
+  )
+
+
+class Atari:
+  """E games; every episode begins with 1 to 30 no-ops, without a FIRE."""
+
+  def __init__(
+      self,
+      game: str,
+      num_envs: int,
+      *,
+      seed: int,
+      num_threads: int,
+      sticky_actions: float,
+  ):
+    self.spec = spec(game)
+    self.num_envs = num_envs
+    self._envs = vector_env.AtariVectorEnv(
+        game,
+        num_envs,
+        num_threads=num_threads,
+        max_num_frames_per_episode=MAX_EPISODE_FRAMES,
+        repeat_action_probability=sticky_actions,
+        autoreset_mode='SameStep',
+        stack_num=1,
+        frameskip=self.spec.action_repeat,
+        noop_max=30,
+        use_fire_reset=False,
+        episodic_life=False,
+        life_loss_info=False,
+        reward_clipping=False,
+    )
+    # A seeded reset loads the ROM again: only the first one is seeded.
+    self._seeds = np.random.SeedSequence(seed).generate_state(num_envs) >> 1
+    self._lives = None
+
+  def reset(self) -> types.EnvOutput:
+    """Starts E games; the first call seeds them."""
+    frames, info = self._envs.reset(seed=self._seeds)
+    self._seeds = None
+    self._lives = info['lives']
+    return environment.first_output(frames[:, 0])
+
+  def step(self, actions: np.ndarray) -> types.EnvOutput:
+    """Repeats each action for four frames."""
+    assert self._lives is not None, 'reset() comes before step().'
+    # An action out of range would make ale-py wait for ever.
+    environment.check_actions(actions, self.num_envs, self.spec.num_actions)
+    frames, rewards, terminated, truncated, info = self._envs.step(
+        actions.astype(np.int32, copy=False))
+    lives = info['lives']  # Of the next game where one has ended.
+    life_lost = (lives < self._lives) & ~(terminated | truncated)
+    self._lives = lives
+    return types.EnvOutput(
+        reward=rewards.astype(np.float32),
+        terminated=terminated,
+        truncated=truncated & ~terminated,
+        life_lost=life_lost,
+        observation=frames[:, 0],
+    )
+
+  def close(self) -> None:
+    """Closes the games."""
+    self._envs.close()

@@ -1,0 +1,60 @@
+"""What every environment offers, and the check of what it is sent."""
+
+from typing import Protocol
+
+import numpy as np
+
+from seed_metagrad import types
+
+
+class Environment(Protocol):
+  """A batch of E environments that step together and restart by themselves.
+
+  Where an episode ended, `step` answers with the ended episode's last reward
+  and flags and with the next episode's first observation: the alignment of
+  types.py. `terminated` and `truncated` are never both true. Arrays handed out
+  are not written to again.
+  """
+
+  spec: types.EnvSpec
+  num_envs: int
+
+  def reset(self) -> types.EnvOutput:
+    """Starts all E episodes: zero rewards, no flags, first observations."""
+
+  def step(self, actions: np.ndarray) -> types.EnvOutput:
+    """Takes one action per environment.
+
+    Raises:
+      ValueError: not E integers in [0, num_actions).
+    """
+
+  def close(self) -> None:
+    """Frees what the environments hold."""
+
+
+def first_output(observation: np.ndarray) -> types.EnvOutput:
+  """Returns the answer to a reset: no reward, no flags."""
+  num_envs = len(observation)
+  return types.EnvOutput(
+      reward=np.zeros(num_envs, np.float32),
+      terminated=np.zeros(num_envs, bool),
+      truncated=np.zeros(num_envs, bool),
+      life_lost=np.zeros(num_envs, bool),
+      observation=observation,
+  )
+
+
+def check_actions(
+    actions: np.ndarray, num_envs: int, num_actions: int
+) -> None:
+  """Raises ValueError unless `actions` are E integers in [0, num_actions)."""
+  if not (isinstance(actions, np.ndarray)
+          and np.issubdtype(actions.dtype, np.integer)
+          and actions.shape == (num_envs,)):
+    raise ValueError(
+        f'actions must be an integer array of shape {(num_envs,)}, got '
+        f'{actions!r}.')
+  if actions.min() < 0 or actions.max() >= num_actions:
+    raise ValueError(
+        f'actions must be in [0, {num_actions}), got {actions.tolist()}.')
