@@ -1,0 +1,36 @@
+# Each target sets up what it needs; a second call starts at once.
+#   make train ARGS="--env=breakout --learned="
+#   make test ARGS=tests/returns_test.py
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: setup train test soak lint clean
+
+setup: $(READY)
+
+# Without ensurepip: some systems ship Python and pip but not that.
+$(READY): requirements.txt pyproject.toml
+	$(PYTHON) -m venv --without-pip .venv
+	$(PYTHON) -m pip --python $(BIN)/python install -r requirements.txt
+	$(BIN)/pip install --no-deps --no-build-isolation --editable .
+	touch $@
+
+train: $(READY)
+	$(BIN)/seed-metagrad train $(ARGS)
+
+test: $(READY)
+	$(BIN)/pytest $(ARGS)
+
+# The long tests.
+soak: $(READY)
+	$(BIN)/pytest $(or $(ARGS),$(wildcard tests/*_soak.py))
+
+lint: $(READY)
+	$(BIN)/ruff check $(ARGS)
+
+# Runs are never deleted.
+clean:
+	rm -rf .venv *.egg-info .pytest_cache .ruff_cache bazel-*
+	find . -name __pycache__ -prune -exec rm -rf {} +
