@@ -1,0 +1,227 @@
+"""What a person sees of a run: rows, scalars, live line, summary, picture.
+
+A resumed run goes on without a fold: what was written for frames after the
+restored checkpoint is dropped, since these frames are trained on again.
+"""
+
+import csv
+import json
+import math
+import os
+import pathlib
+import sys
+from typing import NamedTuple, TextIO
+
+from absl import logging
+import tensorflow as tf
+import tqdm
+from tqdm import contrib
+
+from learner import files
+
+Row = dict[str, float | int]
+
+_EPISODE_COLUMNS = ('env_frames', 'return', 'length')
+_LOG_SECS = 30.0  # Between the lines that stand for the live one in a log.
+_LOG_FORMAT = ('{n_fmt}/{total_fmt} frames'
+               ' [{elapsed}<{remaining}, {rate_fmt}{postfix}]')
+
+
+class Summary(NamedTuple):
+  """How a run ended: the keys of summary.json."""
+
+  env_frames: int
+  num_updates: int
+  mean_return_100: float  # Raw; NaN, null in the file, without an episode.
+  episodes: int
+  discount: float
+  lambda_: float
+  frames_per_s: float
+  learned: tuple[str, ...]
+  game: str
+  seconds: float
+
+
+class Writer:
+  """Writes metrics.csv, episodes.csv, TensorBoard's events and a live line.
+
+  One thread calls it.
+  """
+
+  def __init__(self, workdir: str | os.PathLike, *, total_env_frames: int,
+               restored_env_frames: int = 0):
+    """Opens the files, dropping what lies after `restored_env_frames`."""
+    workdir = pathlib.Path(workdir)
+    self._rows = _Table(workdir / 'metrics.csv', restored_env_frames)
+    self._episodes = _Table(workdir / 'episodes.csv', restored_env_frames)
+    with tf.Graph().as_default():  # FileWriter refuses eager mode.
+      self._events = tf.compat.v1.summary.FileWriter(
+          str(workdir / 'tensorboard'),
+          filename_suffix=f'.{restored_env_frames}')
+    # TensorBoard drops the steps from here on of the events before.
+    self._events.add_session_log(
+        tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
+        global_step=restored_env_frames + 1)
+    self._progress = _Progress(total_env_frames, restored_env_frames)
+
+  def write(self, row: Row):
+    """Writes one row; its keys are those of the first row of the file.
+
+    It holds at least env_frames, seconds and what the live line shows:
+    mean_return_100, discount, lambda_ and policy_lag.
+    """
+    self._rows.append(row)
+    self._progress.show(row)
+    self.flush()
+    values = [tf.compat.v1.Summary.Value(tag=name, simple_value=float(value))
+              for name, value in row.items() if name != 'env_frames']
+    self._events.add_summary(tf.compat.v1.Summary(value=values),
+                             global_step=row['env_frames'])
+    self._events.flush()
+
+  def add_episode(self, env_frames: int, raw_return: float, length: int):
+    """Notes a finished episode of `length` env steps; buffered."""
+    self._episodes.append(dict(zip(_EPISODE_COLUMNS,
+                                   (env_frames, raw_return, length))))
+
+  def advance(self, env_frames: int):
+    """Moves the live line; cheap enough for every update."""
+    self._progress.advance(env_frames)
+
+  def flush(self):
+    """Gives buffered rows to the system; to be called before a checkpoint."""
+    self._rows.flush()
+    self._episodes.flush()
+
+  def close(self):
+    """Ends the live line and closes the files."""
+    self._progress.close()
+    self._rows.close()
+    self._episodes.close()
+    self._events.close()
+
+
+def write_summary(workdir: str | os.PathLike, summary: Summary):
+  """Writes summary.json; NaN and infinity become null."""
+  values = {
+      name: None if isinstance(value, float) and not math.isfinite(value)
+      else value for name, value in summary._asdict().items()}
+  files.write_whole(pathlib.Path(workdir) / 'summary.json',
+                    json.dumps(values, indent=2) + '\n')
+
+
+def plot(workdir: str | os.PathLike) -> pathlib.Path:
+  """Draws curves.png, returns and learned values over frames, from the rows.
+
+  Raises:
+    ValueError: metrics.csv has no row.
+  """
+  from matplotlib import figure  # Slow to import: only when a run ends.
+  workdir = pathlib.Path(workdir)
+  with open(workdir / 'metrics.csv', newline='', encoding='utf-8') as file:
+    rows = list(csv.DictReader(file))
+  if not rows:
+    raise ValueError(f'{workdir / "metrics.csv"} has no row to draw.')
+  columns = {name: [float(row[name]) for row in rows] for name in rows[0]}
+  millions = [frames / 1e6 for frames in columns['env_frames']]
+  picture = figure.Figure(figsize=(8, 6), layout='constrained')
+  above, below = picture.subplots(2, sharex=True)
+  above.plot(millions, columns['mean_return_100'])
+  above.set_ylabel('raw return, mean of 100 episodes')
+  prefix = 'meta_gradient_'
+  learned = [name.removeprefix(prefix) for name in columns
+             if name.startswith(prefix)]
+  for name in dict.fromkeys(['discount', 'lambda_', *learned]):
+    fixed = '' if name in learned else ' (fixed)'
+    below.plot(millions, columns[name], label=name.rstrip('_') + fixed)
+  below.set_ylabel('value')
+  below.set_xlabel('million frames')
+  below.legend()
+  for axes in (above, below):
+    axes.grid(alpha=0.3)
+  path = workdir / 'curves.png'
+  picture.savefig(path, dpi=120)
+  return path
+
+
+class _Table:
+  """A CSV file that rows are added to; its first row names the columns."""
+
+  def __init__(self, path: pathlib.Path, restored_env_frames: int):
+    rows = _whole_rows(path)
+    self._columns = rows[0] if rows else None
+    if rows:
+      index = rows[0].index('env_frames')
+      kept = [row for row in rows[1:]
+              if float(row[index]) <= restored_env_frames]
+      lines = [','.join(row) + '\n' for row in [rows[0], *kept]]
+      files.write_whole(path, ''.join(lines))
+    self._file = open(path, 'a', newline='', encoding='utf-8')
+    self._csv = csv.writer(self._file, lineterminator='\n')
+
+  def append(self, row: Row):
+    if self._columns is None:
+      self._columns = list(row)
+      self._csv.writerow(self._columns)
+    if set(row) != set(self._columns):
+      raise ValueError(f'{self._file.name} has the columns {self._columns},'
+                       f' got a row of {list(row)}.')
+    self._csv.writerow([row[name] for name in self._columns])
+
+  def flush(self):
+    self._file.flush()
+
+  def close(self):
+    self._file.close()
+
+
+def _whole_rows(path: pathlib.Path) -> list[list[str]]:
+  """The header and the rows; the last one may have been cut by a crash."""
+  if not path.exists():
+    return []
+  with open(path, newline='', encoding='utf-8') as file:
+    lines = [line for line in file if line.endswith('\n')]
+  return list(csv.reader(lines))
+
+
+class _Progress:
+  """The live line of a terminal; a line now and then in a log file."""
+
+  def __init__(self, total_env_frames: int, env_frames: int):
+    self._live = sys.stderr.isatty()
+    if self._live:
+      self._out = sys.stderr
+      # Log lines go above the live one and not through it.
+      _redirect_stderr(contrib.DummyTqdmFile(sys.stderr))
+    else:
+      self._out = open(os.devnull, 'w', encoding='utf-8')
+    self._next_log = 0.0
+    self._bar = tqdm.tqdm(
+        total=total_env_frames, initial=env_frames, unit='f', unit_scale=True,
+        dynamic_ncols=True, file=self._out,
+        bar_format=None if self._live else _LOG_FORMAT)
+
+  def advance(self, env_frames: int):
+    self._bar.update(env_frames - self._bar.n)
+
+  def show(self, row: Row):
+    self._bar.set_postfix_str(
+        f'return {row["mean_return_100"]:.2f},'
+        f' discount {row["discount"]:.4f}, lambda {row["lambda_"]:.4f},'
+        f' lag {row["policy_lag"]:.1f}', refresh=False)
+    self.advance(row['env_frames'])
+    if not self._live and row['seconds'] >= self._next_log:
+      self._next_log = row['seconds'] + _LOG_SECS
+      logging.info('%s', self._bar)
+
+  def close(self):
+    self._bar.close()
+    if self._live:
+      _redirect_stderr(self._out)
+    else:
+      self._out.close()
+
+
+def _redirect_stderr(stream: TextIO):
+  sys.stderr = stream
+  logging.get_absl_handler().python_handler.setStream(stream)
