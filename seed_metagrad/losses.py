@@ -1,0 +1,102 @@
+"""The terms of the actor-critic loss, summed over time and batch.
+
+`online` outputs carry the gradient; `target` outputs are what the returns are
+made of. The two are the same numbers: semi-gradients come from differentiating
+with respect to the parameters behind `online` only.
+"""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from seed_metagrad import returns
+from seed_metagrad import types
+
+
+def log_probs(policy_logits, actions):
+  """log pi(a|x) of the actions taken; shaped as `actions`."""
+  return tfp.distributions.Categorical(logits=policy_logits).log_prob(actions)
+
+
+def policy_gradient_loss(policy_logits, actions, advantages):
+  """-sum A_t log pi(a_t|x_t); all [T, B, ...]."""
+  return -tf.reduce_sum(advantages * log_probs(policy_logits, actions))
+
+
+def baseline_loss(baseline, targets):
+  """1/2 sum (g_t - v(x_t))^2; both [T, B]."""
+  return .5 * tf.reduce_sum(tf.square(targets - baseline))
+
+
+def entropy(policy_logits):
+  """sum H(pi(.|x_t)), in nats; policy_logits: [T, B, A]."""
+  return tf.reduce_sum(
+      tfp.distributions.Categorical(logits=policy_logits).entropy())
+
+
+def vtrace_targets(outputs: types.NetworkOutput, discount, lambda_,
+                   unroll: types.Unroll, *, max_abs_reward=1., **clips):
+  """Targets [T, B] of an unroll [T + 1, B] under the policy in `outputs`.
+
+  The discount is 0 where the episode ended or a life was lost. A truncated
+  transition is masked: its next observation belongs to another episode, so it
+  has no advantage, and returns of earlier steps bootstrap before it.
+
+  max_abs_reward: the clip of rewards, 0 for none.
+  clips: rho_bar, c_bar, rho_pg and policy_target of `returns.vtrace`.
+  """
+  env_outputs, agent_outputs = unroll.env_outputs, unroll.agent_outputs
+  dtype = outputs.baseline.dtype
+  rewards = tf.cast(env_outputs.reward[1:], dtype)
+  if max_abs_reward:
+    rewards = tf.clip_by_value(rewards, -max_abs_reward, max_abs_reward)
+  ended = env_outputs.terminated[1:] | env_outputs.life_lost[1:]
+  discounts = discount * tf.cast(~ended, dtype)
+  actions = agent_outputs.action[:-1]
+  log_rhos = log_probs(outputs.policy_logits[:-1], actions) - log_probs(
+      tf.cast(agent_outputs.policy_logits[:-1], dtype), actions)
+  truncated = env_outputs.truncated[1:]
+  log_rhos = tf.where(truncated, -tf.cast(float('inf'), dtype), log_rhos)
+  return returns.vtrace(
+      rewards, discounts, outputs.baseline, log_rhos, lambda_, **clips)
+
+
+def actor_critic_loss(online: types.NetworkOutput, target: types.NetworkOutput,
+                      hypers: types.Hypers, unroll: types.Unroll,
+                      **target_settings):
+  """The inner loss J (MGRL eq. 12) and its terms, for logs.
+
+  -dJ/dtheta = A dlog pi/dtheta + b (g - v) dv/dtheta + c dH/dtheta, with eta
+  live in both the policy and the value term.
+
+  online, target: [T + 1, B, ...]; target_settings: of `vtrace_targets`.
+  """
+  targets = vtrace_targets(
+      target, hypers.discount, hypers.lambda_, unroll, **target_settings)
+  terms = {
+      'policy_gradient_loss': policy_gradient_loss(
+          online.policy_logits[:-1], unroll.agent_outputs.action[:-1],
+          targets.advantages),
+      'baseline_loss': baseline_loss(online.baseline[:-1], targets.values),
+      'entropy': entropy(online.policy_logits[:-1]),
+  }
+  loss = (terms['policy_gradient_loss']
+          + hypers.baseline_cost * terms['baseline_loss']
+          - hypers.entropy_cost * terms['entropy'])
+  return loss, {'loss': loss, **terms}
+
+
+def meta_policy_gradient_loss(outputs: types.NetworkOutput, discount, lambda_,
+                              unroll: types.Unroll, **target_settings):
+  """The meta-objective J' as a loss (MGRL eq. 13).
+
+  J' = -sum sg(g_eta' - v_theta') log pi_theta'(a'|s'): the policy-gradient term
+  only. Baseline, bootstraps and ratios are of the updated parameters; their
+  gradient is cut here, so that dJ'/dtheta' is a policy gradient.
+
+  discount, lambda_: the fixed reference eta'.
+  """
+  targets = vtrace_targets(outputs, discount, lambda_, unroll,
+                           **target_settings)
+  return policy_gradient_loss(
+      outputs.policy_logits[:-1], unroll.agent_outputs.action[:-1],
+      tf.stop_gradient(targets.advantages))

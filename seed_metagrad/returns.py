@@ -1,0 +1,86 @@
+"""Return estimators, differentiable in every argument.
+
+No estimator stops a gradient: the meta-gradient flows through discounts and
+lambda. Time-major; index t belongs to the transition from x_t to x_{t+1}:
+
+  rewards, discounts, lambda_, log_rhos: [T, B], r_{t+1}, gamma_{t+1}, ...
+  values: [T + 1, B], V(x_0) ... V(x_T); the last one bootstraps.
+
+`discounts` is 0 where the transition ended an episode. `lambda_` is a scalar or
+broadcasts to [T, B].
+"""
+
+import tensorflow as tf
+
+from seed_metagrad import types
+
+
+def n_step(rewards, discounts, values, *, n: int):
+  """n-step returns, shorter where the unroll ends (MGRL eq. 1).
+
+  g_t = R_{t+1} + gamma R_{t+2} + ... + gamma^n v(S_{t+n}), [T, B].
+
+  Raises:
+    ValueError: n is below 1.
+  """
+  if n < 1:
+    raise ValueError(f'n must be at least 1, got {n}.')
+  length = rewards.shape[0]
+  returns = []
+  for t in range(length):
+    end = min(t + n, length)
+    g = values[end]
+    for k in reversed(range(t, end)):
+      g = rewards[k] + discounts[k] * g
+    returns.append(g)
+  return tf.stack(returns)
+
+
+def lambda_returns(rewards, discounts, values, lambda_):
+  """lambda-returns (MGRL eq. 2; Sutton and Barto 2018, eq. 12.18), [T, B].
+
+  g_t = R_{t+1} + gamma [(1 - lambda) v(S_{t+1}) + lambda g_{t+1}].
+  """
+  lambda_ = lambda_ + tf.zeros_like(rewards)
+  targets = rewards + discounts * (1. - lambda_) * values[1:]
+  return _backward_sum(targets, discounts * lambda_, values[-1])
+
+
+def vtrace(rewards, discounts, values, log_rhos, lambda_, *, rho_bar=1.,
+           c_bar=1., rho_pg=1., policy_target='lambda') -> types.Targets:
+  """V-trace targets and advantages (Espeholt et al. 2018, eq. 1 and sec. 4.2).
+
+  v_s = V(x_s) + delta_s + gamma c_s (v_{s+1} - V(x_{s+1}))
+  delta_s = rho_s (r_s + gamma V(x_{s+1}) - V(x_s))
+  rho_s = min(rho_bar, pi/mu), c_s = lambda min(c_bar, pi/mu)
+  advantage_s = min(rho_pg, pi/mu) (q_s - V(x_s))
+
+  log_rhos: [T, B], log pi(a_t|x_t) - log mu(a_t|x_t); minus infinity masks a
+      transition: its advantage is 0 and v_s = V(x_s) there.
+  policy_target: 'lambda', q_s = r_s + gamma [lambda v_{s+1} + (1 - lambda)
+      V(x_{s+1})], the on-policy lambda-return of MGRL; or 'vtrace',
+      q_s = r_s + gamma v_{s+1}, IMPALA's own. They agree at lambda = 1.
+  """
+  lambda_ = lambda_ + tf.zeros_like(rewards)
+  rhos = tf.exp(log_rhos)
+  cs = lambda_ * tf.minimum(tf.cast(c_bar, rhos.dtype), rhos)
+  deltas = tf.minimum(tf.cast(rho_bar, rhos.dtype), rhos) * (
+      rewards + discounts * values[1:] - values[:-1])
+  corrections = _backward_sum(
+      deltas, discounts * cs, tf.zeros_like(values[-1]))
+  vs = values[:-1] + corrections
+  next_vs = tf.concat([vs[1:], values[-1:]], axis=0)
+  mixing = {'lambda': lambda_, 'vtrace': tf.ones_like(lambda_)}[policy_target]
+  qs = rewards + discounts * (
+      mixing * next_vs + (1. - mixing) * values[1:])
+  advantages = tf.minimum(tf.cast(rho_pg, rhos.dtype), rhos) * (
+      qs - values[:-1])
+  return types.Targets(values=vs, advantages=advantages)
+
+
+def _backward_sum(terms, factors, last):
+  """y_t = terms_t + factors_t y_{t+1}, from y_T = last; [T, B]."""
+  ys = [last]
+  for t in reversed(range(terms.shape[0])):
+    ys.append(terms[t] + factors[t] * ys[-1])
+  return tf.stack(ys[:0:-1])
