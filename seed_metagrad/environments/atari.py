@@ -9,9 +9,9 @@ import difflib
 import functools
 
 import ale_py
-import numpy as np
 from ale_py import roms
 from ale_py import vector_env
+import numpy as np
 
 from seed_metagrad import types
 from seed_metagrad.environments import environment
@@ -47,7 +47,11 @@ def spec(game: str) -> types.EnvSpec:
 
 
 class Atari:
-  """E games; every episode begins with 1 to 30 no-ops, without a FIRE."""
+  """E games; every episode begins with 0 to 29 no-ops, without a FIRE.
+
+  A frame is the maximum of its step's last two grey screens, then averaged
+  down over areas; an episode's first frame is of one screen.
+  """
 
   def __init__(
       self,

@@ -3,9 +3,9 @@
 import functools
 
 import gymnasium
-import numpy as np
 from gymnasium import spaces
 from gymnasium import vector
+import numpy as np
 
 from seed_metagrad import types
 from seed_metagrad.environments import environment
