@@ -1,0 +1,107 @@
+"""Answers environments with actions; the one owner of their state.
+
+Frame stacks, unrolls in progress and the returns of running episodes all live
+in the thread that calls `step`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from learner import unrolls as unrolls_lib
+from seed_metagrad import types
+
+
+class Published(NamedTuple):
+  """What acting needs of the learner; replaced whole, never written into."""
+
+  params: types.Nest
+  eta: types.Nest
+  num_updates: int
+
+
+class Episode(NamedTuple):
+  """A finished episode."""
+
+  raw_return: float  # Unclipped, all lives.
+  length: int  # Env steps.
+
+
+class Inference:
+  """Acts in many environments and cuts what happens into unrolls.
+
+  act: `agent.Agent.act`. published(): the newest parameters. The n-th call of
+  `step` samples with the seed (seed, n).
+  """
+
+  def __init__(self, act: Callable[..., Any], initial_state,
+               published: Callable[[], Published],
+               store: unrolls_lib.UnrollStore, *, seed: int):
+    self.num_calls = 0
+    self.episodes: list[Episode] = []  # Finished since somebody emptied it.
+    self._act = tf.function(act, reduce_retracing=True)
+    self._initial_state = initial_state
+    self._published = published
+    self._store = store
+    self._seed = seed
+    self._states = tf.nest.map_structure(
+        lambda x: x.numpy()[:0], initial_state(1))
+    self._returns = np.zeros(0, np.float64)
+    self._lengths = np.zeros(0, np.int64)
+
+  def act(self, env_ids, first, env_outputs: types.EnvOutput):
+    """Acts at the newest observation of E environments.
+
+    env_ids: int32 [E], each at most once. first: bool [E], where an environment
+    starts afresh and what it had in progress is dropped.
+
+    Returns:
+      (actions int32 [E], note): call note() once the actions are on their way;
+      it returns the unrolls that this step ended.
+    """
+    self._grow(int(env_ids.max()) + 1)
+    states = tf.nest.map_structure(lambda rows: rows[env_ids], self._states)
+    params, eta, num_updates = self._published()
+    agent_outputs, new_states = tf.nest.map_structure(
+        lambda x: x.numpy(),
+        self._act(params, eta, states, env_outputs, first,
+                  np.array([self._seed, self.num_calls], np.int32)))
+    self.num_calls += 1
+
+    def note():
+      for rows, values in zip(tf.nest.flatten(self._states),
+                              tf.nest.flatten(new_states), strict=True):
+        rows[env_ids] = values
+      self._count(env_ids, first, env_outputs)
+      # A new incarnation starts an episode, whatever its first flags say.
+      return self._store.append(
+          env_ids, first, env_outputs._replace(
+              terminated=env_outputs.terminated | first),
+          agent_outputs, states, num_updates)
+
+    return agent_outputs.action, note
+
+  def _count(self, env_ids, first, env_outputs: types.EnvOutput):
+    self._returns[env_ids[first]] = 0.
+    self._lengths[env_ids[first]] = 0
+    going_on = env_ids[~first]
+    self._returns[going_on] += env_outputs.reward[~first]
+    self._lengths[going_on] += 1
+    ended = env_ids[(env_outputs.terminated | env_outputs.truncated) & ~first]
+    for env_id in ended:
+      self.episodes.append(Episode(
+          float(self._returns[env_id]), int(self._lengths[env_id])))
+    self._returns[ended] = 0.
+    self._lengths[ended] = 0
+
+  def _grow(self, num_envs: int):
+    missing = num_envs - len(self._lengths)
+    if missing > 0:
+      self._states = tf.nest.map_structure(
+          lambda rows, new: np.concatenate([rows, new]), self._states,
+          tf.nest.map_structure(
+              lambda x: x.numpy(), self._initial_state(missing)))
+      self._returns = np.append(self._returns, np.zeros(missing))
+      self._lengths = np.append(self._lengths, np.zeros(missing, np.int64))

@@ -1,0 +1,117 @@
+"""Turns steps of many environments into unrolls of T + 1 steps."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from seed_metagrad import types
+
+
+class Finished(NamedTuple):
+  """An unroll of one environment, and how old its policy was."""
+
+  unroll: types.Unroll  # [T + 1, ...] of one environment.
+  num_updates: int  # Of the parameters that acted at its first step.
+
+
+class UnrollStore:
+  """The unroll in progress of every environment.
+
+  One thread owns it. Step T of an unroll is also step 0 of the next. Rows are
+  indexed by environment and grow with the highest one seen.
+  """
+
+  def __init__(self, unroll_length: int, spec: types.EnvSpec,
+               initial_state):
+    """initial_state(batch_size): the network's, as in types.Network."""
+    self._unroll_length = unroll_length
+    steps = (0, unroll_length + 1)
+    self._steps = (
+        types.EnvOutput(
+            reward=np.zeros(steps, np.float32),
+            terminated=np.zeros(steps, bool),
+            truncated=np.zeros(steps, bool),
+            life_lost=np.zeros(steps, bool),
+            observation=np.zeros((*steps, *spec.observation_shape),
+                                 spec.observation_dtype)),
+        types.AgentOutput(
+            action=np.zeros(steps, np.int32),
+            policy_logits=np.zeros((*steps, spec.num_actions), np.float32),
+            baseline=np.zeros(steps, np.float32)))
+    self._states = tf.nest.map_structure(
+        lambda x: x.numpy()[:0], initial_state(1))
+    self._num_updates = np.zeros(0, np.int64)
+    self._lengths = np.zeros(0, np.int64)  # Steps held by each row.
+
+  def append(self, env_ids, first, env_outputs: types.EnvOutput,
+             agent_outputs: types.AgentOutput, states, num_updates: int
+             ) -> list[Finished]:
+    """Adds one step of E environments; returns the unrolls that it ends.
+
+    env_ids: int [E], each at most once. first: bool [E], where what an
+    environment had in progress is dropped. states: the network's state before
+    this step, [E, ...]. num_updates: of the parameters that acted.
+    """
+    self._grow(int(env_ids.max()) + 1)
+    self._lengths[env_ids[first]] = 0
+    columns = self._lengths[env_ids]
+    for rows, values in zip(tf.nest.flatten(self._steps), tf.nest.flatten(
+        (env_outputs, agent_outputs)), strict=True):
+      rows[env_ids, columns] = values
+    self._start(env_ids, columns == 0, states, num_updates)
+    full = columns == self._unroll_length
+    self._lengths[env_ids] += 1
+    if not full.any():
+      return []
+    finished = self._take(env_ids[full])
+    for rows in tf.nest.flatten(self._steps):
+      rows[env_ids[full], 0] = rows[env_ids[full], self._unroll_length]
+    self._start(env_ids, full, states, num_updates)
+    self._lengths[env_ids[full]] = 1
+    return finished
+
+  def _start(self, env_ids, where, states, num_updates):
+    for rows, values in zip(tf.nest.flatten(self._states),
+                            tf.nest.flatten(states), strict=True):
+      rows[env_ids[where]] = values[where]
+    self._num_updates[env_ids[where]] = num_updates
+
+  def _take(self, env_ids) -> list[Finished]:
+    env_outputs, agent_outputs, states = tf.nest.map_structure(
+        lambda rows: rows[env_ids], (*self._steps, self._states))
+    return [
+        Finished(types.Unroll(*tf.nest.map_structure(
+            lambda rows, i=i: rows[i], (states, env_outputs, agent_outputs))),
+                 int(self._num_updates[env_id]))
+        for i, env_id in enumerate(env_ids)]
+
+  def _grow(self, num_envs: int):
+    missing = num_envs - len(self._lengths)
+    if missing <= 0:
+      return
+    def extend(rows):
+      return np.concatenate(
+          [rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
+    (self._steps, self._states, self._num_updates, self._lengths) = (
+        tf.nest.map_structure(extend, (
+            self._steps, self._states, self._num_updates, self._lengths)))
+
+
+def batch(unrolls: Sequence[types.Unroll]) -> types.Unroll:
+  """B unrolls [T + 1, ...] as one, time-major [T + 1, B, ...]."""
+  def stack(axis):
+    return lambda *arrays: np.stack(arrays, axis=axis)
+  states, env_outputs, agent_outputs = zip(*unrolls)
+  return types.Unroll(
+      tf.nest.map_structure(stack(0), *states),
+      tf.nest.map_structure(stack(1), *env_outputs),
+      tf.nest.map_structure(stack(1), *agent_outputs))
+
+
+def first(unroll: types.Unroll, batch_size: int) -> types.Unroll:
+  """The first `batch_size` unrolls of a batch."""
+  return types.Unroll(
+      tf.nest.map_structure(lambda x: x[:batch_size], unroll.initial_state),
+      *tf.nest.map_structure(lambda x: x[:, :batch_size], unroll[1:]))
