@@ -1,0 +1,1 @@
+"""Processes that step environments and ask a learner for actions."""

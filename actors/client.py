@@ -1,0 +1,225 @@
+"""Asks the learner for actions on behalf of one group of environments."""
+
+import pathlib
+import random
+import secrets
+import time
+from typing import NamedTuple
+
+from absl import logging
+import grpc
+import numpy as np
+
+from protos import codec
+from protos import inference_pb2
+from protos import inference_pb2_grpc
+from seed_metagrad import types
+
+_FIRST_WAIT_SECS = 0.1  # Of the exponential back-off,
+_LONGEST_WAIT_SECS = 5.0  # which stops to grow here.
+_JOIN_SECS = 10.0
+# The learner would give the same answer again.
+_FATAL = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNIMPLEMENTED,
+)
+_CHANNEL_OPTIONS = (
+    ('grpc.enable_retries', 0),  # A step must never be sent twice.
+    ('grpc.max_receive_message_length', 1 << 26),
+    ('grpc.keepalive_time_ms', 10_000),
+    ('grpc.keepalive_timeout_ms', 10_000),
+    ('grpc.initial_reconnect_backoff_ms', 100),
+    ('grpc.min_reconnect_backoff_ms', 5_000),
+    ('grpc.max_reconnect_backoff_ms', 5_000),
+)
+
+
+class Done(Exception):
+  """Training is over."""
+
+
+class Lost(Exception):
+  """The lease is gone, maybe with the connection: join again."""
+
+
+class Refused(Exception):
+  """The learner will not have this actor."""
+
+
+class Unreachable(Exception):
+  """The learner did not answer for too long."""
+
+
+class Task(NamedTuple):
+  """What the environments are; the learner checks that it agrees."""
+
+  env: str
+  spec: types.EnvSpec
+  num_envs: int  # E, of one group.
+  sticky_actions: float
+
+
+class Reply(NamedTuple):
+  """What the environments should do."""
+
+  actions: np.ndarray  # int32 [E].
+  send_state: bool  # The next request should carry the environments' state.
+
+
+def open_channel(
+    address: str, *, ca_file: str = '', cert_file: str = '', key_file: str = ''
+) -> grpc.Channel:
+  """Opens a channel: by TLS with a CA, and with a certificate of one's own."""
+  if not ca_file:
+    return grpc.insecure_channel(address, _CHANNEL_OPTIONS)
+  ca, key, cert = (
+      pathlib.Path(path).read_bytes() if path else None
+      for path in (ca_file, key_file, cert_file)
+  )
+  credentials = grpc.ssl_channel_credentials(ca, key, cert)
+  return grpc.secure_channel(address, credentials, _CHANNEL_OPTIONS)
+
+
+class Client:
+  """The lease of one group: `join`, then `send` and `receive` in turn.
+
+  While the learner cannot be reached, `join` tries again with exponential
+  back-off and jitter, for `reconnect_secs` since it was last reached.
+  """
+
+  def __init__(
+      self,
+      channel: grpc.Channel,
+      task: Task,
+      *,
+      name: str,
+      group: int,
+      token: str = '',
+      reconnect_secs: float,
+  ):
+    self._stub = inference_pb2_grpc.InferenceStub(channel)
+    self._task = task
+    self._name = name
+    self._group = group
+    self._metadata = (('authorization', f'Bearer {token}'),) if token else ()
+    self._reconnect_secs = reconnect_secs
+    self._run_id = 0
+    self._sequence = 0
+    self._failing_since: float | None = None
+    self._failures = 0  # In a row.
+    self._call: grpc.Future | None = None
+
+  def join(self) -> bytes:
+    """Leases environments anew; returns the state to go on from, mostly b''.
+
+    Raises:
+      Done, Refused, Unreachable.
+    """
+    while True:
+      self._run_id, self._sequence = secrets.randbits(63), 0
+      if self._failures:
+        self._back_off()
+      try:
+        reply = self._stub.Join(
+            self._join_request(), timeout=_JOIN_SECS, metadata=self._metadata)
+      except grpc.RpcError as error:
+        self._failed(error)
+        continue
+      if reply.done:
+        raise Done
+      logging.info(
+          '%s/%d joined as environments %s of the learner',
+          self._name, self._group, list(reply.env_ids))
+      return reply.env_state
+
+  def send(self, outputs: types.EnvOutput, env_state: bytes = b'') -> None:
+    """Sends a step without waiting for the answer."""
+    request = encode_step(outputs)
+    request.run_id = self._run_id
+    request.sequence = self._sequence
+    request.env_state = env_state
+    self._sequence += 1
+    self._call = self._stub.Act.future(
+        request, timeout=self._reconnect_secs, metadata=self._metadata)
+
+  def receive(self) -> Reply:
+    """Waits for the answer to `send`.
+
+    Raises:
+      Done, Lost, Refused.
+      ValueError: the answer is not for these environments.
+    """
+    try:
+      reply = self._call.result()
+    except grpc.RpcError as error:
+      self._failed(error)
+      raise Lost from error
+    if reply.done:
+      raise Done
+    self._failures, self._failing_since = 0, None
+    actions = codec.decode(
+        reply.actions, 'int32', (self._task.num_envs,), 'actions')
+    return Reply(actions, reply.send_state)
+
+  def decode_step(self, step: inference_pb2.ActRequest) -> types.EnvOutput:
+    """Undoes `encode_step` for these environments."""
+    num_envs, spec = self._task.num_envs, self._task.spec
+    flags = codec.unpack_flags(step.flags, num_envs)
+    observations = codec.decode(
+        step.observations,
+        spec.observation_dtype,
+        (num_envs, *spec.observation_shape),
+        'observations',
+    )
+    return types.EnvOutput(
+        codec.decode(step.rewards, 'float32', (num_envs,), 'rewards'),
+        flags.terminated, flags.truncated, flags.life_lost, observations)
+
+  def _failed(self, error: grpc.RpcError):
+    what = f'{error.code().name}: {error.details()}'
+    if error.code() in _FATAL and not _may_join_again(error):
+      raise Refused(f'the learner refused {self._name}: {what}') from error
+    now = time.monotonic()
+    if self._failing_since is None:
+      self._failing_since = now
+    self._failures += 1
+    logging.warning('%s/%d: %s', self._name, self._group, what)
+    if now - self._failing_since >= self._reconnect_secs:
+      raise Unreachable(
+          f'no answer from the learner for {self._reconnect_secs:g} s; at '
+          f'last {what}') from error
+
+  def _back_off(self):
+    longest = min(_LONGEST_WAIT_SECS, _FIRST_WAIT_SECS * 2**self._failures)
+    time.sleep(longest * random.uniform(0.5, 1.0))
+
+  def _join_request(self) -> inference_pb2.JoinRequest:
+    spec = self._task.spec
+    return inference_pb2.JoinRequest(
+        protocol=codec.PROTOCOL,
+        actor=self._name,
+        group=self._group,
+        run_id=self._run_id,
+        num_envs=self._task.num_envs,
+        env=self._task.env,
+        spec=inference_pb2.EnvSpec(**spec._asdict()),
+        sticky_actions=self._task.sticky_actions,
+    )
+
+
+def encode_step(outputs: types.EnvOutput) -> inference_pb2.ActRequest:
+  """Packs a step; whose it is stays open."""
+  flags = codec.Flags(outputs.terminated, outputs.truncated, outputs.life_lost)
+  return inference_pb2.ActRequest(
+      rewards=codec.encode(outputs.reward, 'float32'),
+      flags=codec.pack_flags(flags),
+      observations=codec.encode(
+          outputs.observation, outputs.observation.dtype.name),
+  )
+
+
+def _may_join_again(error: grpc.RpcError) -> bool:
+  return ('join-again', '1') in tuple(error.trailing_metadata() or ())

@@ -1,0 +1,1 @@
+"""The learner: serves actions, collects unrolls, updates."""

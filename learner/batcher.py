@@ -1,0 +1,139 @@
+"""Gathers the requests of many groups of environments into batches."""
+
+import collections
+from collections.abc import Callable
+from concurrent import futures
+import threading
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from seed_metagrad import types
+
+
+class Closed(Exception):
+  """The batcher was closed before a request was answered."""
+
+
+class Request(NamedTuple):
+  """One step of the E environments of one group."""
+
+  env_ids: np.ndarray  # int32 [E], slots of the learner.
+  new_run: bool  # The first request of a lease: the environments start afresh.
+  env_outputs: types.EnvOutput  # [E, ...]; may be read-only views.
+  peer: str  # actor/group.
+  env_state: bytes = b''  # Not empty where the learner asked for it.
+
+
+# A request, and where its answer goes: the actions, int32 [E].
+Waiting = tuple[Request, futures.Future]
+
+
+class Batcher:
+  """A queue of requests that is emptied a batch at a time.
+
+  `get` waits for `min_envs` environments, or until the oldest request has
+  waited for `timeout_ms`; None waits for ever. With `min_envs` the number of
+  all environments and no timeout, a batch is the same whoever came first.
+  """
+
+  def __init__(
+      self,
+      min_envs: int,
+      max_envs: int,
+      timeout_ms: float | None,
+      clock: Callable[[], float] = time.monotonic,
+  ):
+    if not 1 <= min_envs <= max_envs:
+      raise ValueError(
+          f'min_envs must be in [1, {max_envs}], got {min_envs}.'
+      )
+    self.max_envs = max_envs
+    self._min_envs = min_envs
+    self._timeout_secs = None if timeout_ms is None else timeout_ms / 1e3
+    self._clock = clock
+    self._changed = threading.Condition()  # Guards all that follows.
+    self._waiting: collections.deque[tuple[float, Waiting]] = (
+        collections.deque()
+    )
+    self._num_envs = 0  # Of all that wait; cancelled requests count as well.
+    self._closed = False
+
+  def submit(self, request: Request) -> futures.Future:
+    """Adds a request; cancel its future to take it back.
+
+    Raises:
+      ValueError: more environments than a batch may hold.
+    """
+    num_envs = len(request.env_ids)
+    if not 1 <= num_envs <= self.max_envs:
+      raise ValueError(
+          f'a request must have 1 to {self.max_envs} environments, got '
+          f'{num_envs}.'
+      )
+    future = futures.Future()
+    with self._changed:
+      if self._closed:
+        future.set_exception(Closed())
+        return future
+      self._waiting.append((self._clock(), (request, future)))
+      self._num_envs += num_envs
+      # The first one starts the clock.
+      if len(self._waiting) == 1 or self._num_envs >= self._min_envs:
+        self._changed.notify()
+    return future
+
+  def get(self) -> list[Waiting] | None:
+    """Waits for a batch, ordered by peer; None once closed."""
+    with self._changed:
+      while not self._closed:
+        if self._num_envs >= self._min_envs or self._remaining_secs() == 0:
+          self._drop_cancelled()
+          if self._num_envs >= self._min_envs or self._remaining_secs() == 0:
+            batch = self._take()
+            if batch:
+              return batch
+            continue
+        self._changed.wait(self._remaining_secs())
+      return None
+
+  def close(self) -> None:
+    """Fails what waits with `Closed`, and whatever comes."""
+    with self._changed:
+      self._closed = True
+      waiting, self._waiting = self._waiting, collections.deque()
+      self._num_envs = 0
+      self._changed.notify_all()
+    for _, (_, future) in waiting:
+      if future.set_running_or_notify_cancel():
+        future.set_exception(Closed())
+
+  def _remaining_secs(self) -> float | None:
+    if self._timeout_secs is None or not self._waiting:
+      return None
+    age = self._clock() - self._waiting[0][0]
+    return max(0.0, self._timeout_secs - age)
+
+  def _drop_cancelled(self):
+    self._waiting = collections.deque(
+        item for item in self._waiting if not item[1][1].cancelled()
+    )
+    self._num_envs = sum(
+        len(request.env_ids) for _, (request, _) in self._waiting
+    )
+
+  def _take(self) -> list[Waiting]:
+    batch, room = [], self.max_envs
+    while self._waiting:
+      request, future = self._waiting[0][1]
+      num_envs = len(request.env_ids)
+      if num_envs > room:
+        break
+      self._waiting.popleft()
+      self._num_envs -= num_envs
+      # False where it was cancelled since; nobody can cancel it from here on.
+      if future.set_running_or_notify_cancel():
+        batch.append((request, future))
+        room -= num_envs
+    return sorted(batch, key=lambda waiting: waiting[0].peer)

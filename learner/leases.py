@@ -1,0 +1,170 @@
+"""Who holds which environment slots of the learner, and who fell silent."""
+
+import asyncio
+import collections
+from collections.abc import Callable
+import dataclasses
+import heapq
+import time
+
+from absl import logging
+import numpy as np
+
+_ENDED_KEPT = 4096  # Ended leases whose end can still be explained.
+
+
+class Full(Exception):
+  """Not enough free slots."""
+
+
+class Ended(Exception):
+  """The lease is over; `superseded` where its owner must not come back."""
+
+  def __init__(self, details: str, superseded: bool):
+    super().__init__(details)
+    self.superseded = superseded
+
+
+@dataclasses.dataclass
+class Lease:
+  """The slots of one group of environments, for one incarnation of it."""
+
+  peer: str  # actor/group.
+  run_id: int
+  env_ids: np.ndarray  # int32 [E].
+  last_seen: float  # By the clock of `Leases`.
+  sequence: int = 0  # That the next request must have.
+  pending: asyncio.Future | None = None  # The answer to its latest request.
+
+  @property
+  def actor(self) -> str:
+    """The name of the actor that the group belongs to."""
+    return self.peer.rpartition('/')[0]
+
+  def begin(self, sequence: int) -> bool:
+    """Admits the next request; tells whether it is the first.
+
+    Raises:
+      ValueError: replayed or out of order, or the last one is not answered.
+    """
+    if self.pending is not None:
+      raise ValueError(
+          f'sequence {sequence} came before {self.sequence - 1} was answered.'
+      )
+    if sequence != self.sequence:
+      raise ValueError(
+          f'sequence must be {self.sequence}, got {sequence}: replayed or out '
+          'of order.'
+      )
+    self.sequence += 1
+    return sequence == 0
+
+
+class Leases:
+  """Slots 0 to max_envs - 1; the lowest free ones are leased first.
+
+  A lease ends when its peer joins anew, when it hangs up, or when it has been
+  silent for `lease_secs`. It is not silent while its request is waiting here.
+  """
+
+  def __init__(
+      self,
+      max_envs: int,
+      lease_secs: float,
+      clock: Callable[[], float] = time.monotonic,
+  ):
+    self.max_envs = max_envs
+    self._lease_secs = lease_secs
+    self._clock = clock
+    self._free = list(range(max_envs))  # A heap.
+    self._by_run: dict[int, Lease] = {}
+    self._by_peer: dict[str, Lease] = {}
+    self._ended: collections.OrderedDict[int, Ended] = collections.OrderedDict()
+
+  def __len__(self) -> int:
+    return len(self._by_run)
+
+  def join(self, peer: str, run_id: int, num_envs: int) -> Lease:
+    """Leases slots; an older lease of this peer is superseded.
+
+    Raises:
+      ValueError: the run id was used before.
+      Full: fewer than num_envs slots are free.
+    """
+    if run_id in self._by_run or run_id in self._ended:
+      raise ValueError(f'run_id must be new, got {run_id} again.')
+    self.expire()
+    if peer in self._by_peer:
+      self.end(
+          self._by_peer[peer], 'superseded: it joined again', superseded=True)
+    if num_envs > len(self._free):
+      raise Full(
+          f'{num_envs} environments were asked for, {len(self._free)} of '
+          f'{self.max_envs} are free'
+      )
+    env_ids = [heapq.heappop(self._free) for _ in range(num_envs)]
+    lease = Lease(peer, run_id, np.array(env_ids, np.int32), self._clock())
+    self._by_run[run_id] = self._by_peer[peer] = lease
+    return lease
+
+  def find(self, run_id: int) -> Lease:
+    """Returns the lease of a run.
+
+    Raises:
+      Ended: there is none, or no more.
+    """
+    if run_id in self._by_run:
+      return self._by_run[run_id]
+    raise self.why_ended(run_id)
+
+  def why_ended(self, run_id: int) -> Ended:
+    """Returns the reason why a run has no lease."""
+    return self._ended.get(
+        run_id, Ended(f'no lease has run_id {run_id}', superseded=False))
+
+  def answered(self, lease: Lease) -> None:
+    """Notes that a request was answered: the peer's turn starts now."""
+    lease.pending = None
+    lease.last_seen = self._clock()
+
+  def end(self, lease: Lease, reason: str, superseded: bool = False) -> None:
+    """Frees the slots and takes back the request that waits."""
+    if self._by_run.pop(lease.run_id, None) is None:
+      return
+    del self._by_peer[lease.peer]
+    for env_id in lease.env_ids.tolist():
+      heapq.heappush(self._free, env_id)
+    ended = Ended(f'the lease of {lease.peer} ended: {reason}', superseded)
+    self._ended[lease.run_id] = ended
+    if len(self._ended) > _ENDED_KEPT:
+      self._ended.popitem(last=False)
+    if lease.pending is not None:
+      lease.pending.cancel()
+    logging.info('%s, %d environments are free', ended, len(lease.env_ids))
+
+  def end_actor(self, run_id: int, reason: str) -> None:
+    """Ends every lease of the actor that holds this one."""
+    if run_id in self._by_run:
+      actor = self._by_run[run_id].actor
+      for lease in self.all():
+        if lease.actor == actor:
+          self.end(lease, reason)
+
+  def expire(self) -> None:
+    """Ends the leases that were silent for too long."""
+    for lease, secs in self.silent(self._lease_secs):
+      since = time.strftime('%X', time.localtime(time.time() - secs))
+      self.end(lease, f'it was silent for {secs:.0f} s, since {since}: expired')
+
+  def silent(self, secs: float) -> list[tuple[Lease, float]]:
+    """Lists who was silent for `secs` or longer, and for how long."""
+    now = self._clock()
+    return [
+        (lease, now - lease.last_seen)
+        for lease in self._by_run.values()
+        if lease.pending is None and now - lease.last_seen >= secs
+    ]
+
+  def all(self) -> list[Lease]:
+    """Lists the leases in force."""
+    return list(self._by_run.values())

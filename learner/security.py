@@ -1,0 +1,150 @@
+"""Who may talk to the learner: TLS, a token, and no dawdling."""
+
+import asyncio
+import hmac
+import pathlib
+
+from absl import logging
+from google.protobuf import message as protobuf_message
+import grpc
+
+from protos import address as address_lib
+
+_MIN_TOKEN = 16  # Characters.
+_MAX_LINES = 20  # In the log, of refusals, a second.
+
+
+def read_token(path: str) -> str:
+  """Reads the secret that actors must show.
+
+  Raises:
+    ValueError: it is too short to be one.
+  """
+  token = pathlib.Path(path).read_text(encoding='ascii').strip()
+  if len(token) < _MIN_TOKEN:
+    raise ValueError(
+        f'{path} must hold a token of at least {_MIN_TOKEN} characters, got '
+        f'{len(token)}.'
+    )
+  return token
+
+
+def server_credentials(
+    cert_file: str, key_file: str, client_ca_file: str = ''
+) -> grpc.ServerCredentials:
+  """Reads the server's certificate; with a CA, clients need one as well."""
+  key_and_cert = tuple(
+      pathlib.Path(path).read_bytes() for path in (key_file, cert_file)
+  )
+  client_ca = None
+  if client_ca_file:
+    client_ca = pathlib.Path(client_ca_file).read_bytes()
+  return grpc.ssl_server_credentials(
+      [key_and_cert], client_ca, require_client_auth=bool(client_ca_file)
+  )
+
+
+def check_address(address: str, *, protected: bool, insecure: bool) -> None:
+  """Checks that an address which others can reach is protected.
+
+  Raises:
+    ValueError: neither TLS and a token, nor `insecure`.
+  """
+  if not (address_lib.is_local(address) or protected or insecure):
+    raise ValueError(
+        f'address {address} can be reached from other machines: give '
+        '--cert_file, --key_file and --token_file, or --insecure.'
+    )
+
+
+class RefusalLog:
+  """Logs refusals, but so many a second at most: a flood fills no disk."""
+
+  def __init__(self):
+    self._lines = 0
+    self._left_out = 0
+
+  def log(self, who: str, code: grpc.StatusCode, details: str) -> None:
+    """Logs that `who` was refused."""
+    if self._lines == _MAX_LINES:
+      self._left_out += 1
+      return
+    self._lines += 1
+    logging.warning('Refused %s: %s, %s', who, code.name, details)
+
+  def flush(self) -> None:
+    """Starts the next second."""
+    if self._left_out:
+      logging.warning('Refused %d more requests', self._left_out)
+    self._lines = self._left_out = 0
+
+
+class Guard(grpc.aio.ServerInterceptor):
+  """Lets in who shows the token and sends the request within `read_secs`.
+
+  A stranger is refused when the headers have come, before any message is read.
+  """
+
+  def __init__(
+      self, token: str, read_secs: float, refusals: RefusalLog
+  ):
+    self._authorization = f'Bearer {token}'.encode() if token else b''
+    self._read_secs = read_secs
+    self._refusals = refusals
+    self._refusal = grpc.stream_stream_rpc_method_handler(self._refuse)
+
+  async def intercept_service(self, continuation, handler_call_details):
+    """Wraps the method's handler, or replaces it."""
+    if not self._admits(handler_call_details.invocation_metadata):
+      return self._refusal
+    handler = await continuation(handler_call_details)
+    if handler is None or handler.request_streaming or (
+        handler.response_streaming):
+      return handler
+    return self._with_read_deadline(handler)
+
+  def _admits(self, metadata) -> bool:
+    shown = dict(metadata).get('authorization', '')
+    if isinstance(shown, str):
+      shown = shown.encode()
+    return not self._authorization or hmac.compare_digest(
+        shown, self._authorization
+    )
+
+  async def _refuse(self, unused_requests, context):
+    await self._abort(
+        context,
+        grpc.StatusCode.UNAUTHENTICATED,
+        'the token is missing or wrong.',
+    )
+    yield b''  # Makes this a stream; never reached.
+
+  def _with_read_deadline(self, handler: grpc.RpcMethodHandler):
+    async def read_and_handle(messages, context):
+      try:
+        message = await asyncio.wait_for(anext(messages), self._read_secs)
+        request = handler.request_deserializer(message)
+      except StopAsyncIteration:  # Mostly an actor that went away.
+        await context.abort(
+            grpc.StatusCode.INVALID_ARGUMENT, 'no request came.')
+      except TimeoutError:
+        await self._abort(
+            context,
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+            f'no whole request came within {self._read_secs:g} s.',
+        )
+      except protobuf_message.DecodeError:
+        await self._abort(
+            context,
+            grpc.StatusCode.INVALID_ARGUMENT,
+            f'{len(message)} bytes came that are no request.',
+        )
+      return await handler.unary_unary(request, context)
+
+    return grpc.stream_unary_rpc_method_handler(
+        read_and_handle, response_serializer=handler.response_serializer
+    )
+
+  async def _abort(self, context, code: grpc.StatusCode, details: str):
+    self._refusals.log(context.peer(), code, details)
+    await context.abort(code, details)

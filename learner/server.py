@@ -1,0 +1,180 @@
+"""Runs the inference service in a thread of its own.
+
+One event loop owns every lease, so a call that waits costs no thread and
+thousands may. Only the batcher is shared with other threads.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from concurrent import futures
+import threading
+from typing import Any, NamedTuple
+
+import grpc
+from grpc_health.v1 import health
+from grpc_health.v1 import health_pb2
+from grpc_health.v1 import health_pb2_grpc
+
+from learner import batcher as batcher_lib
+from learner import leases as leases_lib
+from learner import security
+from learner import service
+from learner import validation
+from protos import inference_pb2
+from protos import inference_pb2_grpc
+
+_NAME = inference_pb2.DESCRIPTOR.services_by_name['Inference'].full_name
+_READ_SECS = 10.0  # A request that is not whole by then is refused.
+_STOP_SECS = 1.0  # Calls that still run then are cut off.
+_WATCH_SECS = 1.0  # Between looks at who is silent.
+_SPARE_CALLS = 256  # Beyond one a group: joins, health checks.
+
+
+class SilentGroup(NamedTuple):
+  """A group of environments that owes the learner a request."""
+
+  peer: str
+  num_envs: int
+  secs: float
+
+
+class Server:
+  """The service at `address`; `security.check_address` says which are allowed.
+
+  `env_states` are of an earlier run, by peer: what `Request.env_state` held.
+  """
+
+  def __init__(
+      self,
+      address: str,
+      task: validation.Task,
+      batcher: batcher_lib.Batcher,
+      leases: leases_lib.Leases,
+      *,
+      credentials: grpc.ServerCredentials | None = None,
+      token: str = '',
+      env_states: Mapping[str, bytes] | None = None,
+  ):
+    self._address = address
+    self._credentials = credentials
+    self._leases = leases
+    self._max_calls = leases.max_envs + _SPARE_CALLS
+    self._message_bytes = validation.max_request_bytes(
+        task.spec, batcher.max_envs)
+    self._refusals = security.RefusalLog()
+    self._guard = security.Guard(token, _READ_SECS, self._refusals)
+    self._inference = service.Inference(
+        task, batcher, leases, self._refusals, dict(env_states or {}))
+    self._health = health.aio.HealthServicer()
+    self._thread = threading.Thread(target=self._run, name='server')
+    self._port: futures.Future[int] = futures.Future()
+    self._loop: asyncio.AbstractEventLoop | None = None
+    self._stopping: asyncio.Event | None = None
+
+  def start(self) -> int:
+    """Starts to serve and returns the port; port 0 picks a free one.
+
+    Raises:
+      ValueError: the address cannot be had.
+    """
+    self._thread.start()
+    return self._port.result()
+
+  def ask_for_states(self, wanted: bool) -> None:
+    """Asks for the environments' state with every next request, or stops to."""
+    self._inference.send_state = wanted
+
+  def num_actors(self) -> int:
+    """Counts the actors that hold a lease."""
+
+    async def count():
+      return len({lease.actor for lease in self._leases.all()})
+
+    return self._call(count())
+
+  def silent(self, secs: float) -> list[SilentGroup]:
+    """Lists who has owed a request for `secs` or longer."""
+
+    async def groups():
+      return [
+          SilentGroup(lease.peer, len(lease.env_ids), silent_secs)
+          for lease, silent_secs in self._leases.silent(secs)
+      ]
+
+    return self._call(groups())
+
+  def finish(self, secs: float) -> bool:
+    """Tells every actor that training is over; false if one was not reached."""
+    return self._call(self._finish(secs))
+
+  def stop(self) -> None:
+    """Stops to serve; actors that were not told will try to reconnect."""
+    if self._thread.is_alive():
+      self._loop.call_soon_threadsafe(self._stopping.set)
+      self._thread.join()
+
+  def _call(self, coroutine: Coroutine) -> Any:
+    return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+  def _run(self):
+    asyncio.run(self._serve())
+
+  async def _serve(self):
+    self._loop = asyncio.get_running_loop()
+    self._stopping = asyncio.Event()
+    server = grpc.aio.server(
+        interceptors=[self._guard],
+        options=self._options(),
+        maximum_concurrent_rpcs=self._max_calls,
+    )
+    inference_pb2_grpc.add_InferenceServicer_to_server(self._inference, server)
+    health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+    try:
+      port = self._bind(server)
+    except RuntimeError as error:
+      self._port.set_exception(ValueError(
+          f'address {self._address} cannot be had; is it in use? ({error})'))
+      return
+    await server.start()
+    await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+    self._port.set_result(port)
+    await self._watch()
+    await self._health.enter_graceful_shutdown()
+    await server.stop(_STOP_SECS)
+
+  def _bind(self, server: grpc.aio.Server) -> int:
+    if self._credentials is None:
+      return server.add_insecure_port(self._address)
+    return server.add_secure_port(self._address, self._credentials)
+
+  def _options(self) -> list[tuple[str, int]]:
+    return [
+        ('grpc.so_reuseport', 0),  # An address in use is an error.
+        ('grpc.max_receive_message_length', self._message_bytes),
+        ('grpc.max_metadata_size', 8192),  # Bytes.
+        ('grpc.max_concurrent_streams', 64),  # Of one connection.
+        ('grpc.max_allowed_incoming_connections', self._max_calls),
+        ('grpc.server_handshake_timeout_ms', 10_000),
+        # Finds a peer whose host vanished; lets actors look for us as often.
+        ('grpc.keepalive_time_ms', 20_000),
+        ('grpc.keepalive_timeout_ms', 10_000),
+        ('grpc.http2.min_recv_ping_interval_without_data_ms', 5_000),
+        ('grpc.keepalive_permit_without_calls', 1),
+    ]
+
+  async def _set_health(self, status: int):
+    for name in ('', _NAME):
+      await self._health.set(name, status)
+
+  async def _watch(self):
+    while not self._stopping.is_set():
+      self._leases.expire()
+      self._refusals.flush()
+      try:
+        await asyncio.wait_for(self._stopping.wait(), _WATCH_SECS)
+      except TimeoutError:
+        pass
+
+  async def _finish(self, secs: float) -> bool:
+    await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+    return await self._inference.finish(secs)

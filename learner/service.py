@@ -1,0 +1,128 @@
+"""Join and Act: from a message to the batcher and back, or a refusal.
+
+Everything here runs in the server's event loop.
+"""
+
+import asyncio
+
+from absl import logging
+import grpc
+import numpy as np
+
+from learner import batcher as batcher_lib
+from learner import leases as leases_lib
+from learner import security
+from learner import validation
+from protos import codec
+from protos import inference_pb2
+from protos import inference_pb2_grpc
+
+_CODES = {
+    ValueError: grpc.StatusCode.INVALID_ARGUMENT,
+    leases_lib.Full: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    leases_lib.Ended: grpc.StatusCode.FAILED_PRECONDITION,
+    batcher_lib.Closed: grpc.StatusCode.UNAVAILABLE,
+}
+_POLL_SECS = 0.01
+
+
+class _Done(Exception):
+  """Training ended while a request was waiting."""
+
+
+class Inference(inference_pb2_grpc.InferenceServicer):
+  """The service; `env_states` are given back to their peers, once each."""
+
+  def __init__(
+      self,
+      task: validation.Task,
+      batcher: batcher_lib.Batcher,
+      leases: leases_lib.Leases,
+      refusals: security.RefusalLog,
+      env_states: dict[str, bytes],
+  ):
+    self.send_state = False  # Ask for the environments' state.
+    self._task = task
+    self._batcher = batcher
+    self._leases = leases
+    self._refusals = refusals
+    self._env_states = env_states
+    self._done = False
+
+  async def Join(self, request, context):
+    """Leases slots to a group of environments."""
+    if self._done:
+      return inference_pb2.JoinReply(done=True)
+    try:
+      peer = validation.check_join(
+          request, self._task, self._batcher.max_envs)
+      lease = self._leases.join(peer, request.run_id, request.num_envs)
+    except tuple(_CODES) as error:
+      who = f'{request.actor[:64]!r}/{request.group} at {context.peer()}'
+      await self._refuse(context, who, error)
+    logging.info(
+        '%s joined from %s with %d environments',
+        peer, context.peer(), request.num_envs)
+    return inference_pb2.JoinReply(
+        env_ids=lease.env_ids.tolist(),
+        env_state=self._env_states.pop(peer, b''))
+
+  async def Act(self, request, context):
+    """Answers with the actions at one step of a group."""
+    if self._done:
+      return self._tell_done(request.run_id)
+    peer = context.peer()
+    try:
+      lease = self._leases.find(request.run_id)
+      peer = f'{lease.peer} at {peer}'
+      actions = await self._actions(lease, request)
+    except _Done:
+      return self._tell_done(request.run_id)
+    except tuple(_CODES) as error:
+      await self._refuse(context, peer, error)
+    return inference_pb2.ActReply(
+        actions=codec.encode(actions, 'int32'), send_state=self.send_state)
+
+  async def finish(self, secs: float) -> bool:
+    """Answers `done` from now on; true once no lease is left."""
+    self._done = True
+    for lease in self._leases.all():
+      if lease.pending is not None:
+        lease.pending.cancel()
+    deadline = asyncio.get_running_loop().time() + secs
+    while len(self._leases) and asyncio.get_running_loop().time() < deadline:
+      await asyncio.sleep(_POLL_SECS)
+    return not len(self._leases)
+
+  def _tell_done(self, run_id: int) -> inference_pb2.ActReply:
+    self._leases.end_actor(run_id, 'training is over')
+    return inference_pb2.ActReply(done=True)
+
+  async def _actions(
+      self, lease: leases_lib.Lease, request: inference_pb2.ActRequest
+  ) -> np.ndarray:
+    env_outputs = validation.env_outputs(
+        request, len(lease.env_ids), self._task.spec)
+    new_run = lease.begin(request.sequence)
+    lease.pending = asyncio.wrap_future(self._batcher.submit(
+        batcher_lib.Request(
+            lease.env_ids, new_run, env_outputs, lease.peer,
+            request.env_state)))
+    try:
+      return await lease.pending
+    except asyncio.CancelledError:
+      if asyncio.current_task().cancelling():  # The connection is gone.
+        self._leases.end(lease, 'it hung up')
+        raise
+      if self._done:
+        raise _Done from None
+      raise self._leases.why_ended(lease.run_id) from None
+    finally:
+      self._leases.answered(lease)
+
+  async def _refuse(self, context, who: str, error: Exception):
+    code = next(_CODES[kind] for kind in _CODES if isinstance(error, kind))
+    self._refusals.log(who, code, str(error))
+    join_again = isinstance(error, leases_lib.Ended) and not error.superseded
+    await context.abort(
+        code, str(error), (('join-again', '1'),) if join_again else ())

@@ -1,0 +1,116 @@
+"""What a request must be: checked here, once, before the learner sees it."""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from protos import codec
+from protos import inference_pb2
+from seed_metagrad import types
+
+_ACTOR = re.compile(r'[\w.:-]{1,64}', re.ASCII)  # It goes into logs.
+_MAX_GROUPS = 64  # Of one actor.
+_OVERHEAD_BYTES = 1 << 16  # Everything in a request but the arrays.
+_STATE_BYTES = 1 << 14  # Of one environment.
+_ENV_STEP_BYTES = 5  # A reward and the flags.
+
+
+class Task(NamedTuple):
+  """What an actor and the learner must agree on."""
+
+  env: str
+  spec: types.EnvSpec
+  sticky_actions: float = 0.0
+
+
+def max_request_bytes(spec: types.EnvSpec, num_envs: int) -> int:
+  """Bounds the size of a valid request of so many environments."""
+  observation = np.dtype(spec.observation_dtype).itemsize * int(
+      np.prod(spec.observation_shape)
+  )
+  # A saved state holds the step as well.
+  step = 2 * (observation + _ENV_STEP_BYTES) + _STATE_BYTES
+  return num_envs * step + _OVERHEAD_BYTES
+
+
+def check_join(
+    request: inference_pb2.JoinRequest, task: Task, max_envs: int
+) -> str:
+  """Checks that a group may join, and returns its name.
+
+  Raises:
+    ValueError: the learner has another task, or a field is out of range.
+  """
+  _require_same('protocol', codec.PROTOCOL, request.protocol)
+  if not _ACTOR.fullmatch(request.actor):
+    raise ValueError(
+        'actor must be 1 to 64 letters, digits or ._:-, got '
+        f'{request.actor[:80]!r}.'
+    )
+  if request.group >= _MAX_GROUPS:
+    raise ValueError(
+        f'group must be less than {_MAX_GROUPS}, got {request.group}.'
+    )
+  if not 1 <= request.num_envs <= max_envs:
+    raise ValueError(
+        f'num_envs must be in [1, {max_envs}], got {request.num_envs}.'
+    )
+  _require_same('env', task.env, request.env[:80])
+  _require_same('spec', task.spec, _spec(request.spec))
+  _require_same('sticky_actions', task.sticky_actions, request.sticky_actions)
+  return f'{request.actor}/{request.group}'
+
+
+def env_outputs(
+    request: inference_pb2.ActRequest, num_envs: int, spec: types.EnvSpec
+) -> types.EnvOutput:
+  """Views the arrays of a request, [E, ...], read-only.
+
+  Raises:
+    ValueError: a wrong number of bytes, or a value out of range.
+  """
+  rewards = codec.decode(request.rewards, 'float32', (num_envs,), 'rewards')
+  _require_finite('rewards', rewards)
+  flags = codec.unpack_flags(request.flags, num_envs)
+  if (flags.terminated & flags.truncated).any():
+    raise ValueError('flags must not say both terminated and truncated.')
+  observations = codec.decode(
+      request.observations,
+      spec.observation_dtype,
+      (num_envs, *spec.observation_shape),
+      'observations',
+  )
+  if observations.dtype.kind == 'f':
+    _require_finite('observations', observations)
+  if len(request.env_state) > num_envs * _STATE_BYTES:
+    raise ValueError(
+        f'env_state must be at most {num_envs * _STATE_BYTES} bytes, got '
+        f'{len(request.env_state)}.'
+    )
+  return types.EnvOutput(
+      rewards, flags.terminated, flags.truncated, flags.life_lost, observations
+  )
+
+
+def _spec(message: inference_pb2.EnvSpec) -> types.EnvSpec:
+  return types.EnvSpec(
+      tuple(message.observation_shape[:8]),
+      message.observation_dtype[:16],
+      message.num_actions,
+      message.frame_stack,
+      message.action_repeat,
+  )
+
+
+def _require_same(name: str, learners, actors):
+  if learners != actors:
+    raise ValueError(
+        f'{name} must be {learners!r} as in the learner, got {actors!r}.'
+    )
+
+
+def _require_finite(name: str, array: np.ndarray):
+  if not np.isfinite(array).all():
+    bad = array[~np.isfinite(array)][0]
+    raise ValueError(f'{name} must be finite, got {bad}.')

@@ -1,0 +1,92 @@
+"""A learner that needs no TensorFlow, and what actors send to it."""
+
+import threading
+
+import grpc
+import numpy as np
+
+from learner import batcher as batcher_lib
+from learner import leases as leases_lib
+from learner import server as server_lib
+from learner import validation
+from protos import codec
+from protos import inference_pb2
+from protos import inference_pb2_grpc
+from seed_metagrad import types
+
+SPEC = types.EnvSpec((10, 5), 'float32', num_actions=3)  # Catch's.
+TASK = validation.Task('catch', SPEC)
+DEADLINE_SECS = 20.0
+
+
+def outputs(num_envs: int, spec: types.EnvSpec = SPEC) -> types.EnvOutput:
+  """Returns a valid step of zeros."""
+  nothing = np.zeros(num_envs, bool)
+  return types.EnvOutput(
+      np.zeros(num_envs, np.float32), nothing, nothing, nothing,
+      np.zeros((num_envs, *spec.observation_shape), spec.observation_dtype))
+
+
+def join_request(**fields) -> inference_pb2.JoinRequest:
+  """Returns a valid request of two environments but for `fields`."""
+  fields = dict(
+      protocol=codec.PROTOCOL, actor='ann', group=0, run_id=1, num_envs=2,
+      env='catch', spec=inference_pb2.EnvSpec(**SPEC._asdict())) | fields
+  return inference_pb2.JoinRequest(**fields)
+
+
+def act_request(**fields) -> inference_pb2.ActRequest:
+  """Returns a valid request of two environments but for `fields`."""
+  fields = dict(
+      run_id=1, sequence=0, rewards=bytes(8), flags=bytes(2),
+      observations=bytes(400)) | fields
+  return inference_pb2.ActRequest(**fields)
+
+
+class FakeLearner:
+  """A real server and batcher; answers every environment with its slot % 3.
+
+  `requests` holds all that reached the inference; after `answer_at_most`
+  batches it answers no more.
+  """
+
+  def __init__(self, address='localhost:0', *, max_envs=16, lease_secs=60.0,
+               task=TASK, answer=True, **server_kwargs):
+    self.requests: list[batcher_lib.Request] = []
+    self.reached = threading.Condition()
+    self.batcher = batcher_lib.Batcher(1, max_envs, timeout_ms=1.0)
+    self.now = 0.0  # The clock of the leases.
+    self.leases = leases_lib.Leases(max_envs, lease_secs, lambda: self.now)
+    self.server = server_lib.Server(
+        address, task, self.batcher, self.leases, **server_kwargs)
+    self.port = self.server.start()
+    self._thread = threading.Thread(target=self._serve)
+    if answer:
+      self._thread.start()
+
+  def wait_for_requests(self, count: int):
+    """Waits until so many requests reached the inference."""
+    with self.reached:
+      if not self.reached.wait_for(
+          lambda: len(self.requests) >= count, DEADLINE_SECS):
+        raise AssertionError(f'{len(self.requests)} of {count} requests came')
+
+  def close(self):
+    """Stops everything."""
+    self.batcher.close()
+    self.server.stop()
+    if self._thread.is_alive():
+      self._thread.join()
+
+  def stub(self, **kwargs) -> inference_pb2_grpc.InferenceStub:
+    """Connects to it."""
+    return inference_pb2_grpc.InferenceStub(
+        grpc.insecure_channel(f'localhost:{self.port}', **kwargs))
+
+  def _serve(self):
+    while (batch := self.batcher.get()) is not None:
+      for request, future in batch:
+        future.set_result((request.env_ids % 3).astype(np.int32))
+      with self.reached:
+        self.requests.extend(request for request, _ in batch)
+        self.reached.notify_all()
