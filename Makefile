@@ -32,5 +32,5 @@ lint: $(READY)
 
 # Runs are never deleted.
 clean:
-	rm -rf .venv *.egg-info .pytest_cache .ruff_cache bazel-*
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache bazel-*
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -99,9 +99,9 @@ class BuildTest(absltest.TestCase):
     wrong = [_text(name, *target) for name, target in sorted(expected.items())
              if declared.get(name) != target]
     self.assertEmpty(
-        stale, f'BUILD has targets without a file; remove them: {stale}')
-    self.assertEmpty(
-        wrong, 'BUILD should have these targets:\n\n' + '\n'.join(wrong))
+        stale + wrong,
+        f'BUILD has targets without a file: {stale}\n'
+        'It should have these targets:\n\n' + '\n'.join(wrong))
 
   def test_third_party_imports_are_direct_requirements(self):
     text = (sources.ROOT / 'requirements.txt').read_text()
