@@ -128,27 +128,20 @@ class Leases:
     lease.last_seen = self._clock()
 
   def end(self, lease: Lease, reason: str, superseded: bool = False) -> None:
-    """Frees the slots and takes back the request that waits."""
-    if self._by_run.pop(lease.run_id, None) is None:
-      return
-    del self._by_peer[lease.peer]
-    for env_id in lease.env_ids.tolist():
-      heapq.heappush(self._free, env_id)
-    ended = Ended(f'the lease of {lease.peer} ended: {reason}', superseded)
-    self._ended[lease.run_id] = ended
-    if len(self._ended) > _ENDED_KEPT:
-      self._ended.popitem(last=False)
-    if lease.pending is not None:
-      lease.pending.cancel()
-    logging.info('%s, %d environments are free', ended, len(lease.env_ids))
+    """Frees the slots, takes back the request that waits, and says why."""
+    if lease.run_id in self._by_run:
+      self._remove(lease, reason, superseded)
+      logging.warning(
+          '%s, %d environments are free',
+          self._ended[lease.run_id], len(lease.env_ids))
 
   def end_actor(self, run_id: int, reason: str) -> None:
-    """Ends every lease of the actor that holds this one."""
+    """Ends every lease of the actor that holds this one, as expected."""
     if run_id in self._by_run:
       actor = self._by_run[run_id].actor
       for lease in self.all():
         if lease.actor == actor:
-          self.end(lease, reason)
+          self._remove(lease, reason, superseded=False)
 
   def expire(self) -> None:
     """Ends the leases that were silent for too long."""
@@ -168,3 +161,15 @@ class Leases:
   def all(self) -> list[Lease]:
     """Lists the leases in force."""
     return list(self._by_run.values())
+
+  def _remove(self, lease: Lease, reason: str, superseded: bool):
+    del self._by_run[lease.run_id]
+    del self._by_peer[lease.peer]
+    for env_id in lease.env_ids.tolist():
+      heapq.heappush(self._free, env_id)
+    self._ended[lease.run_id] = Ended(
+        f'the lease of {lease.peer} ended: {reason}', superseded)
+    if len(self._ended) > _ENDED_KEPT:
+      self._ended.popitem(last=False)
+    if lease.pending is not None:
+      lease.pending.cancel()
