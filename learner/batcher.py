@@ -15,6 +15,9 @@ from seed_metagrad import types
 class Closed(Exception):
   """The batcher was closed before a request was answered."""
 
+  def __init__(self):
+    super().__init__('the learner is stopping.')
+
 
 class Request(NamedTuple):
   """One step of the E environments of one group."""

@@ -1,6 +1,7 @@
 """A learner that needs no TensorFlow, and what actors send to it."""
 
 import threading
+import time
 
 import grpc
 import numpy as np
@@ -43,11 +44,18 @@ def act_request(**fields) -> inference_pb2.ActRequest:
   return inference_pb2.ActRequest(**fields)
 
 
+def wait_until(holds):
+  """Asks again and again, until the deadline."""
+  deadline = time.monotonic() + DEADLINE_SECS
+  while not holds():
+    if time.monotonic() > deadline:
+      raise AssertionError(f'nothing happened for {DEADLINE_SECS} s')
+
+
 class FakeLearner:
   """A real server and batcher; answers every environment with its slot % 3.
 
-  `requests` holds all that reached the inference; after `answer_at_most`
-  batches it answers no more.
+  `requests` holds all that was answered; without `answer` nothing is.
   """
 
   def __init__(self, address='localhost:0', *, max_envs=16, lease_secs=60.0,
@@ -85,8 +93,8 @@ class FakeLearner:
 
   def _serve(self):
     while (batch := self.batcher.get()) is not None:
-      for request, future in batch:
-        future.set_result((request.env_ids % 3).astype(np.int32))
       with self.reached:
         self.requests.extend(request for request, _ in batch)
         self.reached.notify_all()
+      for request, future in batch:
+        future.set_result((request.env_ids % 3).astype(np.int32))
