@@ -1,17 +1,23 @@
 """Answers environments with actions; the one owner of their state.
 
 Frame stacks, unrolls in progress and the returns of running episodes all live
-in the thread that calls `step`.
+in the thread that calls `serve`.
 """
 
+import collections
 from collections.abc import Callable
+import queue
+import threading
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from learner import batcher as batcher_lib
 from learner import unrolls as unrolls_lib
 from seed_metagrad import types
+
+_POLL_SECS = 0.2  # How long a full queue may hide that it is time to stop.
 
 
 class Published(NamedTuple):
@@ -33,14 +39,14 @@ class Inference:
   """Acts in many environments and cuts what happens into unrolls.
 
   act: `agent.Agent.act`. published(): the newest parameters. The n-th call of
-  `step` samples with the seed (seed, n).
+  `act` samples with the seed (seed, n).
   """
 
   def __init__(self, act: Callable[..., Any], initial_state,
                published: Callable[[], Published],
                store: unrolls_lib.UnrollStore, *, seed: int):
     self.num_calls = 0
-    self.episodes: list[Episode] = []  # Finished since somebody emptied it.
+    self._episodes = collections.deque()  # Finished, not yet taken.
     self._act = tf.function(act, reduce_retracing=True)
     self._initial_state = initial_state
     self._published = published
@@ -83,6 +89,10 @@ class Inference:
 
     return agent_outputs.action, note
 
+  def take_episodes(self) -> list[Episode]:
+    """The episodes that ended since the last call; any thread may call."""
+    return [self._episodes.popleft() for _ in range(len(self._episodes))]
+
   def _count(self, env_ids, first, env_outputs: types.EnvOutput):
     self._returns[env_ids[first]] = 0.
     self._lengths[env_ids[first]] = 0
@@ -91,7 +101,7 @@ class Inference:
     self._lengths[going_on] += 1
     ended = env_ids[(env_outputs.terminated | env_outputs.truncated) & ~first]
     for env_id in ended:
-      self.episodes.append(Episode(
+      self._episodes.append(Episode(
           float(self._returns[env_id]), int(self._lengths[env_id])))
     self._returns[ended] = 0.
     self._lengths[ended] = 0
@@ -105,3 +115,31 @@ class Inference:
               lambda x: x.numpy(), self._initial_state(missing)))
       self._returns = np.append(self._returns, np.zeros(missing))
       self._lengths = np.append(self._lengths, np.zeros(missing, np.int64))
+
+
+def serve(inference: Inference, batcher: batcher_lib.Batcher,
+          unrolls: queue.Queue, stop: threading.Event):
+  """Answers batches of requests until the batcher is closed."""
+  while (batch := batcher.get()) is not None:
+    requests, futures = zip(*batch)
+    sizes = [len(request.env_ids) for request in requests]
+    actions, note = inference.act(
+        np.concatenate([request.env_ids for request in requests]),
+        np.repeat([request.new_run for request in requests], sizes),
+        tf.nest.map_structure(
+            lambda *arrays: np.concatenate(arrays),
+            *[request.env_outputs for request in requests]))
+    ends = np.cumsum(sizes)
+    for future, end, size in zip(futures, ends, sizes):
+      future.set_result(actions[end - size:end])
+    for finished in note():
+      _put(finished, unrolls, stop)
+
+
+def _put(finished, unrolls: queue.Queue, stop: threading.Event):
+  # Blocks when the learner is behind: this is the only back-pressure.
+  while not stop.is_set():
+    try:
+      return unrolls.put(finished, timeout=_POLL_SECS)
+    except queue.Full:
+      continue

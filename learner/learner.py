@@ -1,0 +1,246 @@
+"""The training loop: unrolls in, updates, parameters and numbers out."""
+
+import collections
+from collections.abc import Callable, Iterator
+import pathlib
+import queue
+import threading
+import time
+from typing import Any
+
+from absl import logging
+import numpy as np
+import tensorflow as tf
+
+from learner import checkpoints
+from learner import inference as inference_lib
+from learner import metrics as metrics_lib
+from learner import unrolls as unrolls_lib
+from seed_metagrad import config as config_lib
+from seed_metagrad import meta_parameters
+from seed_metagrad import types
+
+_POLL_SECS = 0.2  # How long a wait for unrolls may hide a request to stop.
+_WINDOW = 100  # Episodes of the mean return.
+
+
+class NotFiniteError(Exception):
+  """Too many updates in a row were not finite."""
+
+
+class Learner:
+  """Owns the training state; the thread that calls `run` trains.
+
+  Other threads only read `published` and put into `unrolls`.
+  """
+
+  def __init__(self, config: config_lib.Config, state: types.LearnerState,
+               update: Callable[..., Any], workdir: pathlib.Path):
+    self.unrolls: queue.Queue[unrolls_lib.Finished] = queue.Queue(
+        config.queue_unrolls)  # Bounded: the only back-pressure.
+    self.state = state
+    self.published = _published(state)
+    self.episodes = 0
+    self.skipped_updates = 0
+    self._config = config
+    self._update = tf.function(update, jit_compile=config.xla or None)
+    self._workdir = workdir
+    self._writer = None  # While `run` runs.
+    self._returns = collections.deque(maxlen=_WINDOW)
+    self._lengths = collections.deque(maxlen=_WINDOW)
+    self._lags = collections.deque(maxlen=_WINDOW)
+    self._skipped_in_row = 0
+    self._run_start = self._last_row = (time.monotonic(), self.env_frames)
+    self._seconds_before = 0.
+
+  @property
+  def env_frames(self) -> int:
+    """Frames consumed by updates, action repeat included."""
+    return int(self.state.env_frames)
+
+  @property
+  def seconds(self) -> float:
+    """Time spent in `run`, over all runs on this workdir."""
+    return self._seconds_before + time.monotonic() - self._run_start[0]
+
+  @property
+  def frames_per_s(self) -> float:
+    """Of this run, from its first update to now."""
+    return _rate(self._run_start, (time.monotonic(), self.env_frames))
+
+  def run(self, stop: threading.Event,
+          take_episodes: Callable[[], list[inference_lib.Episode]],
+          saved: Callable[[], dict[str, Any]]):
+    """Trains until all frames are done or `stop` is set; saves at the end.
+
+    take_episodes() gives the episodes that ended since the last call; saved()
+    what a checkpoint holds besides the learner's own.
+
+    Raises:
+      NotFiniteError: `max_skipped_updates` in a row were not finite.
+    """
+    config = self._config
+    self._run_start = self._last_row = (time.monotonic(), self.env_frames)
+    self._seconds_before = self.seconds
+    self._writer = metrics_lib.Writer(
+        self._workdir, total_env_frames=config.total_env_frames,
+        restored_env_frames=self.env_frames)
+    last_save, metrics = time.monotonic(), None
+    for unrolls, meta_unroll in self._batches(stop):
+      metrics = self._step(unrolls, meta_unroll)
+      self._add_episodes(take_episodes())
+      self._writer.advance(self.env_frames)
+      now = time.monotonic()
+      if now - self._last_row[0] >= config.metrics_secs:
+        self._writer.write(self._row(metrics))
+      if now - last_save >= config.checkpoint_secs:
+        last_save = now
+        self.save(saved())
+      if self.env_frames >= config.total_env_frames:
+        break
+    if metrics is not None:
+      self._writer.write(self._row(metrics))
+      self.save(saved())
+    self._writer.close()
+
+  def _batches(self, stop: threading.Event
+               ) -> Iterator[tuple[list[types.Unroll], types.Unroll | None]]:
+    """The unrolls of one iteration after the other: T, and later ones T'.
+
+    T' is the first part of the batch that is trained on next, so every unroll
+    is used for theta, and B' of B for eta as well: no further data.
+    """
+    config = self._config
+    needed = config.inner_updates + bool(config.learned)
+    batches = []
+    while (batch := self._take(stop)) is not None:
+      batches.append(batch)
+      if len(batches) == needed:
+        meta_unroll = unrolls_lib.first(
+            batches[-1], config.meta_batch_size) if config.learned else None
+        yield batches[:config.inner_updates], meta_unroll
+        del batches[:config.inner_updates]
+
+  def _take(self, stop: threading.Event) -> types.Unroll | None:
+    """Waits for B unrolls; None once `stop` is set."""
+    taken = []
+    while len(taken) < self._config.batch_size:
+      if stop.is_set():
+        return None
+      try:
+        taken.append(self.unrolls.get(timeout=_POLL_SECS))
+      except queue.Empty:
+        continue
+    self._lags.extend(
+        self.published.num_updates - finished.num_updates
+        for finished in taken)
+    return unrolls_lib.batch([finished.unroll for finished in taken])
+
+  def _step(self, unrolls, meta_unroll) -> dict[str, Any]:
+    self.state, metrics = self._update(self.state, unrolls, meta_unroll)
+    self.published = _published(self.state)
+    if int(metrics.pop('skipped')):
+      self.skipped_updates += 1
+      self._skipped_in_row += 1
+      if self._skipped_in_row >= self._config.max_skipped_updates:
+        self._give_up(unrolls, metrics)
+    else:
+      self._skipped_in_row = 0
+    return metrics
+
+  def _give_up(self, unrolls, metrics):
+    path = checkpoints.save(
+        self._workdir / 'post_mortem', (self.state, unrolls), extra={}, keep=1)
+    raise NotFiniteError(
+        f'{self._skipped_in_row} updates in a row were not finite; the last '
+        f'had {({name: float(x) for name, x in metrics.items()})}. The '
+        f'parameters and the batch are in {path}.')
+
+  def _add_episodes(self, episodes: list[inference_lib.Episode]):
+    self.episodes += len(episodes)
+    for episode in episodes:
+      self._returns.append(episode.raw_return)
+      self._lengths.append(episode.length)
+      self._writer.add_episode(self.env_frames, *episode)
+
+  def values(self) -> dict[str, float]:
+    """Every hyper's value now, learned or fixed; a table's mean."""
+    fixed = {name: getattr(self._config, name)
+             for name in types.Hypers._fields}
+    learned = {name: float(np.mean(value)) for name, value
+               in meta_parameters.values(self.state.eta).items()}
+    return {**fixed, **learned}
+
+  def summary(self) -> metrics_lib.Summary:
+    """How the run stands."""
+    values = self.values()
+    return metrics_lib.Summary(
+        env_frames=self.env_frames, num_updates=int(self.state.num_updates),
+        mean_return_100=_mean(self._returns), episodes=self.episodes,
+        discount=values['discount'], lambda_=values['lambda_'],
+        frames_per_s=self.frames_per_s, learned=self._config.learned,
+        game=self._config.env, seconds=self.seconds)
+
+  def _row(self, metrics) -> metrics_lib.Row:
+    """One row of metrics.csv; frames_per_s since the last one."""
+    now = time.monotonic(), self.env_frames
+    frames_per_s = _rate(self._last_row, now)
+    self._last_row = now
+    steps = self._config.batch_size * self._config.unroll_length
+    per_step = ('loss', 'policy_gradient_loss', 'baseline_loss', 'entropy')
+    return {
+        'env_frames': self.env_frames,
+        'num_updates': int(self.state.num_updates),
+        'seconds': self.seconds,
+        'frames_per_s': frames_per_s,
+        'episodes': self.episodes,
+        'mean_return_100': _mean(self._returns),
+        'mean_length_100': _mean(self._lengths),
+        **self.values(),
+        'policy_lag': _mean(self._lags),
+        'queue': self.unrolls.qsize(),
+        'skipped_updates': self.skipped_updates,
+        **{name: float(value) / (steps if name in per_step else 1)
+           for name, value in metrics.items()},
+    }
+
+  def save(self, others: dict[str, Any]):
+    """Writes a checkpoint; a disk that is full is logged, training goes on."""
+    self._writer.flush()
+    extra = {
+        'seconds': self.seconds, 'episodes': self.episodes,
+        'returns': list(self._returns), 'lengths': list(self._lengths),
+        'skipped_updates': self.skipped_updates, **others}
+    try:
+      checkpoints.save(self._workdir / 'checkpoints', self.state, extra=extra,
+                       keep=self._config.checkpoints_kept)
+    except OSError as error:
+      logging.error('%s', error)
+
+  def restore(self) -> dict[str, Any] | None:
+    """Goes back to the newest checkpoint; its extra, or None without one."""
+    restored = checkpoints.restore(self._workdir / 'checkpoints', self.state)
+    if restored is None:
+      return None
+    arrays, extra = restored
+    self.state = tf.nest.map_structure(tf.constant, arrays)
+    self.published = _published(self.state)
+    self._seconds_before, self.episodes = extra['seconds'], extra['episodes']
+    self._returns.extend(extra['returns'])
+    self._lengths.extend(extra['lengths'])
+    self.skipped_updates = extra['skipped_updates']
+    return extra
+
+
+def _published(state: types.LearnerState) -> inference_lib.Published:
+  return inference_lib.Published(
+      state.params, state.eta, int(state.num_updates))
+
+
+def _mean(values) -> float:
+  return float(np.mean(values)) if values else float('nan')
+
+
+def _rate(before: tuple[float, int], after: tuple[float, int]) -> float:
+  seconds, frames = (b - a for a, b in zip(before, after))
+  return frames / max(seconds, 1e-9)
