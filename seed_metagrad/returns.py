@@ -63,8 +63,8 @@ def vtrace(rewards, discounts, values, log_rhos, lambda_, *, rho_bar=1.,
   """
   lambda_ = lambda_ + tf.zeros_like(rewards)
   rhos = tf.exp(log_rhos)
-  cs = lambda_ * tf.minimum(tf.cast(c_bar, rhos.dtype), rhos)
-  deltas = tf.minimum(tf.cast(rho_bar, rhos.dtype), rhos) * (
+  cs = lambda_ * tf.minimum(tf.constant(c_bar, rhos.dtype), rhos)
+  deltas = tf.minimum(tf.constant(rho_bar, rhos.dtype), rhos) * (
       rewards + discounts * values[1:] - values[:-1])
   corrections = _backward_sum(
       deltas, discounts * cs, tf.zeros_like(values[-1]))
@@ -73,7 +73,7 @@ def vtrace(rewards, discounts, values, log_rhos, lambda_, *, rho_bar=1.,
   mixing = {'lambda': lambda_, 'vtrace': tf.ones_like(lambda_)}[policy_target]
   qs = rewards + discounts * (
       mixing * next_vs + (1. - mixing) * values[1:])
-  advantages = tf.minimum(tf.cast(rho_pg, rhos.dtype), rhos) * (
+  advantages = tf.minimum(tf.constant(rho_pg, rhos.dtype), rhos) * (
       qs - values[:-1])
   return types.Targets(values=vs, advantages=advantages)
 
