@@ -1,4 +1,4 @@
-"""The terms of the actor-critic loss, summed over time and batch.
+"""The terms of the actor-critic loss, a number per step [T, B], and their sum.
 
 `online` outputs carry the gradient; `target` outputs are what the returns are
 made of. The two are the same numbers: semi-gradients come from differentiating
@@ -18,19 +18,18 @@ def log_probs(policy_logits, actions):
 
 
 def policy_gradient_loss(policy_logits, actions, advantages):
-  """-sum A_t log pi(a_t|x_t); all [T, B, ...]."""
-  return -tf.reduce_sum(advantages * log_probs(policy_logits, actions))
+  """-A_t log pi(a_t|x_t); all [T, B, ...]."""
+  return -advantages * log_probs(policy_logits, actions)
 
 
 def baseline_loss(baseline, targets):
-  """1/2 sum (g_t - v(x_t))^2; both [T, B]."""
-  return .5 * tf.reduce_sum(tf.square(targets - baseline))
+  """1/2 (g_t - v(x_t))^2; both [T, B]."""
+  return .5 * tf.square(targets - baseline)
 
 
 def entropy(policy_logits):
-  """sum H(pi(.|x_t)), in nats; policy_logits: [T, B, A]."""
-  return tf.reduce_sum(
-      tfp.distributions.Categorical(logits=policy_logits).entropy())
+  """H(pi(.|x_t)), in nats; policy_logits: [T, B, A]."""
+  return tfp.distributions.Categorical(logits=policy_logits).entropy()
 
 
 def vtrace_targets(outputs: types.NetworkOutput, discount, lambda_,
@@ -63,7 +62,7 @@ def vtrace_targets(outputs: types.NetworkOutput, discount, lambda_,
 def actor_critic_loss(online: types.NetworkOutput, target: types.NetworkOutput,
                       hypers: types.Hypers, unroll: types.Unroll,
                       **target_settings):
-  """The inner loss J (MGRL eq. 12) and its terms, for logs.
+  """The inner loss J (MGRL eq. 12), a sum over steps, and its terms' sums.
 
   -dJ/dtheta = A dlog pi/dtheta + b (g - v) dv/dtheta + c dH/dtheta, with eta
   live in both the policy and the value term.
@@ -79,10 +78,12 @@ def actor_critic_loss(online: types.NetworkOutput, target: types.NetworkOutput,
       'baseline_loss': baseline_loss(online.baseline[:-1], targets.values),
       'entropy': entropy(online.policy_logits[:-1]),
   }
-  loss = (terms['policy_gradient_loss']
-          + hypers.baseline_cost * terms['baseline_loss']
-          - hypers.entropy_cost * terms['entropy'])
-  return loss, {'loss': loss, **terms}
+  loss = tf.reduce_sum(
+      terms['policy_gradient_loss']
+      + hypers.baseline_cost * terms['baseline_loss']
+      - hypers.entropy_cost * terms['entropy'])
+  return loss, {'loss': loss, **{
+      name: tf.reduce_sum(term) for name, term in terms.items()}}
 
 
 def meta_policy_gradient_loss(outputs: types.NetworkOutput, discount, lambda_,
@@ -97,6 +98,6 @@ def meta_policy_gradient_loss(outputs: types.NetworkOutput, discount, lambda_,
   """
   targets = vtrace_targets(outputs, discount, lambda_, unroll,
                            **target_settings)
-  return policy_gradient_loss(
+  return tf.reduce_sum(policy_gradient_loss(
       outputs.policy_logits[:-1], unroll.agent_outputs.action[:-1],
-      tf.stop_gradient(targets.advantages))
+      tf.stop_gradient(targets.advantages)))

@@ -1,0 +1,80 @@
+"""A network of a few numbers and random unrolls, for finite differences."""
+
+import numpy as np
+import tensorflow as tf
+
+from seed_metagrad import types
+
+NUM_ACTIONS = 3
+SIZE = 2  # Of an observation.
+_UNITS = 3
+_EMBEDDING = 2
+
+SPEC = types.EnvSpec((SIZE,), 'float64', NUM_ACTIONS)
+
+
+def network(num_conditioning=0) -> types.Network:
+  """A smooth network: one tanh layer, and the heads see the embedding."""
+  features = _UNITS + (_EMBEDDING if num_conditioning else 0)
+  shapes = [[SIZE, _UNITS], [features, NUM_ACTIONS], [features, 1]]
+  if num_conditioning:
+    shapes.append([num_conditioning, _EMBEDDING])
+
+  def init(seed):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=shape) for shape in shapes]
+
+  def apply(params, state, observations, resets, conditioning):
+    del resets
+    h = tf.tanh(tf.tensordot(observations, params[0], 1))
+    if num_conditioning:
+      embedding = tf.linalg.matvec(params[3], conditioning, transpose_a=True)
+      h = tf.concat([h, tf.broadcast_to(
+          embedding, [*h.shape[:-1], _EMBEDDING])], axis=-1)
+    return types.NetworkOutput(tf.tensordot(h, params[1], 1),
+                               tf.tensordot(h, params[2], 1)[..., 0]), state
+
+  return types.Network(init, apply, lambda batch_size: ())
+
+
+def linear_network() -> types.Network:
+  """Linear softmax policy and value: params are [W, w], as in linear_agent."""
+
+  def init(seed):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=[SIZE, NUM_ACTIONS]), rng.normal(size=[SIZE])]
+
+  def apply(params, state, observations, resets, conditioning):
+    del resets, conditioning
+    return types.NetworkOutput(
+        tf.tensordot(observations, params[0], 1),
+        tf.tensordot(observations, params[1], 1)), state
+
+  return types.Network(init, apply, lambda batch_size: ())
+
+
+def unroll(seed, batch, length=6) -> types.Unroll:
+  """Arrays of one unroll; every column has each way an episode can end."""
+  rng = np.random.default_rng(seed)
+  shape = [length + 1, batch]
+  flags = np.zeros([3, *shape], bool)
+  for b in range(batch):
+    for flag, t in zip(flags, (0, 2, 3)):
+      flag[1 + (t + b) % length, b] = True
+  terminated, truncated, life_lost = flags
+  return types.Unroll(
+      initial_state=(),
+      env_outputs=types.EnvOutput(
+          reward=rng.uniform(-2., 2., shape).astype(np.float32),
+          terminated=terminated, truncated=truncated, life_lost=life_lost,
+          observation=rng.normal(size=[*shape, SIZE])),
+      agent_outputs=types.AgentOutput(
+          action=rng.integers(0, NUM_ACTIONS, shape).astype(np.int32),
+          policy_logits=rng.normal(size=[*shape, NUM_ACTIONS]).astype(
+              np.float32),
+          baseline=np.zeros(shape, np.float32)))
+
+
+def tensors(nest):
+  """The nest with tensors in the place of arrays."""
+  return tf.nest.map_structure(tf.constant, nest)
