@@ -85,7 +85,7 @@ def clip_by_global_norm(gradients, max_norm: float):
       tf.where(positive, square, tf.ones_like(square))), tf.zeros_like(square))
   if not max_norm:
     return gradients, norm
-  max_norm = tf.cast(max_norm, norm.dtype)
+  max_norm = tf.constant(max_norm, norm.dtype)
   scale = max_norm / tf.maximum(norm, max_norm)
   return _map(lambda g: g * scale, gradients), norm
 
