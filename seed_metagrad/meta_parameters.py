@@ -31,7 +31,8 @@ def init(initial_values: dict[str, float], *, num_states: int | None = None,
   eta = {}
   for name, value in initial_values.items():
     if name not in BOUNDS:
-      raise ValueError(f'learned must be out of {sorted(BOUNDS)}, got {name!r}.')
+      raise ValueError(
+          f'learned must be out of {sorted(BOUNDS)}, got {name!r}.')
     low, high = BOUNDS[name]
     if not low < value < high:
       raise ValueError(
