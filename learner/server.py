@@ -139,6 +139,7 @@ class Server:
     await self._set_health(health_pb2.HealthCheckResponse.SERVING)
     self._port.set_result(port)
     await self._watch()
+    self._inference.stop()
     await self._health.enter_graceful_shutdown()
     await server.stop(_STOP_SECS)
 

@@ -27,7 +27,7 @@ _POLL_SECS = 0.01
 
 
 class _Done(Exception):
-  """Training ended while a request was waiting."""
+  """Training is over."""
 
 
 class Inference(inference_pb2_grpc.InferenceServicer):
@@ -47,16 +47,17 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     self._leases = leases
     self._refusals = refusals
     self._env_states = env_states
-    self._done = False
+    self._end: type[Exception] | None = None  # What every call ends with.
 
   async def Join(self, request, context):
     """Leases slots to a group of environments."""
-    if self._done:
-      return inference_pb2.JoinReply(done=True)
     try:
+      self._check_end()
       peer = validation.check_join(
           request, self._task, self._batcher.max_envs)
       lease = self._leases.join(peer, request.run_id, request.num_envs)
+    except _Done:
+      return inference_pb2.JoinReply(done=True)
     except tuple(_CODES) as error:
       who = f'{request.actor[:64]!r}/{request.group} at {context.peer()}'
       await self._refuse(context, who, error)
@@ -69,15 +70,15 @@ class Inference(inference_pb2_grpc.InferenceServicer):
 
   async def Act(self, request, context):
     """Answers with the actions at one step of a group."""
-    if self._done:
-      return self._tell_done(request.run_id)
     peer = context.peer()
     try:
+      self._check_end()
       lease = self._leases.find(request.run_id)
       peer = f'{lease.peer} at {peer}'
       actions = await self._actions(lease, request)
     except _Done:
-      return self._tell_done(request.run_id)
+      self._leases.end_actor(request.run_id, 'training is over')
+      return inference_pb2.ActReply(done=True)
     except tuple(_CODES) as error:
       await self._refuse(context, peer, error)
     return inference_pb2.ActReply(
@@ -85,18 +86,25 @@ class Inference(inference_pb2_grpc.InferenceServicer):
 
   async def finish(self, secs: float) -> bool:
     """Answers `done` from now on; true once no lease is left."""
-    self._done = True
-    for lease in self._leases.all():
-      if lease.pending is not None:
-        lease.pending.cancel()
+    self._end_all(_Done)
     deadline = asyncio.get_running_loop().time() + secs
     while len(self._leases) and asyncio.get_running_loop().time() < deadline:
       await asyncio.sleep(_POLL_SECS)
     return not len(self._leases)
 
-  def _tell_done(self, run_id: int) -> inference_pb2.ActReply:
-    self._leases.end_actor(run_id, 'training is over')
-    return inference_pb2.ActReply(done=True)
+  def stop(self) -> None:
+    """Sends everyone away for now."""
+    self._end_all(batcher_lib.Closed)
+
+  def _end_all(self, end: type[Exception]):
+    self._end = end
+    for lease in self._leases.all():
+      if lease.pending is not None:
+        lease.pending.cancel()
+
+  def _check_end(self):
+    if self._end is not None:
+      raise self._end
 
   async def _actions(
       self, lease: leases_lib.Lease, request: inference_pb2.ActRequest
@@ -114,15 +122,15 @@ class Inference(inference_pb2_grpc.InferenceServicer):
       if asyncio.current_task().cancelling():  # The connection is gone.
         self._leases.end(lease, 'it hung up')
         raise
-      if self._done:
-        raise _Done from None
+      self._check_end()
       raise self._leases.why_ended(lease.run_id) from None
     finally:
       self._leases.answered(lease)
 
   async def _refuse(self, context, who: str, error: Exception):
     code = next(_CODES[kind] for kind in _CODES if isinstance(error, kind))
-    self._refusals.log(who, code, str(error))
+    if not isinstance(error, batcher_lib.Closed):  # No fault of theirs.
+      self._refusals.log(who, code, str(error))
     join_again = isinstance(error, leases_lib.Ended) and not error.superseded
     await context.abort(
         code, str(error), (('join-again', '1'),) if join_again else ())
