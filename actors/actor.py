@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from actors import client as client_lib
+from protos import codec
 from protos import inference_pb2
 from seed_metagrad import types
 from seed_metagrad.environments import environment
@@ -39,14 +40,15 @@ class Group:
     self._client.send(outputs, state)
 
   def _save(self, outputs: types.EnvOutput) -> bytes:
-    step = client_lib.encode_step(outputs)
+    step = codec.encode_step(outputs)
     step.env_state = self._env.get_state()
     return step.SerializeToString()
 
   def _restore(self, saved: bytes) -> types.EnvOutput:
     step = inference_pb2.ActRequest.FromString(saved)
     self._env.set_state(step.env_state)
-    return self._client.decode_step(step)
+    return types.EnvOutput(
+        *codec.decode_step(step, self._env.num_envs, self._env.spec))
 
 
 def run(groups: Sequence[Group]) -> None:

@@ -137,7 +137,7 @@ class Client:
 
   def send(self, outputs: types.EnvOutput, env_state: bytes = b'') -> None:
     """Sends a step without waiting for the answer."""
-    request = encode_step(outputs)
+    request = codec.encode_step(outputs)
     request.run_id = self._run_id
     request.sequence = self._sequence
     request.env_state = env_state
@@ -163,20 +163,6 @@ class Client:
     actions = codec.decode(
         reply.actions, 'int32', (self._task.num_envs,), 'actions')
     return Reply(actions, reply.send_state)
-
-  def decode_step(self, step: inference_pb2.ActRequest) -> types.EnvOutput:
-    """Undoes `encode_step` for these environments."""
-    num_envs, spec = self._task.num_envs, self._task.spec
-    flags = codec.unpack_flags(step.flags, num_envs)
-    observations = codec.decode(
-        step.observations,
-        spec.observation_dtype,
-        (num_envs, *spec.observation_shape),
-        'observations',
-    )
-    return types.EnvOutput(
-        codec.decode(step.rewards, 'float32', (num_envs,), 'rewards'),
-        flags.terminated, flags.truncated, flags.life_lost, observations)
 
   def _failed(self, error: grpc.RpcError):
     what = f'{error.code().name}: {error.details()}'
@@ -208,17 +194,6 @@ class Client:
         spec=inference_pb2.EnvSpec(**spec._asdict()),
         sticky_actions=self._task.sticky_actions,
     )
-
-
-def encode_step(outputs: types.EnvOutput) -> inference_pb2.ActRequest:
-  """Packs a step; whose it is stays open."""
-  flags = codec.Flags(outputs.terminated, outputs.truncated, outputs.life_lost)
-  return inference_pb2.ActRequest(
-      rewards=codec.encode(outputs.reward, 'float32'),
-      flags=codec.pack_flags(flags),
-      observations=codec.encode(
-          outputs.observation, outputs.observation.dtype.name),
-  )
 
 
 def _may_join_again(error: grpc.RpcError) -> bool:

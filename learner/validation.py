@@ -70,27 +70,18 @@ def env_outputs(
   Raises:
     ValueError: a wrong number of bytes, or a value out of range.
   """
-  rewards = codec.decode(request.rewards, 'float32', (num_envs,), 'rewards')
-  _require_finite('rewards', rewards)
-  flags = codec.unpack_flags(request.flags, num_envs)
-  if (flags.terminated & flags.truncated).any():
+  outputs = types.EnvOutput(*codec.decode_step(request, num_envs, spec))
+  _require_finite('rewards', outputs.reward)
+  if outputs.observation.dtype.kind == 'f':
+    _require_finite('observations', outputs.observation)
+  if (outputs.terminated & outputs.truncated).any():
     raise ValueError('flags must not say both terminated and truncated.')
-  observations = codec.decode(
-      request.observations,
-      spec.observation_dtype,
-      (num_envs, *spec.observation_shape),
-      'observations',
-  )
-  if observations.dtype.kind == 'f':
-    _require_finite('observations', observations)
   if len(request.env_state) > num_envs * _STATE_BYTES:
     raise ValueError(
         f'env_state must be at most {num_envs * _STATE_BYTES} bytes, got '
         f'{len(request.env_state)}.'
     )
-  return types.EnvOutput(
-      rewards, flags.terminated, flags.truncated, flags.life_lost, observations
-  )
+  return outputs
 
 
 def _spec(message: inference_pb2.EnvSpec) -> types.EnvSpec:

@@ -1,9 +1,14 @@
-"""NumPy arrays to packed little-endian bytes and back, checked."""
+"""NumPy arrays to packed little-endian bytes and back, checked.
+
+`outputs` have the fields of types.EnvOutput, [E, ...].
+"""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from protos import inference_pb2
 
 PROTOCOL = 1  # Both sides must speak the same version.
 
@@ -69,6 +74,33 @@ def unpack_flags(data: bytes, num_envs: int) -> Flags:
       (packed & bit).astype(bool)
       for bit in (_TERMINATED, _TRUNCATED, _LIFE_LOST)
   ))
+
+
+def encode_step(outputs: Any) -> inference_pb2.ActRequest:
+  """Packs what environments answered; whose it is stays open."""
+  flags = Flags(outputs.terminated, outputs.truncated, outputs.life_lost)
+  return inference_pb2.ActRequest(
+      rewards=encode(outputs.reward, 'float32'),
+      flags=pack_flags(flags),
+      observations=encode(
+          outputs.observation, outputs.observation.dtype.name),
+  )
+
+
+def decode_step(
+    step: inference_pb2.ActRequest, num_envs: int, spec: Any
+) -> tuple[np.ndarray, ...]:
+  """Undoes `encode_step` for a types.EnvSpec: the fields, in order.
+
+  Raises:
+    ValueError: a wrong number of bytes, or a flag that means nothing.
+  """
+  rewards = decode(step.rewards, 'float32', (num_envs,), 'rewards')
+  flags = unpack_flags(step.flags, num_envs)
+  shape = (num_envs, *spec.observation_shape)
+  observations = decode(
+      step.observations, spec.observation_dtype, shape, 'observations')
+  return rewards, *flags, observations
 
 
 def _little_endian(dtype: str) -> np.dtype:

@@ -18,7 +18,8 @@ class AddressTest(parameterized.TestCase):
   def test_is_not_local_where_others_may_come(self, text):
     self.assertFalse(address.is_local(text))
 
-  @parameterized.parameters('', 'localhost', 'localhost:', ':5', 'a:x', 'a:65536')
+  @parameterized.parameters(
+      '', 'localhost', 'localhost:', ':5', 'a:x', 'a:65536')
   def test_is_local_refuses_what_is_no_address(self, text):
     with self.assertRaisesRegex(ValueError, f'got {text!r}'):
       address.is_local(text)

@@ -110,7 +110,10 @@ class BatcherTest(absltest.TestCase):
           future.set_result(request.peer)
 
     threading.Thread(target=answer, daemon=True).start()
-    ask = lambda i: batcher.submit(_request(f'{i}')).result(_DEADLINE_SECS)
+
+    def ask(i):
+      return batcher.submit(_request(f'{i}')).result(_DEADLINE_SECS)
+
     self.assertEqual(
         list(self.pool.map(ask, range(500))), [f'{i}' for i in range(500)])
 

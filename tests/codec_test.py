@@ -5,6 +5,7 @@ from absl.testing import parameterized
 import numpy as np
 
 from protos import codec
+from tests import fakes
 
 
 class CodecTest(parameterized.TestCase):
@@ -56,6 +57,16 @@ class CodecTest(parameterized.TestCase):
   def test_unpack_flags_refuses_a_bit_that_means_nothing(self):
     with self.assertRaisesRegex(ValueError, 'at most 7, got 8'):
       codec.unpack_flags(bytes([0, 8]), 2)
+
+  def test_decode_step_undoes_encode_step(self):
+    step = fakes.outputs(3)._replace(
+        reward=np.float32([-1, 0, 0.5]),
+        terminated=np.array([True, False, False]),
+        truncated=np.array([False, True, False]),
+        life_lost=np.array([False, False, True]))
+    decoded = codec.decode_step(codec.encode_step(step), 3, fakes.SPEC)
+    for name, got, wanted in zip(step._fields, decoded, step):
+      np.testing.assert_array_equal(got, wanted, name)
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ import sys
 from absl.testing import absltest
 import numpy as np
 
-from actors import client
+from protos import codec
 from seed_metagrad import types
 from tests import fakes
 
@@ -30,12 +30,12 @@ class InferencePb2Test(absltest.TestCase):
 
   def test_an_atari_step_fits_its_budget(self):
     for num_envs in (1, 64):
-      request = client.encode_step(fakes.outputs(num_envs, _ATARI))
+      request = codec.encode_step(fakes.outputs(num_envs, _ATARI))
       request.run_id, request.sequence = 2**63 - 1, 2**64 - 1
       self.assertLessEqual(request.ByteSize() / num_envs, 7300)
 
   def test_a_step_carries_the_newest_frame_only(self):
-    request = client.encode_step(fakes.outputs(3, _ATARI))
+    request = codec.encode_step(fakes.outputs(3, _ATARI))
     self.assertLen(request.observations, 3 * 84 * 84)
     self.assertEqual(np.prod(_ATARI.observation_shape), 7056)
 

@@ -4,8 +4,8 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from actors import client
 from learner import validation
+from protos import codec
 from protos import inference_pb2
 from seed_metagrad import types
 from tests import fakes
@@ -55,7 +55,7 @@ class ValidationTest(parameterized.TestCase):
         np.array([False, True, False]),
         np.array([False, False, True]),
         rng.integers(256, size=(3, 84, 84), dtype=np.uint8))
-    decoded = validation.env_outputs(client.encode_step(outputs), 3, _ATARI)
+    decoded = validation.env_outputs(codec.encode_step(outputs), 3, _ATARI)
     for name, value in outputs._asdict().items():
       np.testing.assert_array_equal(getattr(decoded, name), value, name)
 
@@ -76,7 +76,7 @@ class ValidationTest(parameterized.TestCase):
           fakes.act_request(**{field: value}), 2, fakes.SPEC)
 
   def test_max_request_bytes_has_room_for_any_valid_request(self):
-    request = client.encode_step(fakes.outputs(64, _ATARI))
+    request = codec.encode_step(fakes.outputs(64, _ATARI))
     self.assertLess(
         request.ByteSize(), validation.max_request_bytes(_ATARI, 64))
 
