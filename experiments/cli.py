@@ -1,0 +1,79 @@
+"""The console script `seed-metagrad <command> [--flags]`."""
+
+import difflib
+import importlib
+import sys
+from typing import NamedTuple
+
+from absl import app
+from absl import flags
+
+FLAGS = flags.FLAGS
+
+_OURS = ('actors', 'benchmarks', 'experiments', 'learner')
+
+
+class Command(NamedTuple):
+  """A module that is imported when its command is chosen."""
+
+  module: str
+  summary: str
+
+
+# What can be run by `python -m` as well: `main(argv)`, flags defined by itself.
+PROCESSES = {
+    'learner': Command('learner.main', 'Runs a learner for actors to join.'),
+    'actor': Command('actors.main', 'Runs an actor that joins a learner.'),
+}
+# Modules with `define_flags(flag_values)` and `run(flag_values) -> status`.
+COMMANDS = {
+    'train': Command('experiments.train',
+                     'Trains on this machine: a learner and its actors.'),
+}
+
+
+def main(argv: list[str] | None = None):
+  """Runs the command that the first argument names; exits with its status."""
+  _, *arguments = argv or sys.argv
+  commands = {**COMMANDS, **PROCESSES}
+  if not arguments or arguments[0] in ('--help', '-h', 'help'):
+    print(_usage(commands))
+    sys.exit(0 if arguments else 2)
+  name, *arguments = arguments
+  if name not in commands:
+    near = difflib.get_close_matches(name, commands, n=1, cutoff=0.0)[0]
+    sys.exit(f'seed-metagrad: no command {name!r}. Did you mean {near}?')
+  module = importlib.import_module(commands[name].module)
+  if name in COMMANDS:
+    module.define_flags(FLAGS)
+  if '--help' in arguments or '-h' in arguments:
+    print(_help(name, module.__doc__))
+    sys.exit(0)
+  app.run(module.main if name in PROCESSES else _runner(module),
+          argv=[f'seed-metagrad {name}', *arguments])
+
+
+def _runner(module):
+  def run(argv: list[str]) -> int:
+    if len(argv) > 1:
+      sys.exit(f'{argv[0]}: unknown arguments {argv[1:]}.')
+    return module.run(FLAGS)
+  return run
+
+
+def _usage(commands: dict[str, Command]) -> str:
+  lines = [f'  {name:<16}{command.summary}'
+           for name, command in commands.items()]
+  return '\n'.join(['Usage: seed-metagrad <command> [--flags]', '', *lines, '',
+                    'seed-metagrad <command> --help lists its flags.'])
+
+
+def _help(name: str, doc: str) -> str:
+  modules = [module for module in FLAGS.flags_by_module_dict()
+             if module.split('.')[0] in _OURS]
+  return '\n'.join([f'seed-metagrad {name}: {doc}',
+                    *(FLAGS.module_help(module) for module in modules)])
+
+
+if __name__ == '__main__':
+  main()
