@@ -23,8 +23,8 @@ Row = dict[str, float | int]
 
 _EPISODE_COLUMNS = ('env_frames', 'return', 'length')
 _LOG_SECS = 30.0  # Between the lines that stand for the live one in a log.
-_LOG_FORMAT = ('{n_fmt}/{total_fmt} frames'
-               ' [{elapsed}<{remaining}, {rate_fmt}{postfix}]')
+_LIVE_FORMAT = '{n_fmt}/{total_fmt}|{bar}|ETA {remaining} {rate_fmt} {desc}'
+_LOG_FORMAT = '{n_fmt}/{total_fmt} frames, ETA {remaining}, {rate_fmt}, {desc}'
 
 
 class Summary(NamedTuple):
@@ -199,16 +199,18 @@ class _Progress:
     self._bar = tqdm.tqdm(
         total=total_env_frames, initial=env_frames, unit='f', unit_scale=True,
         dynamic_ncols=True, file=self._out,
-        bar_format=None if self._live else _LOG_FORMAT)
+        bar_format=_LIVE_FORMAT if self._live else _LOG_FORMAT)
 
   def advance(self, env_frames: int):
     self._bar.update(env_frames - self._bar.n)
 
   def show(self, row: Row):
-    self._bar.set_postfix_str(
-        f'return {row["mean_return_100"]:.2f},'
-        f' discount {row["discount"]:.4f}, lambda {row["lambda_"]:.4f},'
-        f' lag {row["policy_lag"]:.1f}', refresh=False)
+    # Short, so that 80 columns hold it all.
+    discount, lambda_ = (f'{row[name]:.3f}'.removeprefix('0')
+                         for name in ('discount', 'lambda_'))
+    self._bar.set_description_str(
+        f'return {row["mean_return_100"]:.3g} discount {discount}'
+        f' lambda {lambda_} lag {row["policy_lag"]:.0f}', refresh=False)
     self.advance(row['env_frames'])
     if not self._live and row['seconds'] >= self._next_log:
       self._next_log = row['seconds'] + _LOG_SECS

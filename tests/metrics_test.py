@@ -89,7 +89,7 @@ class MetricsTest(parameterized.TestCase):
   def test_a_terminal_shows_one_live_line(self):
     controller, terminal = os.openpty()
     self.addCleanup(os.close, controller)
-    termios.tcsetwinsize(terminal, (24, 120))
+    termios.tcsetwinsize(terminal, (24, 80))
     flags.FLAGS.mark_as_parsed()  # As app.run does.
     logging.use_absl_handler()
     with (open(terminal, 'w') as stderr,
@@ -103,8 +103,9 @@ class MetricsTest(parameterized.TestCase):
     lines = shown.split('\r\n')
     self.assertLen(lines, 3)  # The message, the live line, nothing after.
     self.assertIn('a message', lines[0].split('\r')[-1])
-    self.assertRegex(lines[1].split('\r')[-1], r'50%.* 500/1.00k .*'
-                     'return -20.50, discount 0.9900, lambda 0.9000, lag 2.5')
+    self.assertRegex(lines[1].split('\r')[-1],
+                     r'500/1.00k\|.*\|ETA 00:00 .*f/s '
+                     r'return -20.5 discount .990 lambda .900 lag 2$')
 
   def test_a_log_gets_a_line_every_thirty_seconds(self):
     writer = self._writer()
@@ -112,7 +113,7 @@ class MetricsTest(parameterized.TestCase):
       for seconds in (10, 20, 39, 41, 50, 71):
         writer.write(_row(seconds, seconds=seconds))
     self.assertLen(logs.output, 3)
-    self.assertRegex(logs.output[1], r'41.0/1.00k frames \[.*return -20.50')
+    self.assertRegex(logs.output[1], r'41.0/1.00k frames, ETA .*, return -20.5')
     self.assertNotIn('\r', ''.join(logs.output))
 
   def test_summary_has_the_promised_keys(self):
