@@ -59,7 +59,8 @@ def run(flag_values: flags.FlagValues) -> int:
     finally:
       _end([learner], _LEARNER_GRACE_SECS)
       processes = [actor.process for actor in actors]
-      _wait(processes, _ACTOR_GRACE_SECS)  # The learner told them.
+      if not signals:
+        _wait(processes, _ACTOR_GRACE_SECS)  # The learner told them.
       _end(processes, _ACTOR_GRACE_SECS)
 
 
