@@ -20,7 +20,9 @@ is 0. That discount is the best in two ways:
   discount rises from below and falls from above, and rests here alone.
 
 The policy must stay soft, or both gradients vanish before that: entropy cost .1
-does so.
+does so. The second is exact where policy and values share no weights; through a
+shared torso the value targets, which move with g too, shift the resting point a
+little.
 """
 
 import json
