@@ -66,7 +66,8 @@ class Server:
     self._inference = service.Inference(
         task, batcher, leases, self._refusals, dict(env_states or {}))
     self._health = health.aio.HealthServicer()
-    self._thread = threading.Thread(target=self._run, name='server')
+    self._thread = threading.Thread(
+        target=self._run, name='server', daemon=True)
     self._port: futures.Future[int] = futures.Future()
     self._loop: asyncio.AbstractEventLoop | None = None
     self._stopping: asyncio.Event | None = None
