@@ -5,9 +5,9 @@ here; 2 the learner refused this actor, or another took its name; 3 the learner
 did not answer for --reconnect_secs.
 """
 
+import os
 import pathlib
 import signal
-import sys
 
 from absl import app
 from absl import flags
@@ -113,8 +113,9 @@ def main(argv):
   """Runs until the learner is done; returns the exit status."""
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}.')
+  # At once: an exception inside gRPC may make its channel's end wait for ever.
   for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, lambda *_: sys.exit(0))
+    signal.signal(number, lambda *_: os._exit(0))
   try:
     return _run()
   except client_lib.Refused as error:
