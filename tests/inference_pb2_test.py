@@ -3,6 +3,7 @@
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 from absl.testing import absltest
 import numpy as np
@@ -18,7 +19,7 @@ _ATARI = types.EnvSpec((84, 84), 'uint8', num_actions=18)
 class InferencePb2Test(absltest.TestCase):
 
   def test_generated_files_are_up_to_date(self):
-    out = self.create_tempdir().full_path
+    out = self.enterContext(tempfile.TemporaryDirectory())
     subprocess.run(
         [sys.executable, '-m', 'grpc_tools.protoc', '-I.',
          f'--python_out={out}', f'--grpc_python_out={out}',

@@ -1,5 +1,7 @@
 """Tests of learner/security.py, over real gRPC."""
 
+import pathlib
+import tempfile
 import threading
 from unittest import mock
 
@@ -53,11 +55,13 @@ class SecurityTest(parameterized.TestCase):
     _join(learner.stub(), metadata=_bearer(_TOKEN)).result()
 
   def test_read_token_strips_and_checks(self):
-    path = self.create_tempfile(content=f'{_TOKEN}\n').full_path
-    self.assertEqual(security.read_token(path), _TOKEN)
-    path = self.create_tempfile(content='short').full_path
+    folder = self.enterContext(tempfile.TemporaryDirectory())
+    path = pathlib.Path(folder, 'token')
+    path.write_text(f'{_TOKEN}\n')
+    self.assertEqual(security.read_token(str(path)), _TOKEN)
+    path.write_text('short')
     with self.assertRaisesRegex(ValueError, 'at least 16 .*got 5'):
-      security.read_token(path)
+      security.read_token(str(path))
 
   def test_an_open_address_must_be_protected(self):
     check = security.check_address
@@ -114,9 +118,10 @@ class TlsTest(absltest.TestCase):
 
   def setUp(self):
     super().setUp()
-    self.ca = certificates.Authority(self.create_tempdir().full_path, 'ours')
-    self.strangers = certificates.Authority(
-        self.create_tempdir().full_path, 'theirs')
+    self.ca, self.strangers = (
+        certificates.Authority(
+            self.enterContext(tempfile.TemporaryDirectory()), name)
+        for name in ('ours', 'theirs'))
 
   def connect(self, server_files, client_ca='', **files):
     """Returns the pending call of a join over TLS."""

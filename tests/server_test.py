@@ -2,6 +2,7 @@
 
 from concurrent import futures
 import os
+import tempfile
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -31,7 +32,8 @@ class ServerTest(parameterized.TestCase):
       fakes.FakeLearner(address)
 
   def test_a_unix_socket_serves(self):
-    address = f'unix:{self.create_tempdir().full_path}/s'
+    folder = self.enterContext(tempfile.TemporaryDirectory())
+    address = f'unix:{folder}/s'
     self.start(address)
     stub = inference_pb2_grpc.InferenceStub(client.open_channel(address))
     self.assertEqual(list(stub.Join(fakes.join_request()).env_ids), [0, 1])
