@@ -7,7 +7,8 @@ d eta  = -beta dJ'(tau', theta', eta')/d theta' z'         eq. 6, 7
 theta' is the agent's real next step; tau' is a later sample.
 """
 
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 

@@ -17,7 +17,7 @@ _SETTINGS = (
 )
 
 
-def _outputs(seed, batch, length=6):
+def _outputs(seed, batch, length=tiny.LENGTH):
   rng = np.random.default_rng(seed)
   return types.NetworkOutput(
       rng.normal(size=[length + 1, batch, tiny.NUM_ACTIONS]),
@@ -107,7 +107,7 @@ class ActorCriticLossTest(parameterized.TestCase):
     hypers = types.Hypers(.9, .8, .5, .3)
     if per_step:
       hypers = types.Hypers(*np.random.default_rng(3).uniform(
-          .2, .9, [len(hypers), 6, batch]))
+          .2, .9, [len(hypers), tiny.LENGTH, batch]))
     loss, metrics = losses.actor_critic_loss(
         tiny.tensors(online), tiny.tensors(target), hypers,
         tiny.tensors(unroll), **settings)
@@ -136,7 +136,7 @@ class ActorCriticLossTest(parameterized.TestCase):
   def test_every_hyper_has_its_derivative(self, name, per_step):
     unroll, online, target = tiny.unroll(0, 5), _outputs(1, 5), _outputs(2, 5)
     fixed = types.Hypers(.9, .8, .5, .3)
-    value = np.full([6, 5] if per_step else [], getattr(fixed, name))
+    value = np.full([tiny.LENGTH, 5] if per_step else [], getattr(fixed, name))
     tensor = tf.constant(value)
     with tf.GradientTape() as tape:
       tape.watch(tensor)

@@ -3,8 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
+from learner import agent
+from seed_metagrad import config as config_lib
+from seed_metagrad import meta
+from seed_metagrad import meta_parameters
 from seed_metagrad import types
 
+LEARNED = tuple(sorted(meta_parameters.BOUNDS))
+LENGTH = 4  # T, the least at which every way to end leaves a plain step.
 NUM_ACTIONS = 3
 SIZE = 2  # Of an observation.
 _UNITS = 3
@@ -13,7 +19,7 @@ _EMBEDDING = 2
 SPEC = types.EnvSpec((SIZE,), 'float64', NUM_ACTIONS)
 
 
-def network(num_conditioning=0) -> types.Network:
+def make_network(num_conditioning=0) -> types.Network:
   """A smooth network: one tanh layer, and the heads see the embedding."""
   features = _UNITS + (_EMBEDDING if num_conditioning else 0)
   shapes = [[SIZE, _UNITS], [features, NUM_ACTIONS], [features, 1]]
@@ -53,7 +59,7 @@ def linear_network() -> types.Network:
   return types.Network(init, apply, lambda batch_size: ())
 
 
-def unroll(seed, batch, length=6) -> types.Unroll:
+def unroll(seed, batch, length=LENGTH) -> types.Unroll:
   """Arrays of one unroll; every column has each way an episode can end."""
   rng = np.random.default_rng(seed)
   shape = [length + 1, batch]
@@ -61,7 +67,7 @@ def unroll(seed, batch, length=6) -> types.Unroll:
   for b in range(batch):
     for flag, t in zip(flags, (0, 2, 3)):
       flag[1 + (t + b) % length, b] = True
-  terminated, truncated, life_lost = flags
+  terminated, life_lost, truncated = flags
   return types.Unroll(
       initial_state=(),
       env_outputs=types.EnvOutput(
@@ -78,3 +84,33 @@ def unroll(seed, batch, length=6) -> types.Unroll:
 def tensors(nest):
   """The nest with tensors in the place of arrays."""
   return tf.nest.map_structure(tf.constant, nest)
+
+
+def config(learned=LEARNED, **fields):
+  """A config whose meta-step is the meta-gradient itself, negated."""
+  return config_lib.preset('paper', **{**dict(
+      learned=learned, conditioning=False, meta_optimizer='sgd',
+      meta_learning_rate=1., discount=.8, lambda_=.7, entropy_cost=.2,
+      rho_bar=1.2, c_bar=.9), **fields})
+
+
+def setup(settings, *, network=None):
+  """(rules, state) in the middle of training: no slot is at its start."""
+  network = network or make_network(
+      len(settings.learned) if settings.conditioning else 0)
+  rules = agent.make_rules(settings, network)
+  eta = meta_parameters.init(
+      {name: getattr(settings, name) for name in settings.learned},
+      dtype=tf.float64)
+  state = meta.init(rules, tensors(network.init(0)), eta)
+  rng = np.random.default_rng(1)
+  opt_state = tf.nest.map_structure(
+      lambda slot: tf.constant(rng.uniform(.1, 2., slot.shape)),
+      state.opt_state)
+  return rules, state._replace(opt_state=opt_state)
+
+
+def unrolls(batch, steps=1, seed=0):
+  """(inner unrolls, a later one)."""
+  *inner, later = (tensors(unroll(seed + k, batch)) for k in range(steps + 1))
+  return inner, later
