@@ -99,7 +99,8 @@ class Learner:
       if self.env_frames >= config.total_env_frames:
         break
     if metrics is not None:
-      self._writer.write(self._row(metrics))
+      if self.env_frames > self._last_row[1]:
+        self._writer.write(self._row(metrics))
       self.save(saved())
     self._writer.close()
 

@@ -26,7 +26,7 @@ class Config:
   embedding_size: int = 16  # Of the learned hypers [MGRL].
 
   # Inner loss: the value of a fixed hyper, the start of a learned one.
-  discount: float = 0.99  # [IMPALA]; learned, it starts at the reference [C].
+  discount: float = 0.99  # [IMPALA]; learned, it starts here, at gamma' [C].
   lambda_: float = 1.0  # [IMPALA]; learned, it starts at most at .99 [C].
   baseline_cost: float = 0.5  # [IMPALA], with the 1/2 of the square inside.
   entropy_cost: float = 0.01  # [IMPALA].
@@ -93,7 +93,9 @@ PRESETS = {
     'smoke': dict(
         env='catch',
         network='mlp',
-        total_env_frames=60_000,
+        total_env_frames=100_000,
+        optimizer='adam',
+        learning_rate=2e-3,
         batch_size=8,
         meta_batch_size=8,
         num_actors=2,
