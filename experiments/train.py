@@ -99,7 +99,8 @@ class _Actor:
   def tend(self):
     """Starts the process again after a pause if it has ended."""
     status, now = self.process.poll(), time.monotonic()
-    if status is None or self.given_up:
+    # Status 0: the learner told it that training is over.
+    if not status or self.given_up:
       return
     if self._start_again is None:
       lived = now - self._started
