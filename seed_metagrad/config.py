@@ -146,8 +146,9 @@ def check(config: Config):
              'optimizer': ('rmsprop', 'adam')}
   for name, values in choices.items():
     _require(getattr(config, name) in values, name, f'one of {values}', config)
-  unknown = sorted(set(config.learned) - set(LEARNABLE))
-  _require(not unknown, 'learned', f'names out of {LEARNABLE}', config)
+  known = [name for name in LEARNABLE if name in config.learned]
+  _require(sorted(known) == sorted(config.learned), 'learned',
+           f'different names out of {LEARNABLE}', config)
   _require(config.meta_batch_size <= config.batch_size, 'meta_batch_size',
            f'at most batch_size ({config.batch_size})', config)
   _require(config.inference_min_envs <= config.inference_max_envs,
