@@ -4,6 +4,7 @@ The network's state is the stack of its last frames, so that one frame per step
 crosses the wire and an unroll of T + 1 steps stores T + 4 frames.
 """
 
+import functools
 import math
 
 import keras
@@ -72,23 +73,11 @@ def make(name: str, spec: types.EnvSpec, *, num_conditioning: int = 0,
   if name != 'mlp' and len(spec.observation_shape) != 2:
     raise ValueError(f'network {name!r} needs image observations, got shape '
                      f'{spec.observation_shape}; take the mlp.')
-  shape = spec.observation_shape
-  stacked_shape = (*shape, spec.frame_stack)
-  scale = 255. if spec.observation_dtype == 'uint8' else 1.
-
-  def build():
-    inputs = [keras.Input(stacked_shape, dtype=dtype)]
-    features = TORSOS[name](inputs[0], dtype)
-    if num_conditioning:
-      inputs.append(keras.Input((num_conditioning,), dtype=dtype))
-      embedding = layers.Dense(embedding_size, use_bias=False, dtype=dtype,
-                               kernel_initializer=_INITIALIZER)(inputs[1])
-      features = layers.Concatenate(dtype=dtype)([features, embedding])
-    heads = [_dense(units, None, dtype)(features)
-             for units in (spec.num_actions, 1)]
-    return keras.Model(inputs, heads)
-
+  build = functools.partial(
+      _build, TORSOS[name], spec, num_conditioning, embedding_size, dtype)
   model = build()
+  stacked_shape = model.inputs[0].shape[1:]
+  scale = 255. if spec.observation_dtype == 'uint8' else 1.
 
   def init(seed: int):
     keras.utils.set_random_seed(seed)
@@ -111,10 +100,26 @@ def make(name: str, spec: types.EnvSpec, *, num_conditioning: int = 0,
   def initial_state(batch_size: int):
     if spec.frame_stack == 1:
       return ()
-    return tf.zeros([batch_size, spec.frame_stack - 1, *shape],
-                    spec.observation_dtype)
+    return tf.zeros(
+        [batch_size, spec.frame_stack - 1, *spec.observation_shape],
+        spec.observation_dtype)
 
   return types.Network(init, apply, initial_state)
+
+
+def _build(torso, spec, num_conditioning, embedding_size, dtype):
+  """The Keras model: [stacked frames, hypers] -> [logits, baseline]."""
+  inputs = [keras.Input((*spec.observation_shape, spec.frame_stack),
+                        dtype=dtype)]
+  features = torso(inputs[0], dtype)
+  if num_conditioning:
+    inputs.append(keras.Input((num_conditioning,), dtype=dtype))
+    embedding = layers.Dense(embedding_size, use_bias=False, dtype=dtype,
+                             kernel_initializer=_INITIALIZER)(inputs[1])
+    features = layers.Concatenate(dtype=dtype)([features, embedding])
+  heads = [_dense(units, None, dtype)(features)
+           for units in (spec.num_actions, 1)]
+  return keras.Model(inputs, heads)
 
 
 def stack_frames(state, observations, resets, frame_stack: int):

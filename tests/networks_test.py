@@ -1,0 +1,192 @@
+"""Networks: sizes by hand, steps against unrolls, resets, derivatives."""
+
+from absl.testing import absltest
+from absl.testing import parameterized
+import numpy as np
+import tensorflow as tf
+
+from seed_metagrad import networks
+from seed_metagrad import types
+
+_ATARI = types.EnvSpec((84, 84), 'uint8', 6, frame_stack=4)
+_VECTOR = types.EnvSpec((4,), 'float32', 2, frame_stack=2)
+_SPECS = {'mlp': _VECTOR, 'shallow': _ATARI, 'nature': _ATARI, 'deep': _ATARI}
+
+# Weights and biases, torso only, on [84, 84, 4].
+_TORSO_SIZES = {
+    # [4] stacked by 2, to 64, to 64.
+    'mlp': (8 * 64 + 64) + (64 * 64 + 64),
+    # 84 -> 20 -> 9: 9 * 9 * 32 = 2592 features.
+    'shallow': (8 * 8 * 4 * 16 + 16) + (4 * 4 * 16 * 32 + 32)
+               + (2592 * 256 + 256),
+    # 84 -> 20 -> 9 -> 7: 7 * 7 * 64 = 3136 features.
+    'nature': (8 * 8 * 4 * 32 + 32) + (4 * 4 * 32 * 64 + 64)
+              + (3 * 3 * 64 * 64 + 64) + (3136 * 512 + 512),
+    # 84 -> 42 -> 21 -> 11: 11 * 11 * 32 = 3872 features; five 3x3 convolutions
+    # in each of three sections.
+    'deep': (9 * 4 * 16 + 16) + 4 * (9 * 16 * 16 + 16)
+            + (9 * 16 * 32 + 32) + 4 * (9 * 32 * 32 + 32)
+            + (9 * 32 * 32 + 32) + 4 * (9 * 32 * 32 + 32)
+            + (3872 * 256 + 256),
+}
+_FEATURES = {'mlp': 64, 'shallow': 256, 'nature': 512, 'deep': 256}
+
+
+def _observations(spec, time, batch, seed=0):
+  rng = np.random.default_rng(seed)
+  shape = [time, batch, *spec.observation_shape]
+  if spec.observation_dtype == 'uint8':
+    return rng.integers(1, 256, shape).astype(np.uint8)
+  return rng.normal(size=shape).astype(spec.observation_dtype)
+
+
+def _resets(time, batch):
+  return np.random.default_rng(1).random([time, batch]) < .3
+
+
+class NetworksTest(parameterized.TestCase):
+
+  @parameterized.product(name=sorted(networks.TORSOS), num_conditioning=(0, 2))
+  def test_sizes_by_hand(self, name, num_conditioning):
+    spec = _SPECS[name]
+    network = networks.make(name, spec, num_conditioning=num_conditioning)
+    inputs = _FEATURES[name] + (16 if num_conditioning else 0)
+    heads = (inputs + 1) * (spec.num_actions + 1)
+    self.assertEqual(
+        networks.num_params(network.init(0)),
+        _TORSO_SIZES[name] + heads + 16 * num_conditioning)
+
+  @parameterized.parameters(sorted(networks.TORSOS))
+  def test_init_is_made_by_its_seed(self, name):
+    network = networks.make(name, _SPECS[name])
+    a, b, other = network.init(3), network.init(3), network.init(4)
+    for x, y, z in zip(a, b, other, strict=True):
+      np.testing.assert_array_equal(x, y)
+      if x.ndim > 1:  # Biases start at zero.
+        self.assertFalse(np.array_equal(x, z))
+
+  @parameterized.parameters(sorted(networks.TORSOS))
+  def test_step_by_step_is_the_unroll(self, name):
+    spec, time, batch = _SPECS[name], 5, 2
+    network = networks.make(name, spec, num_conditioning=1)
+    params, eta = network.init(0), tf.constant([.9])
+    observations, resets = (
+        _observations(spec, time, batch), _resets(time, batch))
+    self.assertTrue(resets.any())
+    whole, last = network.apply(
+        params, network.initial_state(batch), observations, resets, eta)
+    state = network.initial_state(batch)
+    for t in range(time):
+      step, state = network.apply(
+          params, state, observations[t:t + 1], resets[t:t + 1], eta)
+      np.testing.assert_allclose(
+          step.policy_logits[0], whole.policy_logits[t], atol=1e-5)
+      np.testing.assert_allclose(
+          step.baseline[0], whole.baseline[t], atol=1e-5)
+    np.testing.assert_array_equal(state, last)
+
+  @parameterized.parameters(sorted(networks.TORSOS))
+  def test_every_parameter_has_both_derivatives(self, name):
+    spec = _SPECS[name]
+    network = networks.make(name, spec, num_conditioning=1)
+    params = [tf.constant(p) for p in network.init(0)]
+
+    @tf.function
+    def derivatives():
+      with tf.GradientTape() as outer:
+        outer.watch(params)
+        with tf.GradientTape() as inner:
+          inner.watch(params)
+          outputs, _ = network.apply(
+              params, network.initial_state(1), _observations(spec, 2, 1),
+              np.zeros([2, 1], bool), tf.constant([.9]))
+          total = (tf.reduce_sum(tf.math.log_softmax(outputs.policy_logits)**2)
+                   + tf.reduce_sum(outputs.baseline**2))
+        first = inner.gradient(total, params)
+        norm = tf.add_n([tf.reduce_sum(g**2) for g in first])
+      return first, outer.gradient(norm, params)
+
+    for gradients in derivatives():
+      for gradient in gradients:  # None is no tensor, and has no shape.
+        self.assertTrue(np.all(np.isfinite(gradient)))
+        self.assertTrue(np.any(gradient))
+
+  def test_conditioning_moves_both_heads(self):
+    network = networks.make('mlp', _VECTOR, num_conditioning=2)
+    arguments = (network.init(0), network.initial_state(1),
+                 _observations(_VECTOR, 1, 1), np.zeros([1, 1], bool))
+    (a, _), (b, _) = (network.apply(*arguments, tf.constant(eta))
+                      for eta in ([.9, .9], [.9, .5]))
+    self.assertNotEqual(a.baseline[0, 0], b.baseline[0, 0])
+    self.assertFalse(np.array_equal(a.policy_logits, b.policy_logits))
+
+  def test_frames_are_scaled_from_bytes(self):
+    spec = types.EnvSpec((3,), 'uint8', 2)
+    floats = types.EnvSpec((3,), 'float32', 2)
+    params = networks.make('mlp', spec).init(0)
+    observations = _observations(spec, 2, 2)
+    a, b = (networks.make('mlp', s).apply(
+        params, (), x, np.zeros([2, 2], bool), None)[0]
+            for s, x in ((spec, observations),
+                         (floats, (observations / 255.).astype(np.float32))))
+    np.testing.assert_allclose(a.baseline, b.baseline, rtol=1e-5)
+
+  def test_images_need_no_frame_stack(self):
+    spec = types.EnvSpec((36, 36), 'uint8', 3)
+    network = networks.make('shallow', spec)
+    outputs, _ = network.apply(
+        network.init(0), (), _observations(spec, 2, 1), np.zeros([2, 1], bool),
+        None)
+    self.assertEqual(outputs.policy_logits.shape, [2, 1, 3])
+
+  def test_unknown_name_is_refused(self):
+    with self.assertRaisesRegex(ValueError, "'deep'.*got 'depe'"):
+      networks.make('depe', _ATARI)
+
+  @parameterized.parameters('shallow', 'nature', 'deep')
+  def test_convolutions_refuse_vectors(self, name):
+    with self.assertRaisesRegex(ValueError, r'shape \(4,\); take the mlp'):
+      networks.make(name, _VECTOR)
+
+
+class StackFramesTest(parameterized.TestCase):
+
+  @parameterized.product(reset=(0, 1, 2, 3, 4, 5, 6), split=(0, 1, 3))
+  def test_frames_of_the_last_episode_never_leak(self, reset, split):
+    # Two calls, the second from the state of the first; 6 is no reset.
+    frames = 1. + np.arange(6, dtype=np.float32)
+    resets = np.arange(6) == reset
+    state, stacked = tf.constant([[-3., -2., -1.]]), []
+    for part in (slice(0, split), slice(split, 6)):
+      if part.stop > part.start:
+        result, state = networks.stack_frames(
+            state, tf.constant(frames[part, np.newaxis]),
+            tf.constant(resets[part, np.newaxis]), 4)
+        stacked.append(result[:, 0])
+    history = np.concatenate([[-3., -2., -1.], frames])
+    expected = np.stack([history[t:t + 4] for t in range(6)])
+    for t in range(6):
+      for k in range(4):
+        if t - 3 + k < reset <= t:
+          expected[t, k] = 0.
+    np.testing.assert_array_equal(np.concatenate(stacked), expected)
+    np.testing.assert_array_equal(state[0], expected[-1, 1:])
+
+  def test_by_hand(self):
+    # Frames 1 2 3 4, the third begins an episode; newest last.
+    stacked, state = networks.stack_frames(
+        tf.zeros([1, 1]), tf.constant([[1.], [2.], [3.], [4.]]),
+        tf.constant([[True], [False], [True], [False]]), 2)
+    np.testing.assert_array_equal(
+        stacked[:, 0], [[0., 1.], [1., 2.], [0., 3.], [3., 4.]])
+    np.testing.assert_array_equal(state, [[4.]])
+
+  def test_rows_of_a_batch_reset_alone(self):
+    frames = tf.constant([[1., 10.], [2., 20.]])
+    stacked, _ = networks.stack_frames(
+        tf.zeros([2, 1]), frames, tf.constant([[True, True], [True, False]]), 2)
+    np.testing.assert_array_equal(stacked[1], [[0., 2.], [10., 20.]])
+
+
+if __name__ == '__main__':
+  absltest.main()
