@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from seed_metagrad import meta
 from seed_metagrad import meta_parameters
+from seed_metagrad import networks
 from seed_metagrad import optimizers
 from seed_metagrad import types
 from tests import reference
@@ -86,8 +87,14 @@ class FiniteDifferencesTest(parameterized.TestCase):
     self._assert_is_finite_difference(
         tiny.config(learned=learned, conditioning=True), batch=5, steps=1)
 
-  def _assert_is_finite_difference(self, config, batch, steps):
-    rules, state = tiny.setup(config)
+  def test_meta_gradient_of_the_mlp(self):
+    config = tiny.config(conditioning=True)
+    network = networks.make('mlp', tiny.SPEC, dtype='float64',
+                            num_conditioning=len(tiny.LEARNED))
+    self._assert_is_finite_difference(config, batch=5, steps=2, network=network)
+
+  def _assert_is_finite_difference(self, config, batch, steps, network=None):
+    rules, state = tiny.setup(config, network=network)
     unrolls, meta_unroll = tiny.unrolls(batch, steps)
     gradient, new, metrics = _meta_gradient(rules, state, unrolls, meta_unroll)
     u, _ = meta.meta_objective_gradient(

@@ -107,7 +107,7 @@ def adam(gradient, count, m, v, learning_rate, *, b1=.9, b2=.999,
   return -learning_rate * m_hat / (np.sqrt(v_hat) + epsilon), (count, m, v)
 
 
-def derivative(function, x, h=1e-3):
+def derivative(function, x, h=1e-4):
   """Central differences with an error of h^4, for each entry of `x`.
 
   function: array -> array; returns [*x.shape, *function(x).shape].
