@@ -47,7 +47,7 @@ class Inference:
                store: unrolls_lib.UnrollStore, *, seed: int):
     self.num_calls = 0
     self._episodes = collections.deque()  # Finished, not yet taken.
-    self._act = tf.function(act, reduce_retracing=True)
+    self._act = tf.function(act, autograph=False, reduce_retracing=True)
     self._initial_state = initial_state
     self._published = published
     self._store = store

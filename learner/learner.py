@@ -43,7 +43,8 @@ class Learner:
     self.episodes = 0
     self.skipped_updates = 0
     self._config = config
-    self._update = tf.function(update, jit_compile=config.xla or None)
+    self._update = tf.function(
+        update, autograph=False, jit_compile=config.xla or None)
     self._workdir = workdir
     self._writer = None  # While `run` runs.
     self._returns = collections.deque(maxlen=_WINDOW)
