@@ -118,10 +118,11 @@ class ServiceTest(absltest.TestCase):
     self.assertEqual(self.join(run_id=2).result().env_ids, [0, 1])
     for call in (waiting, self.act(sequence=1)):
       self.assert_refused(call, _Code.FAILED_PRECONDITION, 'superseded')
-    self.act(run_id=2)
-    batch = learner.batcher.get()  # Without the zombie's request.
-    self.assertLen(batch, 1)
-    self.assertTrue(batch[0][0].new_run)
+    current = self.act(run_id=2)
+    (request, future), = learner.batcher.get()  # Without the zombie's.
+    self.assertTrue(request.new_run)
+    future.set_result(np.int32([1, 2]))
+    self.assertEqual(current.code(), _Code.OK)
 
   def test_an_actor_that_hangs_up_frees_its_slots_and_is_named(self):
     learner = self.start(answer=False)
