@@ -9,6 +9,7 @@ import math
 
 import keras
 from keras import layers
+import numpy as np
 import tensorflow as tf
 
 from seed_metagrad import types
@@ -88,7 +89,7 @@ def make(name: str, spec: types.EnvSpec, *, num_conditioning: int = 0,
     stacked, state = stack_frames(
         state, observations, resets, spec.frame_stack)
     flat = tf.reshape(stacked, [time * batch, *stacked_shape])
-    inputs = [tf.cast(flat, dtype) / scale]
+    inputs = [tf.cast(flat, dtype) * (1. / scale)]
     if num_conditioning:
       inputs.append(tf.broadcast_to(
           tf.cast(conditioning, dtype), [time * batch, num_conditioning]))
@@ -140,27 +141,42 @@ def stack_frames(state, observations, resets, frame_stack: int):
   frames = tf.concat([previous, observations], axis=0)
   # The state's own frames were masked when they were new.
   padded = tf.concat([tf.zeros(tf.shape(previous)[:2], tf.bool), resets], 0)
-  valid = tf.ones_like(resets)
-  columns = [observations]
-  for age in range(1, frame_stack):
-    newest = frame_stack - 1 - age
-    valid &= ~padded[newest + 1:newest + 1 + time]
-    mask = tf.reshape(valid, tf.concat(
-        [tf.shape(valid), tf.ones([rank - 2], tf.int32)], axis=0))
-    column = frames[newest:newest + time]
-    columns.append(column * tf.cast(mask, column.dtype))
-  columns = columns[::-1]
-  state = tf.stack([column[-1] for column in columns[1:]], axis=1)
-  return _interleave(columns), state
+  valid = [tf.ones_like(resets)]  # By age: is that old a frame of the episode?
+  for oldest in reversed(range(1, frame_stack)):
+    valid.append(valid[-1] & ~padded[oldest:oldest + time])
+  stack = _pack if (frame_stack, frames.dtype) == (4, tf.uint8) else _stack
+  stacked = stack(frames, valid[::-1])
+  state = tf.transpose(stacked[-1, ..., 1:], [0, rank - 1, *range(1, rank - 1)])
+  return stacked, state
 
 
-def _interleave(columns):
-  """tf.stack(columns, axis=-1), three times faster for four of uint8."""
-  if len(columns) != 4 or columns[0].dtype != tf.uint8:
-    return tf.stack(columns, axis=-1)
-  words = [tf.bitwise.left_shift(tf.cast(column, tf.int32), 8 * byte)
-           for byte, column in enumerate(columns)]
-  return tf.bitcast(words[0] | words[1] | words[2] | words[3], tf.uint8)
+def _stack(frames, valid):
+  """frames [T + S - 1, B, ...], valid S x [T, B] -> [T, B, ..., S]."""
+  time = tf.shape(valid[0])[0]
+  return tf.stack(
+      [tf.where(_fill_rank(valid[k], frames), frames[k:k + time],
+                tf.zeros([], frames.dtype))
+       for k in range(len(valid))], axis=-1)
+
+
+def _pack(frames, valid):
+  """`_stack` of 4 uint8 frames as int32 words, four times faster."""
+  words = tf.cast(frames, tf.int32)
+  words = words[:-1] | tf.bitwise.left_shift(words[1:], 8)
+  words = words[:-2] | tf.bitwise.left_shift(words[2:], 16)
+  mask = sum(tf.where(valid[k], _byte(k), 0)
+             for k in range(4))
+  return tf.bitcast(words & _fill_rank(mask, frames), tf.uint8)
+
+
+def _byte(k: int):
+  """The int32 word whose byte k is 255 and whose others are 0."""
+  return int(np.array(0xff << 8 * k, np.uint32).view(np.int32))
+
+
+def _fill_rank(x, like):
+  """x [T, B] as [T, B, 1, ...], of the rank of `like`."""
+  return x[(..., *[tf.newaxis] * (len(like.shape) - 2))]
 
 
 def _conv(filters, size, stride, padding, activation, dtype):

@@ -187,6 +187,17 @@ class StackFramesTest(parameterized.TestCase):
         tf.zeros([2, 1]), frames, tf.constant([[True, True], [True, False]]), 2)
     np.testing.assert_array_equal(stacked[1], [[0., 2.], [10., 20.]])
 
+  def test_four_uint8_frames_are_packed_as_they_are_stacked(self):
+    rng = np.random.default_rng(3)
+    frames = tf.constant(rng.integers(0, 256, (8, 2, 5, 4), dtype=np.uint8))
+    state = tf.transpose(frames[:3], [1, 0, 2, 3])
+    resets = tf.constant(rng.random((5, 2)) < .4)
+    packed = networks.stack_frames(state, frames[3:], resets, 4)
+    stacked = networks.stack_frames(
+        tf.cast(state, tf.float32), tf.cast(frames[3:], tf.float32), resets, 4)
+    for words, columns in zip(packed, stacked, strict=True):
+      np.testing.assert_array_equal(words, columns)
+
 
 if __name__ == '__main__':
   absltest.main()
