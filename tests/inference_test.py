@@ -1,0 +1,132 @@
+"""Tests of learner/inference.py: a scripted agent that remembers."""
+
+import queue
+import threading
+
+from absl.testing import absltest
+import numpy as np
+import tensorflow as tf
+
+from learner import batcher as batcher_lib
+from learner import inference
+from learner import unrolls
+from seed_metagrad import types
+
+_SPEC = types.EnvSpec((1,), 'float32', num_actions=4, frame_stack=2)
+_DEADLINE_SECS = 20.
+
+
+def _initial_state(batch_size):
+  return tf.zeros([batch_size, 1, 1])
+
+
+def _act(params, eta, state, env_outputs, first, seed):
+  """Takes params as the action; the state becomes the last observation."""
+  del eta, first, seed
+  zeros = tf.zeros_like(env_outputs.reward)
+  actions = tf.cast(zeros, tf.int32) + params
+  return types.AgentOutput(actions, tf.tile(state[:, 0], [1, 4]), zeros), (
+      env_outputs.observation[:, tf.newaxis])
+
+
+def _outputs(rewards, ends=None, cuts=None, observation=0.):
+  size = len(rewards)
+  nothing = np.zeros(size, bool)
+  return types.EnvOutput(
+      np.array(rewards, np.float32),
+      nothing if ends is None else np.array(ends),
+      nothing if cuts is None else np.array(cuts), nothing,
+      np.full((size, 1), observation, np.float32))
+
+
+class InferenceTest(absltest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.published = inference.Published(tf.constant(1), {}, 0)
+    self.inference = inference.Inference(
+        _act, _initial_state, lambda: self.published,
+        unrolls.UnrollStore(2, _SPEC, _initial_state), seed=1)
+
+  def act(self, env_ids, first, *args, **kwargs):
+    actions, note = self.inference.act(
+        np.array(env_ids), np.full(len(env_ids), first),
+        _outputs(*args, **kwargs))
+    return actions, note()
+
+  def test_acts_with_the_newest_parameters(self):
+    np.testing.assert_array_equal(self.act([0, 1], True, [0, 0])[0], [1, 1])
+    self.published = inference.Published(tf.constant(3), {}, 1)
+    np.testing.assert_array_equal(self.act([0, 1], False, [0, 0])[0], [3, 3])
+
+  def test_each_environment_keeps_its_state(self):
+    self.act([0, 7], True, [0, 0], observation=5.)
+    self.act([7], False, [0], observation=6.)
+    self.act([7], False, [0], observation=8.)
+    _, [finished] = self.act([0, 7], False, [0, 0], observation=9.)[0], (
+        self.act([7], False, [0], observation=10.)[1])
+    # At each step the agent saw the observation of the step before.
+    np.testing.assert_array_equal(
+        finished.unroll.agent_outputs.policy_logits[:, 0], [6., 8., 9.][:3])
+
+  def test_raw_returns_are_counted_to_the_end_of_the_episode(self):
+    self.act([0, 1], True, [100, 100])  # Of another incarnation: not counted.
+    self.act([0, 1], False, [2, 0])
+    self.act([0, 1], False, [3, 7], ends=[True, False])
+    self.act([0, 1], False, [1, 0])
+    self.act([0, 1], False, [1, 1], cuts=[False, True])
+    self.assertEqual(self.inference.take_episodes(), [
+        inference.Episode(5., 2), inference.Episode(8., 4)])
+    self.assertEmpty(self.inference.take_episodes())
+
+  def test_a_new_run_starts_an_episode(self):
+    self.act([0], True, [0])
+    self.act([0], False, [4])
+    self.act([0], True, [9])
+    self.act([0], False, [1], ends=[True])
+    self.assertEqual(self.inference.take_episodes(),
+                     [inference.Episode(1., 1)])
+
+  def test_a_new_run_is_marked_as_an_end_in_the_unroll(self):
+    self.act([0], True, [0])
+    self.act([0], False, [0])
+    [finished] = self.act([0], False, [0])[1]
+    np.testing.assert_array_equal(
+        finished.unroll.env_outputs.terminated, [True, False, False])
+
+  def test_one_trace_serves_all_batch_sizes(self):
+    for size in (1, 2, 5, 16, 3):
+      self.act(np.arange(size), True, np.zeros(size))
+    # One for the first size, one for any other.
+    self.assertLessEqual(
+        self.inference._act.experimental_get_tracing_count(), 2)
+
+
+class ServeTest(absltest.TestCase):
+
+  def test_answers_every_request_and_hands_over_unrolls(self):
+    published = inference.Published(tf.constant(2), {}, 0)
+    agent = inference.Inference(
+        _act, _initial_state, lambda: published,
+        unrolls.UnrollStore(2, _SPEC, _initial_state), seed=1)
+    batcher = batcher_lib.Batcher(3, 8, None)
+    finished, stop = queue.Queue(), threading.Event()
+    thread = threading.Thread(
+        target=inference.serve, args=(agent, batcher, finished, stop))
+    thread.start()
+    for step in range(3):
+      futures = [batcher.submit(batcher_lib.Request(
+          ids, step == 0, _outputs(np.zeros(len(ids))), f'actor-{len(ids)}'))
+                 for ids in (np.array([0, 4]), np.array([2]))]
+      for future, size in zip(futures, (2, 1), strict=True):
+        np.testing.assert_array_equal(
+            future.result(_DEADLINE_SECS), np.full(size, 2))
+    got = [finished.get(timeout=_DEADLINE_SECS) for _ in range(3)]
+    self.assertLen(got, 3)
+    batcher.close()
+    thread.join(_DEADLINE_SECS)
+    self.assertFalse(thread.is_alive())
+
+
+if __name__ == '__main__':
+  absltest.main()

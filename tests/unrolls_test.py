@@ -1,0 +1,116 @@
+"""Tests of learner/unrolls.py, with steps numbered so that none can hide."""
+
+from absl.testing import absltest
+import numpy as np
+import tensorflow as tf
+
+from learner import unrolls
+from seed_metagrad import types
+
+_SPEC = types.EnvSpec((2,), 'uint8', num_actions=3, frame_stack=2)
+_LENGTH = 3
+
+
+def _initial_state(batch_size):
+  return tf.zeros([batch_size, 1, 2], tf.uint8)
+
+
+def _step(env_ids, t):
+  """Step t of some environments: every number is 10 env + t."""
+  number = 10 * np.asarray(env_ids) + t
+  nothing = np.zeros(len(env_ids), bool)
+  env_outputs = types.EnvOutput(
+      number.astype(np.float32), nothing, nothing, nothing,
+      np.repeat(number[:, np.newaxis], 2, axis=1).astype(np.uint8))
+  agent_outputs = types.AgentOutput(
+      number.astype(np.int32),
+      np.repeat(number[:, np.newaxis], 3, axis=1).astype(np.float32),
+      number.astype(np.float32))
+  states = number[:, np.newaxis, np.newaxis].repeat(2, axis=2).astype(np.uint8)
+  return env_outputs, agent_outputs, states
+
+
+class UnrollsTest(absltest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.store = unrolls.UnrollStore(_LENGTH, _SPEC, _initial_state)
+
+  def append(self, env_ids, t, first=False):
+    return self.store.append(
+        np.array(env_ids), np.full(len(env_ids), first), *_step(env_ids, t),
+        num_updates=100 + t)
+
+  def test_unrolls_overlap_by_one_step(self):
+    ended = [self.append([4], t) for t in range(2 * _LENGTH + 1)]
+    self.assertEqual([len(finished) for finished in ended],
+                     [0, 0, 0, 1, 0, 0, 1])
+    for finished, start in ((ended[3][0], 0), (ended[6][0], 3)):
+      steps = 40 + np.arange(start, start + _LENGTH + 1)
+      unroll = finished.unroll
+      np.testing.assert_array_equal(unroll.env_outputs.reward, steps)
+      np.testing.assert_array_equal(
+          unroll.env_outputs.observation[:, 1], steps)
+      np.testing.assert_array_equal(unroll.agent_outputs.action, steps)
+      np.testing.assert_array_equal(
+          unroll.agent_outputs.policy_logits[:, 2], steps)
+      # The state from before the first step, and who acted at it.
+      np.testing.assert_array_equal(
+          unroll.initial_state, np.full((1, 2), steps[0]))
+      self.assertEqual(finished.num_updates, 100 + start)
+
+  def test_environments_do_not_mix(self):
+    self.append([0], 0)
+    for t in range(_LENGTH):
+      self.append([5, 1], t)
+    finished = self.append([1, 0, 5], _LENGTH)
+    self.assertEqual([f.unroll.env_outputs.reward[0] for f in finished],
+                     [10, 50])
+
+  def test_first_step_drops_what_was_in_progress(self):
+    for t in range(_LENGTH):
+      self.append([2], t)
+    self.assertEmpty(self.append([2], 7, first=True))
+    for t in range(8, 7 + _LENGTH):
+      self.assertEmpty(self.append([2], t))
+    [finished] = self.append([2], 7 + _LENGTH)
+    np.testing.assert_array_equal(
+        finished.unroll.env_outputs.reward, 27 + np.arange(_LENGTH + 1))
+    self.assertEqual(finished.num_updates, 107)
+
+  def test_finished_unrolls_are_copies(self):
+    for t in range(_LENGTH):
+      self.append([0], t)
+    [finished] = self.append([0], _LENGTH)
+    before = finished.unroll.env_outputs.observation.copy()
+    for t in range(10, 20):
+      self.append([0], t)
+    np.testing.assert_array_equal(
+        finished.unroll.env_outputs.observation, before)
+
+  def test_memory_is_a_state_and_t_plus_one_steps(self):
+    spec = types.EnvSpec((84, 84), 'uint8', num_actions=6, frame_stack=4)
+    store = unrolls.UnrollStore(
+        20, spec, lambda size: tf.zeros([size, 3, 84, 84], tf.uint8))
+    store._grow(10)  # pylint: disable=protected-access
+    held = sum(rows.nbytes for rows in tf.nest.flatten(
+        [value for value in vars(store).values()
+         if not isinstance(value, int)]))
+    self.assertLessEqual(held, 1.15 * 10 * (20 + 4) * 84 * 84)
+
+  def test_batch_is_time_major(self):
+    finished = []
+    for t in range(_LENGTH + 1):
+      finished += self.append([0, 1, 2], t)
+    batch = unrolls.batch([f.unroll for f in finished])
+    self.assertEqual(batch.env_outputs.reward.shape, (_LENGTH + 1, 3))
+    self.assertEqual(batch.env_outputs.reward[2, 1], 12)
+    self.assertEqual(batch.initial_state.shape, (3, 1, 2))
+    part = unrolls.first(batch, 2)
+    np.testing.assert_array_equal(
+        part.env_outputs.reward, batch.env_outputs.reward[:, :2])
+    np.testing.assert_array_equal(part.initial_state, batch.initial_state[:2])
+
+
+if __name__ == '__main__':
+  absltest.main()
