@@ -8,6 +8,7 @@ import tensorflow as tf
 from learner import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import meta_parameters
+from seed_metagrad import networks
 from seed_metagrad import types
 from tests import tiny
 
@@ -98,6 +99,26 @@ class ActTest(parameterized.TestCase):
     np.testing.assert_array_equal(
         frames[1, 0], np.full(tiny.SIZE, float(reason == 'life_lost')))
     np.testing.assert_array_equal(frames[1, 1], np.ones(tiny.SIZE))
+
+  def test_sees_what_updates_see(self):
+    # Step by step through ends of every kind, as the forward pass of updates.
+    config = _config(learned=('discount',))
+    spec = types.EnvSpec((tiny.SIZE,), 'float32', 2, frame_stack=3)
+    agent, rules = agent_lib.make(config, spec), agent_lib.make_rules(
+        config, networks.make(config.network, spec, num_conditioning=1))
+    state, (unroll,) = agent.init(1), tiny.unrolls(_BATCH)[0]
+    unroll = _with_env(unroll, observation=tf.cast(
+        unroll.env_outputs.observation, tf.float32))
+    frames = agent.initial_state(_BATCH)
+    whole = rules.forward(
+        state.params, unroll._replace(initial_state=frames),
+        meta_parameters.conditioning(state.eta))
+    for t in range(tiny.LENGTH + 1):
+      output, frames = agent.act(
+          state.params, state.eta, frames,
+          tf.nest.map_structure(lambda x, t=t: x[t], unroll.env_outputs),
+          tf.fill([_BATCH], t == 0), tf.constant([0, t]))
+      np.testing.assert_allclose(output.baseline, whole.baseline[t], atol=1e-6)
 
 
 class UpdateTest(parameterized.TestCase):
