@@ -1,0 +1,93 @@
+"""Tests of learner/main.py: what a user can get wrong, and signals."""
+
+import json
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+from absl.testing import absltest
+
+from learner import checkpoints
+from tests import fakes
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+_DEADLINE_SECS = 60.
+
+
+class LearnerMainTest(absltest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.folder = pathlib.Path(
+        self.enterContext(tempfile.TemporaryDirectory()))
+    self.workdir = self.folder / 'workdir'
+
+  def start(self, module, *flags):
+    process = subprocess.Popen(
+        [sys.executable, '-m', module, *flags], cwd=_ROOT, text=True,
+        stderr=subprocess.PIPE)
+    def end():
+      process.kill()
+      process.communicate()
+    self.addCleanup(end)
+    return process
+
+  def learner(self, *flags):
+    return self.start(
+        'learner.main', '--preset=smoke', f'--workdir={self.workdir}', *flags)
+
+  def refusal(self, *flags):
+    process = self.learner(*flags)
+    _, stderr = process.communicate(timeout=_DEADLINE_SECS)
+    self.assertEqual(process.returncode, 1, stderr)
+    self.assertNotIn('Traceback', stderr)
+    return stderr
+
+  def test_unknown_game_names_the_nearest(self):
+    self.assertRegex(self.refusal('--env=breakuot'), 'breakuot.*breakout')
+
+  def test_value_out_of_range_is_named(self):
+    self.assertRegex(self.refusal('--trace_decay=1.5'), 'trace_decay.*1.5')
+
+  def test_address_in_use_is_named(self):
+    with socket.create_server(('127.0.0.1', 0)) as taken:
+      port = taken.getsockname()[1]
+      self.assertRegex(
+          self.refusal(f'--address=127.0.0.1:{port}'), f'{port}.*in use')
+
+  def test_address_others_reach_needs_protection(self):
+    self.assertRegex(self.refusal('--address=0.0.0.0:0'), 'insecure')
+
+  def test_saves_on_a_signal_and_resumes(self):
+    address = self.folder / 'address'
+    learner = self.learner(f'--address_file={address}')
+    fakes.wait_until(address.exists)
+    actor = self.start('actors.main', f'--address={address.read_text()}',
+                       '--env=catch', '--envs_per_group=16')
+    rows = self.workdir / 'metrics.csv'
+    fakes.wait_until(lambda: rows.exists() and len(
+        rows.read_text().splitlines()) > 1)
+    learner.send_signal(signal.SIGTERM)
+    _, stderr = learner.communicate(timeout=_DEADLINE_SECS)
+    self.assertEqual(learner.returncode, 0, stderr)
+    summary = json.loads((self.workdir / 'summary.json').read_text())
+    self.assertGreater(summary['env_frames'], 0)
+    [newest] = checkpoints.paths(self.workdir / 'checkpoints')[:1]
+    self.assertEqual(newest.stem, f'checkpoint_{summary["num_updates"]}')
+    self.assertIsNone(actor.poll())  # It waits for the learner to be back.
+    self.assertRegex(self.refusal('--learned='), 'learned was.*is now')
+    again = self.learner(f'--address={address.read_text()}')
+    fakes.wait_until(lambda: len(
+        checkpoints.paths(self.workdir / 'checkpoints')) > 1 or
+                     again.poll() is not None)
+    again.send_signal(signal.SIGTERM)
+    _, stderr = again.communicate(timeout=_DEADLINE_SECS)
+    self.assertEqual(again.returncode, 0, stderr)
+    self.assertIn(f'Resumed at {summary["env_frames"]} frames', stderr)
+
+
+if __name__ == '__main__':
+  absltest.main()
