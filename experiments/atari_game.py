@@ -115,6 +115,11 @@ class Game:
     return np.rint(small).astype(np.uint8)
 
 
+def exists(env: str) -> bool:
+  """Whether ale-py has a game of this name."""
+  return env in roms.get_all_rom_ids()
+
+
 def rom_md5(game: str) -> str:
   """The digest of the game's ROM.
 

@@ -1,0 +1,98 @@
+"""The policy of a checkpoint, to be played."""
+
+# Before everything that imports TensorFlow.
+from learner import quiet_tensorflow  # noqa: F401  # isort: skip
+
+import os
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from learner import agent as agent_lib
+from learner import checkpoints
+from learner import workdir as workdir_lib
+from seed_metagrad import environments
+from seed_metagrad import meta_parameters
+from seed_metagrad import types
+
+
+class Policy:
+  """Acts in E environments at once; `reset` comes first."""
+
+  def __init__(self, workdir: pathlib.Path, config, spec, agent, state):
+    self.workdir = workdir
+    self.config = config
+    self.spec = spec
+    self.num_updates = int(state.num_updates)
+    self.env_frames = int(state.env_frames)
+    fixed = {name: getattr(config, name) for name in types.Hypers._fields}
+    learned = meta_parameters.values(state.eta)
+    self.hypers = fixed | {
+        name: float(np.mean(value)) for name, value in learned.items()}
+    self._params, self._eta = tf.nest.map_structure(
+        tf.constant, (state.params, state.eta))
+    self._act = tf.function(
+        agent.act, reduce_retracing=True, autograph=False)
+    self._initial_state = agent.initial_state
+    self._state = None
+
+  def reset(self, num_envs: int):
+    """Makes place for E environments."""
+    self._state = self._initial_state(num_envs)
+
+  def act(self, observations: np.ndarray, first: np.ndarray
+          ) -> tuple[np.ndarray, np.ndarray]:
+    """Policy logits [E, A] and values [E] at the newest observations.
+
+    first: bool [E], where the observation is the first of its episode.
+    """
+    nothing = np.zeros(len(first), bool)
+    env_outputs = types.EnvOutput(
+        reward=np.zeros(len(first), np.float32), terminated=nothing,
+        truncated=nothing, life_lost=nothing, observation=observations)
+    # The sampled actions are not used: each episode has its own dice.
+    outputs, self._state = self._act(
+        self._params, self._eta, self._state, env_outputs, first,
+        np.zeros(2, np.int32))
+    return outputs.policy_logits.numpy(), outputs.baseline.numpy()
+
+
+def load(checkpoint: str | os.PathLike, env: str = '') -> Policy:
+  """Loads a checkpoint, or the newest one of a workdir.
+
+  checkpoint: the .npz file in its workdir, or the workdir.
+  env: what the checkpoint must have been trained on, if given.
+
+  Raises:
+    FileNotFoundError: no checkpoint, or none in a workdir.
+    ValueError: the checkpoint is damaged, or does not fit `env` or the config
+      of its workdir.
+  """
+  path = _newest(pathlib.Path(checkpoint))
+  workdir = path.parent.parent
+  try:
+    config = workdir_lib.read_config(workdir)
+  except FileNotFoundError as error:
+    raise FileNotFoundError(
+        f'{path} is in no workdir: {error.filename} is missing.') from None
+  if env and env != config.env:
+    raise ValueError(f'{path} was trained on {config.env!r}, not on {env!r}.')
+  spec = environments.spec(config.env)
+  agent = agent_lib.make(config, spec)
+  try:
+    state, _ = checkpoints.load(path, agent.init(seed=0))
+  except checkpoints.DamagedError as error:
+    raise ValueError(str(error)) from None
+  return Policy(workdir, config, spec, agent, state)
+
+
+def _newest(path: pathlib.Path) -> pathlib.Path:
+  if path.is_file():
+    return path.resolve()
+  if not path.is_dir():
+    raise FileNotFoundError(f'no checkpoint {path}.')
+  found = checkpoints.paths(path / 'checkpoints')
+  if not found:
+    raise FileNotFoundError(f'{path} holds no checkpoint.')
+  return found[0].resolve()

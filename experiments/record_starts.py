@@ -1,0 +1,135 @@
+"""Records start states: points of games from which an evaluation can begin.
+
+Who plays: a policy of --checkpoint; or, with --env, whoever made the file of
+--actions; or else a random policy. A file of actions has one game a line: the
+ALE actions (0 to 17), one for each frame from power-on, with blanks between.
+Each start is a game up to a uniformly drawn frame of it.
+"""
+
+import os
+import pathlib
+import sys
+
+from absl import flags
+import numpy as np
+
+from experiments import atari_game
+from experiments import episodes as episodes_lib
+from experiments import evaluate
+from experiments import game_pool
+from experiments import start_states
+from seed_metagrad import environments
+from seed_metagrad import types
+from seed_metagrad.environments import atari
+
+_PARALLEL_GAMES = 16
+
+
+class RandomPolicy:
+  """Takes each action as often."""
+
+  def __init__(self, spec: types.EnvSpec):
+    self._num_actions = spec.num_actions
+
+  def reset(self, num_envs: int):
+    """Keeps nothing."""
+
+  def act(self, observations: np.ndarray, first: np.ndarray
+          ) -> tuple[np.ndarray, np.ndarray]:
+    """Equal logits, and values of zero."""
+    del observations
+    return np.zeros((len(first), self._num_actions)), np.zeros(len(first))
+
+
+def define_flags(flag_values: flags.FlagValues):
+  """Defines the flags of the command."""
+  for name, what in (
+      ('env', 'The game, where no checkpoint says it.'),
+      ('checkpoint', 'Who plays: a .npz file or a workdir.'),
+      ('actions', "A file of somebody's games, one a line.")):
+    flags.DEFINE_string(name, '', what, flag_values=flag_values)
+  flags.DEFINE_string('out', None, 'The file to write.', required=True,
+                      flag_values=flag_values)
+  flags.DEFINE_integer('num_starts', 100, 'How many.', lower_bound=1,
+                       flag_values=flag_values)
+  flags.DEFINE_integer(
+      'max_start_frames', 18_000, 'Games are played no further than this: by'
+      ' default five minutes.', lower_bound=2, flag_values=flag_values)
+  flags.DEFINE_integer('seed', 1, 'Of games and of where they are cut.',
+                       flag_values=flag_values)
+
+
+def run(flag_values: flags.FlagValues) -> int:
+  """Plays and writes the file; returns the exit status."""
+  try:
+    _run(flag_values)
+  except (ValueError, OSError) as error:
+    sys.exit(f'seed-metagrad record-starts: {error}')
+  return 0
+
+
+def record(env: str, policy: episodes_lib.Policy, num_starts: int, *,
+           max_start_frames: int, seed: int) -> list[bytes]:
+  """Plays a game for each start and cuts it."""
+  num_games = min(num_starts, _PARALLEL_GAMES)
+  pool = game_pool.GamePool(env, num_games, max_frames=max_start_frames)
+  try:
+    episodes = episodes_lib.play_games(
+        policy, pool, num_games, evaluate.no_op_starts(num_starts, seed),
+        seed=seed)
+  finally:
+    pool.close()
+  return start_states.cut([episode.played for episode in episodes],
+                          num_starts, np.random.default_rng([seed, 1]))
+
+
+def read_actions(path: str | os.PathLike, env: str) -> list[bytes]:
+  """Reads and plays the games of a file of actions.
+
+  Raises:
+    ValueError: a line is no game, or goes on when its game is over.
+  """
+  games, game = [], atari_game.Game(env)
+  lines = pathlib.Path(path).read_text(encoding='utf-8').splitlines()
+  for number, line in enumerate(lines, 1):
+    try:
+      games.append(bytes(map(int, line.split())))
+      if len(games[-1]) < 2:
+        raise ValueError('a game has at least 2 frames.')
+      game.start(games[-1][:-1])  # With its last frame it may be over.
+    except ValueError as error:
+      raise ValueError(f'{path}, line {number}: {error}') from None
+  if not games:
+    raise ValueError(f'{path} holds no game.')
+  return games
+
+
+def _run(flag_values: flags.FlagValues):
+  out = pathlib.Path(flag_values.out)
+  if out.exists():
+    raise ValueError(f'{out} is there already and is not written over.')
+  if flag_values.checkpoint and flag_values.actions:
+    raise ValueError('either --checkpoint or --actions plays, not both.')
+  env, seed = flag_values.env, flag_values.seed
+  if flag_values.checkpoint:
+    policy = evaluate.load_policy(flag_values)
+    env = policy.config.env
+    source = f'a policy after {policy.env_frames} frames'
+  elif not env:
+    raise ValueError('--env must name the game.')
+  if not atari_game.exists(env):
+    environments.spec(env)  # Names the nearest games.
+    raise ValueError(f'start states are of Atari games only, got {env!r}.')
+  if flag_values.actions:
+    source = f'the games of {pathlib.Path(flag_values.actions).name}'
+    starts = start_states.cut(
+        read_actions(flag_values.actions, env), flag_values.num_starts,
+        np.random.default_rng([seed, 1]))
+  else:
+    if not flag_values.checkpoint:
+      policy, source = RandomPolicy(atari.spec(env)), 'a random policy'
+    starts = record(
+        env, policy, flag_values.num_starts, seed=seed,
+        max_start_frames=flag_values.max_start_frames)
+  start_states.write(out, start_states.StartStates(env, source, starts))
+  print(f'{len(starts)} starts of {env}, of {source}, are in {out}.')

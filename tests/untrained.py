@@ -1,0 +1,30 @@
+"""Workdirs with a checkpoint that nobody trained, and flags of commands."""
+
+import pathlib
+
+from absl import flags
+
+from learner import agent as agent_lib
+from learner import checkpoints
+from learner import workdir as workdir_lib
+from seed_metagrad import config as config_lib
+from seed_metagrad import environments
+
+
+def make_workdir(path: pathlib.Path, env: str, **fields):
+  """Makes a workdir; returns the state that its one checkpoint holds."""
+  network = 'mlp' if env in environments.ENVIRONMENTS else 'shallow'
+  config = config_lib.preset(
+      'smoke', **dict(env=env, network=network, workdir=str(path)) | fields)
+  state = agent_lib.make(config, environments.spec(env)).init(seed=1)
+  with workdir_lib.open_workdir(path, config) as workdir:
+    checkpoints.save(workdir / 'checkpoints', state, extra={}, keep=1)
+  return state
+
+
+def parse(module, *arguments: str) -> flags.FlagValues:
+  """The flags of a command's module."""
+  flag_values = flags.FlagValues()
+  module.define_flags(flag_values)
+  flag_values(['seed-metagrad', *arguments])
+  return flag_values
