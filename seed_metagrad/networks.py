@@ -144,10 +144,14 @@ def stack_frames(state, observations, resets, frame_stack: int):
   valid = [tf.ones_like(resets)]  # By age: is that old a frame of the episode?
   for oldest in reversed(range(1, frame_stack)):
     valid.append(valid[-1] & ~padded[oldest:oldest + time])
+  valid.reverse()
   stack = _pack if (frame_stack, frames.dtype) == (4, tf.uint8) else _stack
-  stacked = stack(frames, valid[::-1])
-  state = tf.transpose(stacked[-1, ..., 1:], [0, rank - 1, *range(1, rank - 1)])
-  return stacked, state
+  # The state is masked by itself: to cut it out of `stacked` would cost a
+  # transposition of single bytes.
+  last = tf.where(
+      _fill_rank(tf.stack([v[-1] for v in valid[1:]]), frames),
+      frames[time:], tf.zeros([], frames.dtype))
+  return stack(frames, valid), tf.transpose(last, [1, 0, *range(2, rank)])
 
 
 def _stack(frames, valid):
