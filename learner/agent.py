@@ -33,13 +33,18 @@ class Agent(NamedTuple):
 
 
 def make(config: config_lib.Config, spec: types.EnvSpec, *,
-         dtype: str = 'float32') -> Agent:
-  """The agent of a config, for environments of a spec."""
+         dtype: str = 'float32', all_reduce=None) -> Agent:
+  """The agent of a config, for environments of a spec.
+
+  all_reduce: of meta.Rules, where several replicas call `update` together.
+  """
   network = networks.make(
       config.network, spec, dtype=dtype,
       num_conditioning=len(config.learned) if config.conditioning else 0,
       embedding_size=config.embedding_size)
   rules = make_rules(config, network)
+  if all_reduce:
+    rules = rules._replace(all_reduce=all_reduce)
   conditioned = rules.conditioned
 
   def init(seed: int):
@@ -117,7 +122,7 @@ def _checked_update(config, spec, rules, state, unrolls, meta_unroll):
   steps = sum(tf.size(unroll.env_outputs.reward[1:]) for unroll in unrolls)
   new = new._replace(
       num_updates=state.num_updates + 1,
-      env_frames=state.env_frames + tf.cast(
-          steps * spec.action_repeat, tf.int64))
+      env_frames=state.env_frames + rules.all_reduce(tf.cast(
+          steps * spec.action_repeat, tf.int64)))
   return new, {**metrics, 'learning_rate': learning_rate,
                'skipped': tf.cast(~finite, tf.int32)}

@@ -26,6 +26,7 @@ CHANGEABLE = frozenset({
     'inference_timeout_ms',
     'queue_unrolls',
     'lease_secs',
+    'strategy',
     'xla',
     'workdir',  # The folder was moved.
     'checkpoint_secs',  # What is written, and when.

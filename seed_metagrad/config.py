@@ -7,6 +7,7 @@ Sources: [MGRL] Xu et al. 2018, [IMPALA] Espeholt et al. 2018, table G.1,
 import dataclasses
 
 LEARNABLE = ('discount', 'lambda_', 'baseline_cost', 'entropy_cost')
+STRATEGIES = ('auto', 'one', 'mirrored', 'multi_worker')
 NETWORKS = ('mlp', 'shallow', 'nature', 'deep')
 
 
@@ -65,6 +66,7 @@ class Config:
   inference_max_envs: int = 256  # A batch never holds more.
   inference_timeout_ms: float = 5.0
   queue_unrolls: int = 64  # Finished unrolls that may wait: back-pressure.
+  strategy: str = 'auto'  # Devices: see STRATEGIES; auto: all GPUs, if several.
   xla: bool = False  # Slower on the CPUs tried: benchmarks/README.md.
 
   # Files and faults.
@@ -143,7 +145,7 @@ def check(config: Config):
     _require(0 <= getattr(config, name) <= 1, name, 'in [0, 1]', config)
   choices = {'network': NETWORKS, 'policy_target': ('lambda', 'vtrace'),
              'meta_optimizer': ('adam', 'sgd'),
-             'optimizer': ('rmsprop', 'adam')}
+             'optimizer': ('rmsprop', 'adam'), 'strategy': STRATEGIES}
   for name, values in choices.items():
     _require(getattr(config, name) in values, name, f'one of {values}', config)
   known = [name for name in LEARNABLE if name in config.learned]

@@ -24,6 +24,9 @@ class Rules(NamedTuple):
   loss(online, target, hypers, unroll) -> (loss, metrics), the inner J.
   meta_loss(outputs, unroll) -> J' at the fixed reference eta', as a loss.
   hypers(eta, unroll) -> types.Hypers.
+  all_reduce(nest) -> the nest summed over the replicas that share the unrolls;
+      differentiable, and its own adjoint: the gradient of a sum of all is the
+      sum of all their gradients.
   """
 
   forward: Callable[..., Any]
@@ -36,6 +39,7 @@ class Rules(NamedTuple):
   meta_learning_rate: float
   trace_decay: float  # mu.
   conditioned: bool
+  all_reduce: Callable[..., Any] = lambda nest: nest  # One replica.
 
 
 def init(rules: Rules, params, eta) -> types.LearnerState:
@@ -81,7 +85,8 @@ def inner_update(params, opt_state, eta, unroll, learning_rate, *,
       target = tf.nest.map_structure(tf.stop_gradient, outputs)
     loss, metrics = rules.loss(
         outputs, target, rules.hypers(eta, unroll), unroll)
-  gradients = tape.gradient(loss, online, unconnected_gradients='zero')
+  gradients, metrics = rules.all_reduce((
+      tape.gradient(loss, online, unconnected_gradients='zero'), metrics))
   gradients, norm = optimizers.clip_by_global_norm(
       gradients, rules.max_gradient_norm)
   updates, opt_state = rules.optimizer.update(
@@ -143,6 +148,7 @@ def update(state: types.LearnerState, unrolls, meta_unroll, learning_rate, *,
                                            rules=rules)
     meta_gradient = tape.gradient(params, eta, output_gradients=u,
                                   unconnected_gradients='zero')
+  meta_gradient, meta_loss = rules.all_reduce((meta_gradient, meta_loss))
   updates, meta_opt_state = rules.meta_optimizer.update(
       meta_gradient, state.meta_opt_state, rules.meta_learning_rate)
   metrics = {**metrics, 'meta_loss': meta_loss,

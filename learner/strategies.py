@@ -1,0 +1,117 @@
+"""Spreads the learner's update over devices and hosts, by tf.distribute.
+
+Every replica holds the whole state and its part of the unrolls, T as well as
+T'. The agent's gradient is summed before the clip and the optimizer, and the
+meta-gradient goes through that sum: each replica makes the same step, and it is
+the step that one device would have made of all unrolls.
+"""
+
+import functools
+import json
+import os
+import signal
+
+import tensorflow as tf
+
+from learner import agent as agent_lib
+from seed_metagrad import config as config_lib
+from seed_metagrad import types
+
+
+def make(config: config_lib.Config) -> tf.distribute.Strategy | None:
+  """The strategy that a config names; None where one device learns.
+
+  To be called before TensorFlow does anything else. `multi_worker` takes the
+  hosts from the environment variable TF_CONFIG and waits for all of them.
+
+  Raises:
+    ValueError: the replicas cannot share the unrolls, or xla is on.
+  """
+  strategy = _MAKE[config.strategy]()
+  if strategy is None:
+    return None
+  replicas = strategy.num_replicas_in_sync
+  for name in ('batch_size', 'meta_batch_size'):
+    if getattr(config, name) % replicas:
+      raise ValueError(f'{name} must divide by the {replicas} replicas, got '
+                       f'{getattr(config, name)}.')
+  if config.xla:
+    raise ValueError(f'xla must be off on {replicas} replicas.')
+  return strategy
+
+
+def make_agent(config: config_lib.Config, spec: types.EnvSpec,
+               strategy: tf.distribute.Strategy | None,
+               num_hosts: int) -> agent_lib.Agent:
+  """The agent of a config, its update on all replicas of a strategy.
+
+  The update takes the unrolls of this host and is to be called in a
+  tf.function, by all hosts.
+  """
+  if strategy is None:
+    return agent_lib.make(config, spec)
+  agent = agent_lib.make(config, spec, all_reduce=_all_reduce)
+  num_replicas = strategy.num_replicas_in_sync // num_hosts
+
+  def replica_update(state, unrolls, meta_unroll):
+    context = tf.distribute.get_replica_context()
+    part = functools.partial(
+        _part, index=context.replica_id_in_sync_group % num_replicas,
+        num_parts=num_replicas)
+    return agent.update(state, [part(unroll) for unroll in unrolls],
+                        meta_unroll and part(meta_unroll))
+
+  def update(state, unrolls, meta_unroll):
+    results = strategy.run(replica_update, (state, unrolls, meta_unroll))
+    return tf.nest.map_structure(  # All replicas made the same.
+        lambda x: strategy.experimental_local_results(x)[0], results)
+
+  return agent._replace(update=update)
+
+
+def _all_reduce(nest):
+  """The nest summed over replicas; TensorFlow sums its gradient as well."""
+  return tf.distribute.get_replica_context().all_reduce(
+      tf.distribute.ReduceOp.SUM, nest)
+
+
+def _part(unroll: types.Unroll, index: tf.Tensor,
+          num_parts: int) -> types.Unroll:
+  """Part `index` of an unroll of a batch."""
+  with tf.device('/CPU:0'):  # Only the part goes to the replica's device.
+    size = unroll.env_outputs.reward.shape[1] // num_parts
+    return types.Unroll(
+        tf.nest.map_structure(
+            lambda x: x[index * size:(index + 1) * size],
+            unroll.initial_state),
+        *tf.nest.map_structure(
+            lambda x: x[:, index * size:(index + 1) * size], unroll[1:]))
+
+
+def _mirrored() -> tf.distribute.Strategy:
+  devices = (tf.config.list_logical_devices('GPU')
+             or tf.config.list_logical_devices('CPU'))
+  return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def _auto() -> tf.distribute.Strategy | None:
+  return _mirrored() if len(tf.config.list_logical_devices('GPU')) > 1 else None
+
+
+def _multi_worker() -> tf.distribute.Strategy:
+  cluster = json.loads(os.environ.get('TF_CONFIG', '{}')).get('cluster', {})
+  if list(cluster) != ['worker']:
+    raise ValueError("strategy multi_worker needs TF_CONFIG to list the hosts "
+                     f"as 'worker', got {cluster}.")
+  # It waits for the other hosts in C++, where no handler of ours would run.
+  handlers = {number: signal.signal(number, signal.SIG_DFL)
+              for number in (signal.SIGINT, signal.SIGTERM)}
+  try:
+    return tf.distribute.MultiWorkerMirroredStrategy()
+  finally:
+    for number, handler in handlers.items():
+      signal.signal(number, handler)
+
+
+_MAKE = {'auto': _auto, 'one': lambda: None, 'mirrored': _mirrored,
+         'multi_worker': _multi_worker}
