@@ -132,7 +132,7 @@ def update(state: types.LearnerState, unrolls, meta_unroll, learning_rate, *,
     params, opt_state, metrics = inner_updates(*arguments, rules=rules)
     return state._replace(params=params, opt_state=opt_state), metrics
   trace = state.trace
-  if rules.trace_decay:
+  if trace:
     (params, opt_state, metrics), jacobian = _with_jacobian(
         arguments, rules=rules)
     trace = tf.nest.map_structure(
