@@ -21,7 +21,7 @@ _CONNECTION_ERRORS = (
 
 
 class LostError(Exception):
-  """Another host is gone; TensorFlow cannot go on without it."""
+  """Another host is gone; the others cannot go on without it."""
 
 
 class Hosts:
@@ -84,15 +84,16 @@ class Hosts:
     try:
       yield
     except _CONNECTION_ERRORS as error:
-      if self.num == 1:
+      reason = re.search(r'ollective ops is aborted by: (.+)', error.message)
+      if self.num == 1 or not reason:
         raise
-      # Who loses the chief hears of its heartbeat alone.
-      found = re.search(r'/task:(\d+)', str(error.message))
+      # Who loses the chief may hear of its missing heartbeat alone.
+      found = re.search(r'/task:(\d+)', error.message)
       index = int(found[1]) if found else 0
       raise LostError(
-          f'learner host {index}, {self._addresses[index]}, is gone. Start all'
-          f' hosts again: they go on from the checkpoint. ({error.message})'
-          ) from error
+          f'learner host {index}, {self._addresses[index]}, is gone'
+          f' ({reason[1]}). Start all hosts again: they go on from the'
+          ' checkpoint.') from error
 
   def _sum_over_replicas(self, value):
     num_replicas = self._strategy.num_replicas_in_sync // self.num
