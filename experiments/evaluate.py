@@ -106,13 +106,14 @@ def _run(flag_values: flags.FlagValues):
       'sticky_actions': flag_values.sticky_actions, 'seed': flag_values.seed,
       **summarize(policy.config.env, flag_values.protocol,
                   [episode.score for episode in episodes])}
-  out.mkdir(parents=True, exist_ok=True)
-  files.write_whole(out / 'episodes.csv', _csv(episodes))
-  if flag_values.video:
-    _write_videos(out, policy, episodes)
-  # The last: an evaluation is complete where this file is.
   text = json.dumps(summary, indent=2)
-  files.write_whole(out / 'summary.json', f'{text}\n')
+  unfinished = out.with_name(f'{out.name}.tmp')
+  unfinished.mkdir(parents=True, exist_ok=True)
+  files.write_whole(unfinished / 'episodes.csv', _csv(episodes))
+  files.write_whole(unfinished / 'summary.json', f'{text}\n')
+  if flag_values.video:
+    _write_videos(unfinished, policy, episodes)
+  unfinished.rename(out)  # Whole or not there.
   print(f'{text}\nWritten to {out}.')
 
 

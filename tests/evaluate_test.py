@@ -17,6 +17,7 @@ import numpy as np
 
 from experiments import evaluate
 from experiments import start_states
+from tests import command_flags
 from tests import untrained
 
 
@@ -34,7 +35,7 @@ class EvaluateTest(parameterized.TestCase):
       untrained.make_workdir(self.folder / env, env)
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
-      status = evaluate.run(untrained.parse(
+      status = evaluate.run(command_flags.parse(
           evaluate, f'--checkpoint={self.folder / env}', *arguments))
     self.assertEqual(status, 0)
     return stdout.getvalue()

@@ -12,6 +12,7 @@ from absl.testing import absltest
 
 from experiments import evaluate
 from experiments import play
+from tests import command_flags
 from tests import untrained
 
 
@@ -25,7 +26,7 @@ class PlayTest(absltest.TestCase):
 
   def _play(self, env):
     untrained.make_workdir(self.folder / 'run', env)
-    return play.run(untrained.parse(
+    return play.run(command_flags.parse(
         play, f'--checkpoint={self.folder / "run"}', f'--out={self.out}'))
 
   def test_writes_the_game_and_prints_the_score(self):

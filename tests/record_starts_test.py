@@ -11,6 +11,7 @@ from absl.testing import parameterized
 from experiments import atari_game
 from experiments import record_starts
 from experiments import start_states
+from tests import command_flags
 from tests import untrained
 
 
@@ -23,7 +24,7 @@ class RecordStartsTest(parameterized.TestCase):
     self.out = self.folder / 'starts.json'
 
   def _record(self, *arguments):
-    flag_values = untrained.parse(
+    flag_values = command_flags.parse(
         record_starts, f'--out={self.out}', *arguments)
     with contextlib.redirect_stdout(io.StringIO()):
       self.assertEqual(record_starts.run(flag_values), 0)

@@ -1,8 +1,6 @@
-"""Workdirs with a checkpoint that nobody trained, and flags of commands."""
+"""Workdirs with a checkpoint that nobody trained."""
 
 import pathlib
-
-from absl import flags
 
 from learner import agent as agent_lib
 from learner import checkpoints
@@ -20,11 +18,3 @@ def make_workdir(path: pathlib.Path, env: str, **fields):
   with workdir_lib.open_workdir(path, config) as workdir:
     checkpoints.save(workdir / 'checkpoints', state, extra={}, keep=1)
   return state
-
-
-def parse(module, *arguments: str) -> flags.FlagValues:
-  """The flags of a command's module."""
-  flag_values = flags.FlagValues()
-  module.define_flags(flag_values)
-  flag_values(['seed-metagrad', *arguments])
-  return flag_values

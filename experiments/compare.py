@@ -1,0 +1,210 @@
+"""Trains and evaluates the runs of a study that are missing.
+
+The same command goes on after an interruption: what is finished is not done
+again, a run in progress continues from its checkpoint, and one that failed is
+tried again. Games, seeds and variants may be added to the study meanwhile.
+"""
+
+from collections.abc import Iterator
+from concurrent import futures
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from absl import flags
+
+from experiments import record_starts
+from experiments import results
+from experiments import start_states
+from experiments import study as study_lib
+from learner import files
+from seed_metagrad.environments import atari
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+_NUM_STARTS, _MAX_START_FRAMES = 100, 18_000
+_CLI = 'experiments.cli'
+_POLL_SECS = 0.2
+
+
+def define_flags(flag_values: flags.FlagValues):
+  """Defines the flags of the command."""
+  flags.DEFINE_string('study', None, 'The study file.', required=True,
+                      flag_values=flag_values)
+  flags.DEFINE_string('workdir', None, 'The folder of its results.',
+                      required=True, flag_values=flag_values)
+  flags.DEFINE_integer('parallel', 1, 'Runs at a time.', lower_bound=1,
+                       flag_values=flag_values)
+
+
+def run(flag_values: flags.FlagValues) -> int:
+  """Returns 0 when all is done, 1 if a run failed, 130 after a signal."""
+  workdir = pathlib.Path(flag_values.workdir)
+  try:
+    study = study_lib.read(flag_values.study)
+    workdir.mkdir(parents=True, exist_ok=True)
+    with _held(workdir), _stop_signals() as stop:
+      _adopt(pathlib.Path(flag_values.study), study, workdir)
+      if 'start_states' in study.protocols:
+        _make_start_states(study, workdir)
+      return _do_all(study, workdir, flag_values.parallel, stop)
+  except (ValueError, OSError) as error:
+    sys.exit(f'seed-metagrad compare: {error}')
+
+
+@contextlib.contextmanager
+def _held(workdir: pathlib.Path) -> Iterator[None]:
+  with open(workdir / 'lock', 'a', encoding='utf-8') as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise ValueError(f'another compare works in {workdir}.') from None
+    yield
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+  stop = threading.Event()
+  before = {number: signal.signal(number, lambda *_: stop.set())
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+  try:
+    yield stop
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)
+
+
+def _adopt(path: pathlib.Path, study: study_lib.Study, workdir: pathlib.Path):
+  """Copies the study, unless the folder is of one that does not go with it."""
+  copy = workdir / results.STUDY
+  if copy.exists():
+    before = results.read_study(workdir)
+    for name in ('preset', 'protocols', 'episodes', 'settings'):
+      was, now = getattr(before, name), getattr(study, name)
+      if was != now:
+        raise ValueError(f'{workdir} is of a study with {name} {was!r}, now'
+                         f' {now!r}: name another --workdir.')
+  files.write_whole(copy, path.read_text(encoding='utf-8'))
+
+
+def _make_start_states(study: study_lib.Study, workdir: pathlib.Path):
+  """Checks or records a file of start states for each game."""
+  for game in study.games:
+    path = _start_states_path(study, workdir, game)
+    if study.start_states:
+      start_states.read(path, game)
+    elif not path.exists():
+      _say(f'{game}: records {_NUM_STARTS} start states of a random policy.')
+      path.parent.mkdir(exist_ok=True)
+      starts = record_starts.record(
+          game, record_starts.RandomPolicy(atari.spec(game)), _NUM_STARTS,
+          max_start_frames=_MAX_START_FRAMES, seed=1)
+      start_states.write(path, start_states.StartStates(
+          game, 'a random policy', starts))
+
+
+def _start_states_path(study: study_lib.Study, workdir: pathlib.Path,
+                       game: str) -> pathlib.Path:
+  return pathlib.Path(study.start_states or workdir / 'starts') / f'{game}.json'
+
+
+def _do_all(study: study_lib.Study, workdir: pathlib.Path, parallel: int,
+            stop: threading.Event) -> int:
+  runs = study.runs()
+  with futures.ThreadPoolExecutor(parallel) as executor:
+    done = list(executor.map(
+        lambda item: _do(study, workdir, item[1], stop,
+                         f'[{item[0]}/{len(runs)}] {item[1].name}'),
+        enumerate(runs, 1)))
+  if stop.is_set():
+    _say('Stopped. The same command goes on.')
+    return 130
+  _say(f'{sum(done)} of {len(runs)} runs are done.')
+  return 0 if all(done) else 1
+
+
+def _do(study: study_lib.Study, workdir: pathlib.Path, this: study_lib.Run,
+        stop: threading.Event, title: str) -> bool:
+  """Trains and evaluates one run; returns whether it is done."""
+  folder = results.run_folder(workdir, this)
+  failed = results.failure_path(workdir, this)
+  for stage, done, arguments in _stages(study, workdir, this, folder):
+    if stop.is_set():
+      return False
+    if done():
+      continue
+    failed.unlink(missing_ok=True)
+    log = workdir / 'logs' / f'{this.name}.log'
+    log.parent.mkdir(parents=True, exist_ok=True)
+    _say(f'{title}: {stage}; see {log}')
+    start = time.monotonic()
+    status = _run_command(arguments, log, stop)
+    if stop.is_set():
+      return False
+    if not done():
+      reason = _last_line(log)
+      failed.parent.mkdir(parents=True, exist_ok=True)
+      files.write_whole(failed, json.dumps(
+          {'stage': stage, 'status': status, 'reason': reason}, indent=2))
+      _say(f'{title}: {stage} failed with status {status}: {reason}')
+      return False
+    _say(f'{title}: {stage} took {time.monotonic() - start:.0f} s')
+  return True
+
+
+def _stages(study: study_lib.Study, workdir: pathlib.Path,
+            this: study_lib.Run, folder: pathlib.Path):
+  """(name, whether it is done, command) of what a run goes through."""
+  fields = {'preset': study.preset, **study.fields(this), 'workdir': folder}
+  yield 'training', lambda: results.is_trained(study, workdir, this), [
+      'train', *(f'--{name}={_flag(value)}' for name, value in fields.items())]
+  for protocol in study.protocols:
+    out = results.evaluation_folder(workdir, this, protocol)
+    arguments = ['evaluate', f'--checkpoint={folder}', f'--env={this.game}',
+                 f'--protocol={protocol}', f'--seed={this.seed}',
+                 f'--out={out}']
+    if study.episodes:
+      arguments.append(f'--episodes={study.episodes}')
+    if protocol == 'start_states':
+      path = _start_states_path(study, workdir, this.game)
+      arguments.append(f'--starts={path}')
+    yield f'evaluation ({protocol})', out.exists, arguments
+
+
+def _flag(value) -> str:
+  if isinstance(value, (tuple, list)):
+    return ','.join(value)
+  return str(value)
+
+
+def _run_command(arguments: list[str], log: pathlib.Path,
+                 stop: threading.Event) -> int:
+  """Runs one of our commands, that ends with us; returns its status."""
+  path = os.pathsep.join(
+      filter(None, [str(_ROOT), os.environ.get('PYTHONPATH')]))
+  with open(log, 'ab') as output:
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'experiments.child', _CLI, *arguments],
+        stdin=subprocess.PIPE, stdout=output, stderr=output, process_group=0,
+        env={**os.environ, 'PYTHONPATH': path})
+  while process.poll() is None:
+    if stop.wait(_POLL_SECS):
+      process.terminate()  # Training saves.
+      process.wait()
+  process.stdin.close()
+  return process.returncode
+
+
+def _last_line(log: pathlib.Path) -> str:
+  lines = log.read_text(encoding='utf-8', errors='replace').split('\n')
+  return next((line for line in reversed(lines) if line.strip()), 'no output')
+
+
+def _say(message: str):
+  print(message, flush=True)

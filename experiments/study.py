@@ -1,0 +1,167 @@
+"""Studies: games x variants x seeds at one budget, as a TOML file.
+
+title = "..."                     # Of the report.
+preset = "local"                  # Of the config.
+games = ["breakout", "pong"]      # Or "atari57", all of them.
+seeds = [1, 2]
+protocols = ["noop"]              # And "start_states".
+episodes = 30                     # Per protocol; without, the papers'.
+start_states = "starts"           # A folder of <game>.json files beside the
+                                  # study; without, random ones are recorded.
+[settings]                        # Fields of the config, for all runs.
+total_env_frames = 4_000_000
+[[variants]]
+learned = ["discount"]            # [] is IMPALA.
+reference_discount = 0.99         # Also where a discount is fixed or starts.
+conditioning = true               # May be left out.
+"""
+
+import itertools
+import os
+import pathlib
+import tomllib
+from typing import Any, NamedTuple
+
+from experiments import atari57
+from experiments import atari_game
+from seed_metagrad import config as config_lib
+from seed_metagrad import environments
+
+_OF_VARIANT = ('learned', 'reference_discount', 'conditioning')
+_OWN = ('env', 'seed', 'workdir', 'discount', *_OF_VARIANT)  # Not `settings`.
+
+
+class Variant(NamedTuple):
+  """What is compared."""
+
+  learned: tuple[str, ...]
+  reference_discount: float
+  conditioning: bool = True
+
+  @property
+  def label(self) -> str:
+    """{discount, lambda}, as in the paper."""
+    names = ', '.join(name.rstrip('_') for name in self.learned)
+    return f'{{{names}}}' + ('' if self.conditioning else ' unconditioned')
+
+  @property
+  def name(self) -> str:
+    """Of its folders."""
+    names = '-'.join(name.rstrip('_') for name in self.learned) or 'impala'
+    suffix = '' if self.conditioning else '_unconditioned'
+    return f'{names}_{self.reference_discount:g}{suffix}'
+
+
+class Run(NamedTuple):
+  """One training run of a study."""
+
+  game: str
+  variant: Variant
+  seed: int
+
+  @property
+  def name(self) -> str:
+    """Its folder in `runs`."""
+    return f'{self.game}/{self.variant.name}/seed_{self.seed}'
+
+
+class Study(NamedTuple):
+  """The contents of a study file."""
+
+  title: str
+  preset: str
+  games: tuple[str, ...]
+  variants: tuple[Variant, ...]
+  seeds: tuple[int, ...]
+  protocols: tuple[str, ...]
+  settings: dict[str, Any]
+  episodes: int | None = None
+  start_states: str = ''  # An absolute path, or '' for random ones.
+
+  def runs(self) -> list[Run]:
+    """All runs; a whole comparison with one seed comes before the next."""
+    return [Run(game, variant, seed) for seed, game, variant
+            in itertools.product(self.seeds, self.games, self.variants)]
+
+  def fields(self, run: Run) -> dict[str, Any]:
+    """The fields of a run's config that differ from the preset's."""
+    return dict(self.settings, env=run.game, seed=run.seed,
+                discount=run.variant.reference_discount,
+                **run.variant._asdict())
+
+  def config(self, run: Run) -> config_lib.Config:
+    """The config of a run."""
+    return config_lib.preset(self.preset, **self.fields(run))
+
+
+def read(path: str | os.PathLike) -> Study:
+  """Reads a study.
+
+  Raises:
+    FileNotFoundError: no such file.
+    ValueError: it is no study, is empty, or asks for something impossible.
+  """
+  path = pathlib.Path(path)
+  try:
+    fields = tomllib.loads(path.read_text(encoding='utf-8'))
+    study = _study(fields, path.parent)
+    for run in study.runs():
+      study.config(run)
+  except (TypeError, ValueError) as error:
+    raise ValueError(f'study {path}: {error}') from None
+  return study
+
+
+def _study(fields: dict[str, Any], folder: pathlib.Path) -> Study:
+  _check_names('a study', fields, Study._fields,
+               optional=('episodes', 'settings', 'start_states'))
+  if fields['games'] == 'atari57':
+    fields['games'] = atari57.games()
+  for name in ('games', 'variants', 'seeds', 'protocols'):
+    if not isinstance(fields[name], (list, tuple)):
+      raise ValueError(f'{name} must be a list, got {fields[name]!r}.')
+    if not fields[name]:
+      raise ValueError(f'it is empty: {name} is an empty list.')
+    fields[name] = tuple(fields[name])
+  if fields.get('episodes', 1) < 1:
+    raise ValueError(f'episodes must be at least 1, got {fields["episodes"]}.')
+  settings = fields.setdefault('settings', {})
+  known = set(config_lib.Config.__dataclass_fields__) - set(_OWN)
+  _check_names('settings', settings, known, optional=known)
+  fields['variants'] = tuple(map(_variant, fields['variants']))
+  if 'start_states' in fields:
+    fields['start_states'] = str((folder / fields['start_states']).resolve())
+  study = Study(**fields)
+  _check(study)
+  return study
+
+
+def _variant(fields: dict[str, Any]) -> Variant:
+  _check_names('a variant', fields, Variant._fields, optional=('conditioning',))
+  return Variant(**fields | {'learned': tuple(fields['learned'])})
+
+
+def _check_names(what: str, fields: dict[str, Any], known, optional):
+  unknown = sorted(fields.keys() - set(known))
+  if unknown:
+    raise ValueError(
+        f'{what} has no {unknown[0]!r}; it has {", ".join(sorted(known))}.')
+  missing = sorted(set(known) - set(optional) - fields.keys())
+  if missing:
+    raise ValueError(f'{what} needs {missing[0]!r}.')
+
+
+def _check(study: Study):
+  for values in (study.games, study.variants, study.seeds, study.protocols):
+    twice = [value for value in values if values.count(value) > 1]
+    if twice:
+      raise ValueError(f'{twice[0]!r} is there twice.')
+  for protocol in study.protocols:
+    if protocol not in atari57.PROTOCOLS:
+      raise ValueError(
+          f'protocols must be out of {atari57.PROTOCOLS}, got {protocol!r}.')
+  for game in study.games:
+    if not atari_game.exists(game):
+      environments.spec(game)  # Names the nearest games.
+      if 'start_states' in study.protocols:
+        raise ValueError(f'start states are of Atari games, not of {game}.')
