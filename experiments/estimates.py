@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-_LEVEL = 0.95
-_NUM_RESAMPLES = 2000
+_SETTINGS = dict(vectorized=True, method='percentile', n_resamples=2000,
+                 confidence_level=0.95)
 
 Runs = Sequence[np.ndarray]
 
@@ -56,14 +56,20 @@ def probability_of_improvement(runs: Runs, baseline: Runs) -> Estimate:
   return _bootstrap([*runs, *baseline], statistic)
 
 
+def band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """The interval of the mean over seeds at each point, curves [seeds, T]."""
+  interval = stats.bootstrap(
+      [curves], np.mean, axis=0, **_SETTINGS,
+      rng=np.random.default_rng(0)).confidence_interval
+  return interval.low, interval.high
+
+
 def _bootstrap(samples: Runs, statistic: Callable[..., np.ndarray]) -> Estimate:
   samples = [np.asarray(sample, np.float64) for sample in samples]
   value = float(statistic(*samples))
   if min(map(len, samples)) < 2:
     return Estimate(value, None, None)
   interval = stats.bootstrap(  # Each sample is resampled by itself.
-      samples, lambda *drawn, axis: statistic(*drawn), vectorized=True,
-      axis=-1, method='percentile',
-      confidence_level=_LEVEL, n_resamples=_NUM_RESAMPLES,
+      samples, lambda *drawn, axis: statistic(*drawn), axis=-1, **_SETTINGS,
       rng=np.random.default_rng(0)).confidence_interval
   return Estimate(value, float(interval.low), float(interval.high))

@@ -52,6 +52,13 @@ class EstimatesTest(absltest.TestCase):
   def test_equal_scores_have_an_interval_of_no_width(self):
     self.assertEqual(estimates.mean(np.ones(5)), (1.0, 1.0, 1.0))
 
+  def test_band_is_the_interval_of_the_mean_at_each_point(self):
+    low, high = estimates.band(_RUNS.T)
+    for game, scores in enumerate(_RUNS):
+      estimate = estimates.mean(scores)
+      self.assertAlmostEqual(low[game], estimate.low, delta=3.0)
+      self.assertAlmostEqual(high[game], estimate.high, delta=3.0)
+
 
 if __name__ == '__main__':
   absltest.main()
