@@ -29,6 +29,18 @@ PROCESSES = {
 COMMANDS = {
     'train': Command('experiments.train',
                      'Trains on this machine: a learner and its actors.'),
+    'evaluate': Command('experiments.evaluate',
+                        'Plays episodes with a checkpoint; scores and videos.'),
+    'play': Command('experiments.play',
+                    'Plays one game with a checkpoint and films it.'),
+    'record-starts': Command('experiments.record_starts',
+                             'Makes a file of start states.'),
+    'compare': Command('experiments.compare',
+                       'Trains and evaluates all runs of a study.'),
+    'report': Command('experiments.report',
+                      'Makes tables and pictures of a study.'),
+    'benchmark': Command('benchmarks.benchmark',
+                         'Measures how fast this machine does it.'),
 }
 
 
