@@ -36,7 +36,8 @@ class Group:
       self.start()
       return
     outputs = self._env.step(reply.actions)
-    state = self._save(outputs) if reply.send_state else b''
+    can_save = hasattr(self._env, 'get_state')  # Atari cannot.
+    state = self._save(outputs) if reply.send_state and can_save else b''
     self._client.send(outputs, state)
 
   def _save(self, outputs: types.EnvOutput) -> bytes:

@@ -20,7 +20,6 @@ from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 
 _REFUSED, _UNREACHABLE = 2, 3
-_NUM_GROUPS = 2
 _DEFAULTS = config_lib.Config()
 
 flags.DEFINE_string(
@@ -89,7 +88,7 @@ def _run() -> int:
     raise ValueError(
         f'address {FLAGS.address} is another machine: give --ca_file and '
         '--token_file, or --insecure.')
-  envs = [_make_env(group) for group in range(_NUM_GROUPS)]
+  envs = [_make_env(group) for group in range(config_lib.GROUPS_PER_ACTOR)]
   try:
     with client_lib.open_channel(
         FLAGS.address,

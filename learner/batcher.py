@@ -87,8 +87,12 @@ class Batcher:
         self._changed.notify()
     return future
 
-  def get(self) -> list[Waiting] | None:
-    """Waits for a batch, ordered by peer; None once closed."""
+  def get(self, patience_secs: float | None = None) -> list[Waiting] | None:
+    """Waits for a batch, ordered by peer; None once closed.
+
+    patience_secs: the batch is empty where none came until then.
+    """
+    deadline = None if patience_secs is None else self._clock() + patience_secs
     with self._changed:
       while not self._closed:
         if self._num_envs >= self._min_envs or self._remaining_secs() == 0:
@@ -98,7 +102,13 @@ class Batcher:
             if batch:
               return batch
             continue
-        self._changed.wait(self._remaining_secs())
+        waits = [self._remaining_secs()]
+        if deadline is not None:
+          waits.append(deadline - self._clock())
+          if waits[1] <= 0:
+            return []
+        self._changed.wait(
+            min((secs for secs in waits if secs is not None), default=None))
       return None
 
   def close(self) -> None:

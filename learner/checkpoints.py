@@ -1,8 +1,9 @@
 """Checkpoints: one .npz a checkpoint, whole or not there, with history.
 
 A file holds every array of a nest under its path ('state/params/w'), a JSON
-object ('extra'), and as its last 64 bytes (the zip's comment) the SHA-256 of
-all bytes before. No pickle: a file of unknown origin cannot run code.
+object ('extra') with the arrays in it, and as its last 64 bytes (the zip's
+comment) the SHA-256 of all bytes before. No pickle: a file of unknown origin
+cannot run code.
 """
 
 import errno
@@ -22,6 +23,7 @@ from learner import files
 from seed_metagrad import types
 
 _DIGEST_BYTES = 64
+_ARRAY = 'array'  # The key by which the JSON object refers to an array.
 
 
 class DamagedError(Exception):
@@ -36,7 +38,7 @@ def save(directory: str | os.PathLike, state: types.Nest, *,
     directory: made if it is not there.
     state: NamedTuples, dicts, lists and tuples of arrays or tensors; exactly
       one array is called `num_updates`.
-    extra: what JSON can hold.
+    extra: what JSON can hold, and arrays of any shape as its values.
     keep: how many checkpoints stay, at least 1.
 
   Raises:
@@ -104,7 +106,10 @@ def load(path: str | os.PathLike, template: types.Nest
                        f' {len(contents)} bytes.')
   with np.load(io.BytesIO(contents), allow_pickle=False) as npz:
     arrays = {key: npz[key] for key in npz.files}
-  extra = json.loads(arrays.pop('extra').tobytes())
+  extra = json.loads(
+      arrays.pop('extra').tobytes(),
+      object_hook=lambda item: (
+          arrays.pop(item[_ARRAY]) if _ARRAY in item else item))
   _check(path, arrays, _flatten(template, 'state'))
   return _unflatten(template, 'state', arrays), extra
 
@@ -169,10 +174,18 @@ def _num_updates(arrays: dict[str, np.ndarray]) -> int:
 
 def _encode(arrays: dict[str, np.ndarray], extra: dict[str, Any]) -> bytes:
   """An .npz whose zip comment is the digest of the bytes before it."""
-  json_bytes = json.dumps(extra).encode()
+  arrays = dict(arrays)
+
+  def refer(array: np.ndarray):
+    name = f'extra/{len(arrays)}'
+    arrays[name] = np.asarray(array)
+    assert arrays[name].dtype.kind in 'biuf', f'{array!r} cannot be saved'
+    return {_ARRAY: name}
+
+  arrays['extra'] = np.frombuffer(
+      json.dumps(extra, default=refer).encode(), np.uint8)
   buffer = io.BytesIO()
-  np.savez(buffer, allow_pickle=False, **arrays,
-           extra=np.frombuffer(json_bytes, np.uint8))
+  np.savez(buffer, allow_pickle=False, **arrays)
   with zipfile.ZipFile(buffer, 'a') as archive:
     archive.comment = bytes(_DIGEST_BYTES)
   contents = buffer.getvalue()[:-_DIGEST_BYTES]

@@ -95,6 +95,26 @@ class Inference:
     """The episodes that ended since the last call; any thread may call."""
     return [self._episodes.popleft() for _ in range(len(self._episodes))]
 
+  def save(self) -> dict[str, Any]:
+    """All that it knows, for a checkpoint; between two calls of `act`."""
+    return {
+        'num_calls': self.num_calls,
+        'episodes': list(self._episodes),
+        'arrays': tf.nest.flatten(self._arrays()),
+    }
+
+  def restore(self, saved: dict[str, Any]):
+    """Goes back to what `save` returned."""
+    self.num_calls = saved['num_calls']
+    self._episodes.extend(Episode(*one) for one in saved['episodes'])
+    self._grow(max(len(rows) for rows in saved['arrays']))
+    for rows, values in zip(
+        tf.nest.flatten(self._arrays()), saved['arrays'], strict=True):
+      rows[:] = values
+
+  def _arrays(self) -> types.Nest:
+    return (self._states, self._returns, self._lengths, self._store.arrays())
+
   def _count(self, env_ids, first, env_outputs: types.EnvOutput):
     self._returns[env_ids[first]] = 0.
     self._lengths[env_ids[first]] = 0
@@ -109,6 +129,7 @@ class Inference:
     self._lengths[ended] = 0
 
   def _grow(self, num_envs: int):
+    self._store.grow(num_envs)
     missing = num_envs - len(self._lengths)
     if missing > 0:
       self._states = tf.nest.map_structure(
@@ -133,22 +154,28 @@ def _trace(act, params, eta, states, env_outputs, first, seed):
       *tf.nest.map_structure(rows, (states, env_outputs, first)), fixed(seed))
 
 
+def answer(inference: Inference, batch: list[batcher_lib.Waiting]
+           ) -> list[unrolls_lib.Finished]:
+  """Answers a batch of requests; returns the unrolls that it ended."""
+  requests, futures = zip(*batch)
+  sizes = [len(request.env_ids) for request in requests]
+  actions, note = inference.act(
+      np.concatenate([request.env_ids for request in requests]),
+      np.repeat([request.new_run for request in requests], sizes),
+      tf.nest.map_structure(
+          lambda *arrays: np.concatenate(arrays),
+          *[request.env_outputs for request in requests]))
+  ends = np.cumsum(sizes)
+  for future, end, size in zip(futures, ends, sizes):
+    future.set_result(actions[end - size:end])
+  return note()
+
+
 def serve(inference: Inference, batcher: batcher_lib.Batcher,
           unrolls: queue.Queue, stop: threading.Event):
   """Answers batches of requests until the batcher is closed."""
   while (batch := batcher.get()) is not None:
-    requests, futures = zip(*batch)
-    sizes = [len(request.env_ids) for request in requests]
-    actions, note = inference.act(
-        np.concatenate([request.env_ids for request in requests]),
-        np.repeat([request.new_run for request in requests], sizes),
-        tf.nest.map_structure(
-            lambda *arrays: np.concatenate(arrays),
-            *[request.env_outputs for request in requests]))
-    ends = np.cumsum(sizes)
-    for future, end, size in zip(futures, ends, sizes):
-      future.set_result(actions[end - size:end])
-    for finished in note():
+    for finished in answer(inference, batch):
       _put(finished, unrolls, stop)
 
 

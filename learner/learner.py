@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from learner import checkpoints
+from learner import hosts as hosts_lib
 from learner import inference as inference_lib
 from learner import metrics as metrics_lib
 from learner import unrolls as unrolls_lib
@@ -21,6 +22,7 @@ from seed_metagrad import meta_parameters
 from seed_metagrad import types
 
 _POLL_SECS = 0.2  # How long a wait for unrolls may hide a request to stop.
+_ROUND_SECS = 2.0  # How long a host waits before it hears the others.
 _WINDOW = 100  # Episodes of the mean return.
 
 
@@ -31,18 +33,23 @@ class NotFiniteError(Exception):
 class Learner:
   """Owns the training state; the thread that calls `run` trains.
 
-  Other threads only read `published` and put into `unrolls`.
+  Other threads only read `published` and put into `unrolls`. In lock-step
+  `unrolls` is to be replaced by what `lockstep` makes of it.
   """
 
   def __init__(self, config: config_lib.Config, state: types.LearnerState,
-               update: Callable[..., Any], workdir: pathlib.Path):
+               update: Callable[..., Any], workdir: pathlib.Path,
+               hosts: hosts_lib.Hosts | None = None):
     self.unrolls: queue.Queue[unrolls_lib.Finished] = queue.Queue(
         config.queue_unrolls)  # Bounded: the only back-pressure.
+    self.pending: list[unrolls_lib.Finished] = []  # Taken, to be trained on.
     self.state = state
     self.published = _published(state)
     self.episodes = 0
     self.skipped_updates = 0
     self._config = config
+    self._hosts = hosts or hosts_lib.Hosts()
+    self._batch_size = config.batch_size // self._hosts.num  # Of this host.
     self._update = tf.function(
         update, autograph=False, jit_compile=config.xla or None)
     self._workdir = workdir
@@ -79,6 +86,7 @@ class Learner:
 
     Raises:
       NotFiniteError: `max_skipped_updates` in a row were not finite.
+      hosts.LostError: another learner host is gone; all is saved.
     """
     config = self._config
     self._run_start = self._last_row = (time.monotonic(), self.env_frames)
@@ -86,24 +94,33 @@ class Learner:
     self._writer = metrics_lib.Writer(
         self._workdir, total_env_frames=config.total_env_frames,
         restored_env_frames=self.env_frames)
-    last_save, metrics = time.monotonic(), None
+    started_at = self.env_frames
+    try:
+      self._train(stop, take_episodes, saved)
+      if self.env_frames > started_at:
+        self.save(saved())
+    except hosts_lib.LostError:
+      self.save(saved())  # All updates before are whole.
+      raise
+    finally:
+      self._writer.close()
+
+  def _train(self, stop, take_episodes, saved):
+    config, last_save, metrics = self._config, time.monotonic(), None
     for unrolls, meta_unroll in self._batches(stop):
       metrics = self._step(unrolls, meta_unroll)
       self._add_episodes(take_episodes())
       self._writer.advance(self.env_frames)
       now = time.monotonic()
-      if now - self._last_row[0] >= config.metrics_secs:
+      if config.lockstep or now - self._last_row[0] >= config.metrics_secs:
         self._writer.write(self._row(metrics))
       if now - last_save >= config.checkpoint_secs:
         last_save = now
         self.save(saved())
       if self.env_frames >= config.total_env_frames:
         break
-    if metrics is not None:
-      if self.env_frames > self._last_row[1]:
-        self._writer.write(self._row(metrics))
-      self.save(saved())
-    self._writer.close()
+    if metrics and self.env_frames > self._last_row[1]:
+      self._writer.write(self._row(metrics))
 
   def _batches(self, stop: threading.Event
                ) -> Iterator[tuple[list[types.Unroll], types.Unroll | None]]:
@@ -112,36 +129,47 @@ class Learner:
     T' is the first part of the batch that is trained on next, so every unroll
     is used for theta, and B' of B for eta as well: no further data.
     """
-    config = self._config
-    needed = config.inner_updates + bool(config.learned)
-    batches = []
-    while (batch := self._take(stop)) is not None:
-      batches.append(batch)
-      if len(batches) == needed:
-        meta_unroll = unrolls_lib.first(
-            batches[-1], config.meta_batch_size) if config.learned else None
-        yield batches[:config.inner_updates], meta_unroll
-        del batches[:config.inner_updates]
+    size = self._batch_size
+    used = self._config.inner_updates * size
+    later = size if self._config.learned else 0
+    while self._gather(used + later, stop):
+      unrolls = [finished.unroll for finished in self.pending]
+      del self.pending[:used]
+      meta_unroll = None
+      if later:
+        meta_size = self._config.meta_batch_size // self._hosts.num
+        meta_unroll = unrolls_lib.batch(unrolls[used:used + meta_size])
+      yield [unrolls_lib.batch(unrolls[start:start + size])
+             for start in range(0, used, size)], meta_unroll
 
-  def _take(self, stop: threading.Event) -> types.Unroll | None:
-    """Waits for B unrolls; None once `stop` is set."""
-    taken = []
-    while len(taken) < self._config.batch_size:
-      if stop.is_set():
-        return None
+  def _gather(self, count: int, stop: threading.Event) -> bool:
+    """Waits until every host has `count` unrolls; false once one stops."""
+    while True:
+      self._take(count, stop)
+      stopping, waiting = self._hosts.sum(
+          [stop.is_set(), len(self.pending) < count])
+      if stopping:
+        stop.set()
+      if stopping or not waiting:
+        return not stopping
+
+  def _take(self, count: int, stop: threading.Event):
+    deadline = time.monotonic() + _ROUND_SECS
+    while (len(self.pending) < count and not stop.is_set()
+           and time.monotonic() < deadline):
       try:
-        taken.append(self.unrolls.get(timeout=_POLL_SECS))
+        finished = self.unrolls.get(timeout=_POLL_SECS)
       except queue.Empty:
         continue
-    self._lags.extend(
-        self.published.num_updates - finished.num_updates
-        for finished in taken)
-    return unrolls_lib.batch([finished.unroll for finished in taken])
+      self.pending.append(finished)
+      self._lags.append(self.published.num_updates - finished.num_updates)
 
   def _step(self, unrolls, meta_unroll) -> dict[str, Any]:
-    self.state, metrics = self._update(self.state, unrolls, meta_unroll)
-    self.published = _published(self.state)
-    if int(metrics.pop('skipped')):
+    with self._hosts.watched():
+      state, metrics = self._update(self.state, unrolls, meta_unroll)
+      skipped = int(metrics.pop('skipped'))
+    self.state, self.published = state, _published(state)
+    if skipped:
       self.skipped_updates += 1
       self._skipped_in_row += 1
       if self._skipped_in_row >= self._config.max_skipped_updates:
@@ -207,11 +235,17 @@ class Learner:
     }
 
   def save(self, others: dict[str, Any]):
-    """Writes a checkpoint; a disk that is full is logged, training goes on."""
+    """Writes a checkpoint; a disk that is full is logged, training goes on.
+
+    The chief alone writes, for all hosts.
+    """
     self._writer.flush()
+    if not self._hosts.is_chief:
+      return
     extra = {
         'seconds': self.seconds, 'episodes': self.episodes,
         'returns': list(self._returns), 'lengths': list(self._lengths),
+        'lags': list(self._lags),
         'skipped_updates': self.skipped_updates, **others}
     try:
       checkpoints.save(self._workdir / 'checkpoints', self.state, extra=extra,
@@ -220,18 +254,24 @@ class Learner:
       logging.error('%s', error)
 
   def restore(self) -> dict[str, Any] | None:
-    """Goes back to the newest checkpoint; its extra, or None without one."""
-    restored = checkpoints.restore(self._workdir / 'checkpoints', self.state)
-    if restored is None:
-      return None
-    arrays, extra = restored
-    self.state = tf.nest.map_structure(tf.constant, arrays)
+    """Goes back to the newest checkpoint; its extra, or None without one.
+
+    Every host goes to the chief's state; what is in `extra` is the chief's own.
+    """
+    restored = None
+    if self._hosts.is_chief:
+      restored = checkpoints.restore(self._workdir / 'checkpoints', self.state)
+    if restored:
+      arrays, extra = restored
+      self.state = tf.nest.map_structure(tf.constant, arrays)
+      self._seconds_before, self.episodes = extra['seconds'], extra['episodes']
+      self._returns.extend(extra['returns'])
+      self._lengths.extend(extra['lengths'])
+      self._lags.extend(extra.get('lags', ()))
+      self.skipped_updates = extra['skipped_updates']
+    self.state = self._hosts.from_chief(self.state)
     self.published = _published(self.state)
-    self._seconds_before, self.episodes = extra['seconds'], extra['episodes']
-    self._returns.extend(extra['returns'])
-    self._lengths.extend(extra['lengths'])
-    self.skipped_updates = extra['skipped_updates']
-    return extra
+    return extra if restored else None
 
 
 def _published(state: types.LearnerState) -> inference_lib.Published:

@@ -2,39 +2,48 @@
 
 Exit status: 0 all frames are done, or a signal said to stop (all is saved);
 1 a bad flag, address or workdir, or a bug here; 4 too many updates in a row
-were not finite.
+were not finite; 5 another learner host is gone (start all again: they go on).
 """
 
 # Before everything that imports TensorFlow.
-from learner import quiet_tensorflow  # pylint: disable=unused-import; isort: skip
+from learner import quiet_tensorflow  # isort: skip  # noqa: F401
 
+from collections.abc import Callable
+import dataclasses
 import os
 import signal
-import sys
 import threading
+from typing import Any, NamedTuple
 
 from absl import app
 from absl import flags
 from absl import logging
 import numpy as np
+import tensorflow as tf
 
-from learner import agent as agent_lib
 from learner import batcher as batcher_lib
 from learner import config_flags
 from learner import files
+from learner import hosts as hosts_lib
 from learner import inference as inference_lib
 from learner import learner as learner_lib
 from learner import leases as leases_lib
+from learner import lockstep as lockstep_lib
 from learner import metrics
 from learner import security
 from learner import server as server_lib
+from learner import strategies
 from learner import unrolls as unrolls_lib
 from learner import validation
 from learner import workdir as workdir_lib
+from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 
-_NOT_FINITE = 4
+_NOT_FINITE, _HOST_LOST = 4, 5
 _MAX_ENVS = 4096  # Slots for actors: bounds memory.
+_SAME_ON_HOSTS = ('total_env_frames', 'max_skipped_updates', *(
+    field.name for field in dataclasses.fields(config_lib.Config)
+    if field.name not in workdir_lib.CHANGEABLE))
 _FINISH_SECS = 10.0  # For actors to hear that training is over.
 
 FLAGS = flags.FLAGS
@@ -53,7 +62,40 @@ flags.DEFINE_bool(
     'insecure', False, 'Allow an address others reach without TLS and token.')
 
 
-def _server(config, spec, batcher) -> server_lib.Server:
+class _Acting(NamedTuple):
+  """What the two ways to act differ in."""
+
+  batcher: batcher_lib.Batcher
+  max_envs: int
+  saved: Callable[[], dict[str, Any]]  # For a checkpoint.
+  env_states: dict[str, bytes]
+
+
+def _acting(config, unused_agent, unused_learner, inference, unused_extra):
+  batcher = batcher_lib.Batcher(
+      config.inference_min_envs, config.inference_max_envs,
+      config.inference_timeout_ms)
+  return _Acting(batcher, _MAX_ENVS,
+                 lambda: {'num_calls': inference.num_calls}, {})
+
+
+def _lockstep(config, agent, learner, inference, extra):
+  tf.config.experimental.enable_op_determinism()
+  num_envs = lockstep_lib.num_envs(config)
+  batcher = batcher_lib.Batcher(num_envs, num_envs, None)
+  learner.unrolls = lockstep = lockstep_lib.LockStep(inference, batcher)
+  env_states = {}
+  if extra:
+    env_states = lockstep.restore(extra['lockstep'], agent.initial_state)
+    learner.pending = unrolls_lib.from_arrays(
+        extra['pending'], agent.initial_state)
+  def saved():
+    return {'num_calls': inference.num_calls, 'lockstep': lockstep.save(),
+            'pending': unrolls_lib.to_arrays(learner.pending)}
+  return _Acting(batcher, num_envs, saved, env_states)
+
+
+def _server(config, spec, acting: _Acting) -> server_lib.Server:
   protected = bool(FLAGS.cert_file and FLAGS.key_file and FLAGS.token_file)
   security.check_address(
       FLAGS.address, protected=protected, insecure=FLAGS.insecure)
@@ -64,9 +106,10 @@ def _server(config, spec, batcher) -> server_lib.Server:
   return server_lib.Server(
       FLAGS.address,
       validation.Task(config.env, spec, config.sticky_actions),
-      batcher, leases_lib.Leases(_MAX_ENVS, config.lease_secs),
+      acting.batcher, leases_lib.Leases(acting.max_envs, config.lease_secs),
       credentials=credentials,
-      token=security.read_token(FLAGS.token_file) if FLAGS.token_file else '')
+      token=security.read_token(FLAGS.token_file) if FLAGS.token_file else '',
+      env_states=acting.env_states)
 
 
 def _start_thread(target, *args):
@@ -82,15 +125,20 @@ def _start_thread(target, *args):
   return thread
 
 
-def _train(config, workdir, stop: threading.Event):
+def _seeds(*seeds: int) -> np.ndarray:
+  return np.random.SeedSequence(seeds).generate_state(2).astype(np.int32)
+
+
+def _train(config, workdir, strategy, hosts, stop: threading.Event):
   """One run on an open workdir, from its newest checkpoint if there is one."""
   spec = environments.spec(config.env)
-  agent = agent_lib.make(config, spec)
-  init_seed, act_seed = np.random.SeedSequence(
-      config.seed).generate_state(2).astype(np.int32)
+  agent = strategies.make_agent(config, spec, strategy, hosts.num)
+  init_seed, act_seed = _seeds(config.seed)
   learner = learner_lib.Learner(
-      config, agent.init(int(abs(init_seed))), agent.update, workdir)
+      config, agent.init(int(abs(init_seed))), agent.update, workdir, hosts)
   extra = learner.restore()
+  if not hosts.is_chief:  # It has no count of its calls: start another stream.
+    act_seed, _ = _seeds(config.seed, hosts.index, learner.env_frames)
   inference = inference_lib.Inference(
       agent.act, agent.initial_state, lambda: learner.published,
       unrolls_lib.UnrollStore(
@@ -99,28 +147,29 @@ def _train(config, workdir, stop: threading.Event):
   if extra:
     inference.num_calls = extra['num_calls']
     logging.info('Resumed at %d frames', learner.env_frames)
-  batcher = batcher_lib.Batcher(
-      config.inference_min_envs, config.inference_max_envs,
-      config.inference_timeout_ms)
-  server = _server(config, spec, batcher)
+  acting = (_lockstep if config.lockstep else _acting)(
+      config, agent, learner, inference, extra)
+  server = _server(config, spec, acting)
+  server.ask_for_states(config.lockstep)
   port = server.start()
   address = (FLAGS.address if FLAGS.address.startswith('unix:') else
              f'{FLAGS.address.rpartition(":")[0]}:{port}')
   logging.info('Serving %s at %s', config.env, address)
   if FLAGS.address_file:
     files.write_whole(FLAGS.address_file, address)
-  serving = _start_thread(
-      inference_lib.serve, inference, batcher, learner.unrolls, stop)
+  if not config.lockstep:
+    serving = _start_thread(
+        inference_lib.serve, inference, acting.batcher, learner.unrolls, stop)
   try:
-    learner.run(stop, inference.take_episodes,
-                lambda: {'num_calls': inference.num_calls})
+    learner.run(stop, inference.take_episodes, acting.saved)
     if not stop.is_set():
       stop.set()
       server.finish(_FINISH_SECS)
   finally:
     stop.set()
-    batcher.close()
-    serving.join()
+    acting.batcher.close()
+    if not config.lockstep:
+      serving.join()
     server.stop()
   metrics.write_summary(workdir, learner.summary())
   if learner.env_frames:
@@ -136,12 +185,23 @@ def main(argv):
     signal.signal(number, lambda *_: stop.set())
   try:
     config = config_flags.read(FLAGS)
+    strategy = strategies.make(config)
+    hosts = hosts_lib.Hosts(strategy)
+    hosts.check_same(config, _SAME_ON_HOSTS)
+    if config.lockstep and hosts.num > 1:
+      raise ValueError(f'lockstep needs one learner host, got {hosts.num}.')
+    # Each host keeps the numbers of its own actors; the chief has the state.
+    path = config.workdir + (
+        '' if hosts.is_chief else f'-host-{hosts.index}')
     with workdir_lib.open_workdir(
-        config.workdir, config, restart=FLAGS.restart) as workdir:
-      _train(config, workdir, stop)
+        path, config, restart=FLAGS.restart) as workdir:
+      _train(config, workdir, strategy, hosts, stop)
   except learner_lib.NotFiniteError as error:
     logging.error('%s', error)
     return _NOT_FINITE
+  except hosts_lib.LostError as error:
+    logging.error('%s', error)
+    return _HOST_LOST
   except (ValueError, OSError, workdir_lib.InUseError) as error:
     logging.error('%s', error)
     return 1

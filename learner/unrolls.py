@@ -54,7 +54,7 @@ class UnrollStore:
     environment had in progress is dropped. states: the network's state before
     this step, [E, ...]. num_updates: of the parameters that acted.
     """
-    self._grow(int(env_ids.max()) + 1)
+    self.grow(int(env_ids.max()) + 1)
     self._lengths[env_ids[first]] = 0
     columns = self._lengths[env_ids]
     for rows, values in zip(tf.nest.flatten(self._steps), tf.nest.flatten(
@@ -72,6 +72,21 @@ class UnrollStore:
     self._lengths[env_ids[full]] = 1
     return finished
 
+  def arrays(self) -> types.Nest:
+    """All that it holds, to be read or written into."""
+    return (self._steps, self._states, self._num_updates, self._lengths)
+
+  def grow(self, num_envs: int):
+    """Makes room for environments below `num_envs`."""
+    missing = num_envs - len(self._lengths)
+    if missing <= 0:
+      return
+    def extend(rows):
+      return np.concatenate(
+          [rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
+    (self._steps, self._states, self._num_updates, self._lengths) = (
+        tf.nest.map_structure(extend, self.arrays()))
+
   def _start(self, env_ids, where, states, num_updates):
     for rows, values in zip(tf.nest.flatten(self._states),
                             tf.nest.flatten(states), strict=True):
@@ -87,17 +102,6 @@ class UnrollStore:
                  int(self._num_updates[env_id]))
         for i, env_id in enumerate(env_ids)]
 
-  def _grow(self, num_envs: int):
-    missing = num_envs - len(self._lengths)
-    if missing <= 0:
-      return
-    def extend(rows):
-      return np.concatenate(
-          [rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
-    (self._steps, self._states, self._num_updates, self._lengths) = (
-        tf.nest.map_structure(extend, (
-            self._steps, self._states, self._num_updates, self._lengths)))
-
 
 def batch(unrolls: Sequence[types.Unroll]) -> types.Unroll:
   """B unrolls [T + 1, ...] as one, time-major [T + 1, B, ...]."""
@@ -108,6 +112,24 @@ def batch(unrolls: Sequence[types.Unroll]) -> types.Unroll:
       tf.nest.map_structure(stack(0), *states),
       tf.nest.map_structure(stack(1), *env_outputs),
       tf.nest.map_structure(stack(1), *agent_outputs))
+
+
+def to_arrays(finished: Sequence[Finished]) -> list[list[np.ndarray]]:
+  """The arrays of each unroll, for a checkpoint."""
+  return [[np.asarray(array) for array in tf.nest.flatten(one)]
+          for one in finished]
+
+
+def from_arrays(arrays: Sequence[Sequence[np.ndarray]], initial_state
+                ) -> list[Finished]:
+  """Undoes `to_arrays`; initial_state as in types.Network."""
+  template = Finished(
+      types.Unroll(
+          initial_state(1),
+          types.EnvOutput(*[0] * len(types.EnvOutput._fields)),
+          types.AgentOutput(*[0] * len(types.AgentOutput._fields))), 0)
+  unrolls = [tf.nest.pack_sequence_as(template, one) for one in arrays]
+  return [one._replace(num_updates=int(one.num_updates)) for one in unrolls]
 
 
 def first(unroll: types.Unroll, batch_size: int) -> types.Unroll:

@@ -9,6 +9,7 @@ import dataclasses
 LEARNABLE = ('discount', 'lambda_', 'baseline_cost', 'entropy_cost')
 STRATEGIES = ('auto', 'one', 'mirrored', 'multi_worker')
 NETWORKS = ('mlp', 'shallow', 'nature', 'deep')
+GROUPS_PER_ACTOR = 2  # One steps its environments, one waits for actions.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Config:
 
   # Actors.
   num_actors: int = 80  # Processes that `train` starts here [MGRL].
-  envs_per_group: int = 1  # Two groups per actor: one steps, one waits.
+  envs_per_group: int = 1  # Of the GROUPS_PER_ACTOR groups of an actor.
   env_threads: int = 1  # Of one actor process, for Atari.
   sticky_actions: float = 0.0  # Probability [the 2018 papers: none].
 

@@ -55,6 +55,13 @@ class BatcherTest(absltest.TestCase):
     batcher.submit(_request('a'))
     self.assertEqual(_peers(got.result(_DEADLINE_SECS)), ['a'])
 
+  def test_get_is_empty_where_patience_ends(self):
+    batcher = self.make(2, 4, timeout_ms=None)
+    batcher.submit(_request('a'))
+    self.assertEqual(batcher.get(patience_secs=0.), [])
+    batcher.submit(_request('b'))
+    self.assertEqual(_peers(batcher.get(patience_secs=0.)), ['a', 'b'])
+
   def test_a_batch_holds_at_most_max_envs_and_splits_no_request(self):
     batcher = self.make(1, 4, timeout_ms=None)
     for peer in 'abc':

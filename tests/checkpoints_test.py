@@ -47,6 +47,18 @@ class CheckpointsTest(parameterized.TestCase):
     self.assertEqual(state.params['heads'][1].shape, (0, 4))
     self.assertEqual(state.eta['discount'], np.pi)
 
+  def test_extra_may_hold_arrays(self):
+    rows = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    checkpoints.save(
+        self.directory, _state(1), keep=1,
+        extra={'a': [{'b': rows}, 1.5], 'c': np.zeros([0, 4]),
+               'd': np.int64(3)})
+    _, extra = checkpoints.restore(self.directory, _state(0))
+    np.testing.assert_array_equal(extra['a'][0]['b'], rows)
+    self.assertEqual(extra['a'][0]['b'].dtype, np.uint8)
+    self.assertEqual(extra['a'][1], 1.5)
+    self.assertEqual((extra['c'].shape, int(extra['d'])), ((0, 4), 3))
+
   def test_restore_is_none_where_nothing_was_saved(self):
     self.assertIsNone(checkpoints.restore(self.directory, _state(0)))
     self.assertIsNone(checkpoints.restore(self.directory / 'no', _state(0)))

@@ -44,12 +44,13 @@ def act_request(**fields) -> inference_pb2.ActRequest:
   return inference_pb2.ActRequest(**fields)
 
 
-def wait_until(holds):
+def wait_until(holds, secs=DEADLINE_SECS):
   """Asks again and again, until the deadline."""
-  deadline = time.monotonic() + DEADLINE_SECS
+  deadline = time.monotonic() + secs
   while not holds():
     if time.monotonic() > deadline:
-      raise AssertionError(f'nothing happened for {DEADLINE_SECS} s')
+      raise AssertionError(f'nothing happened for {secs} s')
+    time.sleep(0.005)
 
 
 class FakeLearner:

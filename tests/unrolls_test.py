@@ -92,7 +92,7 @@ class UnrollsTest(absltest.TestCase):
     spec = types.EnvSpec((84, 84), 'uint8', num_actions=6, frame_stack=4)
     store = unrolls.UnrollStore(
         20, spec, lambda size: tf.zeros([size, 3, 84, 84], tf.uint8))
-    store._grow(10)  # pylint: disable=protected-access
+    store.grow(10)
     held = sum(rows.nbytes for rows in tf.nest.flatten(
         [value for value in vars(store).values()
          if not isinstance(value, int)]))

@@ -1,0 +1,116 @@
+"""Lock-step: acting and learning take turns, so that equal runs are equal.
+
+One thread does both. A batch holds all environments, whoever came first, and
+nothing depends on the clock.
+"""
+
+import collections
+import queue
+from typing import Any
+
+from absl import logging
+import numpy as np
+
+from learner import batcher as batcher_lib
+from learner import inference as inference_lib
+from learner import unrolls as unrolls_lib
+from seed_metagrad import config as config_lib
+
+_SAVE_SECS = 5.0  # For actors to send their state.
+
+
+def num_envs(config: config_lib.Config) -> int:
+  """How many environments there are, and so in every batch.
+
+  Raises:
+    ValueError: their unrolls would not make whole batches.
+  """
+  envs = (config.num_actors * config_lib.GROUPS_PER_ACTOR
+          * config.envs_per_group)
+  if envs % config.batch_size:
+    raise ValueError(
+        f'lockstep needs environments that make whole batches: num_actors *'
+        f' {config_lib.GROUPS_PER_ACTOR} * envs_per_group is {envs}, no'
+        f' multiple of batch_size, {config.batch_size}.')
+  return envs
+
+
+class LockStep:
+  """A queue of unrolls that acts when it is asked for one.
+
+  The batcher gives all environments at once, ordered by peer: its place is an
+  environment's id here, whatever slot it leased.
+  """
+
+  def __init__(self, inference: inference_lib.Inference,
+               batcher: batcher_lib.Batcher):
+    self._inference = inference
+    self._batcher = batcher
+    self._finished: collections.deque[unrolls_lib.Finished] = (
+        collections.deque())
+    self._batch: list[batcher_lib.Waiting] = []  # Not yet answered.
+    self._groups: list[list] = []  # [peer, size] of each request of a batch.
+    self._going_on: set[str] = set()  # Peers that will repeat a saved step.
+
+  def get(self, timeout: float) -> unrolls_lib.Finished:
+    """The next unroll, as `queue.Queue.get`.
+
+    Raises:
+      queue.Empty: the environments made us wait for longer.
+    """
+    while not self._finished:
+      self._fetch(timeout)
+      batch, self._batch = self._placed(self._batch), []
+      self._finished.extend(inference_lib.answer(self._inference, batch))
+    return self._finished.popleft()
+
+  def qsize(self) -> int:
+    """How many unrolls are finished."""
+    return len(self._finished)
+
+  def save(self) -> dict[str, Any]:
+    """All that `restore` needs to go on exactly from here."""
+    try:
+      self._fetch(_SAVE_SECS)
+    except queue.Empty:
+      logging.warning('Not all actors are here: no state of theirs is saved.')
+    states = {request.peer: request.env_state for request, _ in self._batch}
+    return {
+        'groups': self._groups,
+        'env_states': {peer: np.frombuffer(state, np.uint8)
+                       for peer, state in states.items() if state},
+        'finished': unrolls_lib.to_arrays(self._finished),
+        'inference': self._inference.save(),
+    }
+
+  def restore(self, saved: dict[str, Any], initial_state) -> dict[str, bytes]:
+    """Goes back to what was saved; returns the environments' states by peer."""
+    self._groups = saved['groups']
+    self._going_on = set(saved['env_states'])
+    self._finished.extend(
+        unrolls_lib.from_arrays(saved['finished'], initial_state))
+    self._inference.restore(saved['inference'])
+    return {peer: state.tobytes()
+            for peer, state in saved['env_states'].items()}
+
+  def _fetch(self, timeout: float):
+    if not self._batch:
+      self._batch = self._batcher.get(timeout)
+    if not self._batch:
+      raise queue.Empty
+
+  def _placed(self, batch: list[batcher_lib.Waiting]
+              ) -> list[batcher_lib.Waiting]:
+    groups = [[request.peer, len(request.env_ids)] for request, _ in batch]
+    others = groups != self._groups  # Places are no longer those of before.
+    self._groups = groups
+    placed, start = [], 0
+    for request, future in batch:
+      going_on = request.peer in self._going_on
+      self._going_on.discard(request.peer)
+      end = start + len(request.env_ids)
+      placed.append((request._replace(
+          env_ids=np.arange(start, end, dtype=np.int32),
+          new_run=others or (request.new_run and not going_on)), future))
+      start = end
+    return placed
