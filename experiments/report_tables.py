@@ -280,6 +280,7 @@ def improvements(contender: Contender, other: Contender, protocol: str
     if atari57.has_human_score(game):
       # Normalised scores have random at 0 and the human at 100.
       ours, theirs = (
-          atari57.human_normalised(game, x.scores[protocol][game].mean(),
-                                   protocol) for x in (contender, other))
+          atari57.human_normalised(
+              game, float(x.scores[protocol][game].mean()), protocol)
+          for x in (contender, other))
       yield game, 100 * (ours - theirs) / max(100.0, theirs)

@@ -1,0 +1,61 @@
+"""Text becomes HTML and stays text."""
+
+import base64
+import re
+
+from absl.testing import absltest
+from matplotlib import figure
+
+from experiments import report_page
+
+
+class ReportPageTest(absltest.TestCase):
+
+  def test_text_is_escaped(self):
+    page = report_page.page('<a>', [(
+        '<b>', report_page.paragraph('<c>') + report_page.preformatted('<d>')
+        + report_page.table([{'<e>': '<f>'}], 'x'))])
+    for letter in 'abcdef':
+      self.assertIn(f'&lt;{letter}&gt;', page)
+      self.assertNotRegex(page, f'<{letter}>[^<]*&lt;')
+
+  def test_picture_is_inside(self):
+    png, text = report_page.picture(figure.Figure(figsize=(1, 1)), 'a title')
+    self.assertStartsWith(png, b'\x89PNG')
+    encoded = re.search('src="data:image/png;base64,(.*)"', text)[1]
+    self.assertEqual(base64.b64decode(encoded), png)
+    self.assertIn('alt="a title"', text)
+
+  def test_rows_may_lack_columns(self):
+    text = report_page.table([{'a_b': '1'}, {'c': 'failed'}], 'name')
+    self.assertEqual(text, """<table id="name">
+<tr><th>a b</th><th>c</th></tr>
+<tr><td>1</td><td></td></tr>
+<tr><td></td><td class="failed">failed</td></tr>
+</table>""")
+
+  def test_medians_in_the_layout_of_the_paper(self):
+    def row(learned, discount, **fields):
+      return dict(learned=learned, protocol='noop',
+                  reference_discount=discount, status='not run', median='',
+                  low='', high='', games='0', runs='0', published='') | fields
+    text = report_page.medians([
+        row('{}', '0.99', status='partial', median='50.0', low='1.0',
+            high='99.0', games='2', runs='5', published='191.8'),
+        row('{}', '0.995', published='257.1'),
+        row('SEED RL', '', status='done', median='7.0', games='3', runs='3')])
+    lines = text.split('\n')
+    self.assertEqual(lines[1], '<tr><th>learned</th><th>No-op starts, 0.99</th>'
+                     '<th>No-op starts, 0.995</th></tr>')
+    self.assertEqual(
+        lines[2], '<tr><td>{}</td><td>50.0% [1.0, 99.0]'
+        '<small>2 games, 5 runs, partial</small>'
+        '<small>published 191.8%</small></td>'
+        '<td class="missing">not run<small>published 257.1%</small></td></tr>')
+    self.assertEqual(
+        lines[3], '<tr><td>SEED RL</td>'
+        + '<td>7.0%<small>3 games, 3 runs</small></td>' * 2 + '</tr>')
+
+
+if __name__ == '__main__':
+  absltest.main()
