@@ -84,7 +84,7 @@ class Hosts:
     try:
       yield
     except _CONNECTION_ERRORS as error:
-      reason = re.search(r'ollective ops is aborted by: (.+)', error.message)
+      reason = re.search(r'aborted by: .+|.*/task:\d+.*', error.message)
       if self.num == 1 or not reason:
         raise
       # Who loses the chief may hear of its missing heartbeat alone.
@@ -92,7 +92,7 @@ class Hosts:
       index = int(found[1]) if found else 0
       raise LostError(
           f'learner host {index}, {self._addresses[index]}, is gone'
-          f' ({reason[1]}). Start all hosts again: they go on from the'
+          f' ({reason[0]}). Start all hosts again: they go on from the'
           ' checkpoint.') from error
 
   def _sum_over_replicas(self, value):
