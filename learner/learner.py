@@ -76,6 +76,11 @@ class Learner:
     """Of this run, from its first update to now."""
     return _rate(self._run_start, (time.monotonic(), self.env_frames))
 
+  @property
+  def policy_lag(self) -> float:
+    """Updates from an unroll's start to its use, mean of the newest."""
+    return _mean(list(self._lags))
+
   def run(self, stop: threading.Event,
           take_episodes: Callable[[], list[inference_lib.Episode]],
           saved: Callable[[], dict[str, Any]]):
@@ -227,7 +232,7 @@ class Learner:
         'mean_return_100': _mean(self._returns),
         'mean_length_100': _mean(self._lengths),
         **self.values(),
-        'policy_lag': _mean(self._lags),
+        'policy_lag': self.policy_lag,
         'queue': self.unrolls.qsize(),
         'skipped_updates': self.skipped_updates,
         **{name: float(value) / (steps if name in per_step else 1)

@@ -35,6 +35,7 @@ class Lease:
   last_seen: float  # By the clock of `Leases`.
   sequence: int = 0  # That the next request must have.
   pending: asyncio.Future | None = None  # The answer to its latest request.
+  named: bool = False  # Its silence is in the log.
 
   @property
   def actor(self) -> str:
@@ -126,6 +127,7 @@ class Leases:
     """Notes that a request was answered: the peer's turn starts now."""
     lease.pending = None
     lease.last_seen = self._clock()
+    lease.named = False
 
   def end(self, lease: Lease, reason: str, superseded: bool = False) -> None:
     """Frees the slots, takes back the request that waits, and says why."""
@@ -146,8 +148,15 @@ class Leases:
   def expire(self) -> None:
     """Ends the leases that were silent for too long."""
     for lease, secs in self.silent(self._lease_secs):
-      since = time.strftime('%X', time.localtime(time.time() - secs))
-      self.end(lease, f'it was silent for {secs:.0f} s, since {since}: expired')
+      self.end(lease, f'it was {_silence(secs)}: expired')
+
+  def name_silent(self, secs: float) -> None:
+    """Logs who has been silent for `secs` or longer, once for each silence."""
+    for lease, silent_secs in self.silent(secs):
+      if not lease.named:
+        lease.named = True
+        logging.warning(
+            '%s is %s; the others go on', lease.peer, _silence(silent_secs))
 
   def silent(self, secs: float) -> list[tuple[Lease, float]]:
     """Lists who was silent for `secs` or longer, and for how long."""
@@ -173,3 +182,8 @@ class Leases:
       self._ended.popitem(last=False)
     if lease.pending is not None:
       lease.pending.cancel()
+
+
+def _silence(secs: float) -> str:
+  since = time.strftime('%X', time.localtime(time.time() - secs))
+  return f'silent for {secs:.0f} s, since {since}'

@@ -2,13 +2,15 @@
 
 Exit status: 0 all frames are done, or a signal said to stop (all is saved);
 1 a bad flag, address or workdir, or a bug here; 4 too many updates in a row
-were not finite; 5 another learner host is gone (start all again: they go on).
+were not finite; 5 another learner host is gone (start all again: they go on);
+128 + n a second signal, of number n, came before all was saved.
 """
 
 # Before everything that imports TensorFlow.
 from learner import quiet_tensorflow  # isort: skip  # noqa: F401
 
 from collections.abc import Callable
+import contextlib
 import dataclasses
 import os
 import signal
@@ -30,6 +32,7 @@ from learner import learner as learner_lib
 from learner import leases as leases_lib
 from learner import lockstep as lockstep_lib
 from learner import metrics
+from learner import monitor
 from learner import security
 from learner import server as server_lib
 from learner import strategies
@@ -44,6 +47,7 @@ _MAX_ENVS = 4096  # Slots for actors: bounds memory.
 _SAME_ON_HOSTS = ('total_env_frames', 'max_skipped_updates', *(
     field.name for field in dataclasses.fields(config_lib.Config)
     if field.name not in workdir_lib.CHANGEABLE))
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _FINISH_SECS = 10.0  # For actors to hear that training is over.
 
 FLAGS = flags.FLAGS
@@ -58,6 +62,9 @@ flags.DEFINE_string('key_file', '', "The certificate's key.")
 flags.DEFINE_string(
     'client_ca_file', '', 'Actors need a certificate of this CA.')
 flags.DEFINE_string('token_file', '', 'Holds the secret actors must show.')
+flags.DEFINE_integer(
+    'metrics_port', 0, 'Of a page for Prometheus on 127.0.0.1; 0 is none.',
+    lower_bound=0, upper_bound=65535)
 flags.DEFINE_bool(
     'insecure', False, 'Allow an address others reach without TLS and token.')
 
@@ -95,7 +102,7 @@ def _lockstep(config, agent, learner, inference, extra):
   return _Acting(batcher, num_envs, saved, env_states)
 
 
-def _server(config, spec, acting: _Acting) -> server_lib.Server:
+def _server(config, acting: _Acting) -> server_lib.Server:
   protected = bool(FLAGS.cert_file and FLAGS.key_file and FLAGS.token_file)
   security.check_address(
       FLAGS.address, protected=protected, insecure=FLAGS.insecure)
@@ -105,7 +112,8 @@ def _server(config, spec, acting: _Acting) -> server_lib.Server:
         FLAGS.cert_file, FLAGS.key_file, FLAGS.client_ca_file)
   return server_lib.Server(
       FLAGS.address,
-      validation.Task(config.env, spec, config.sticky_actions),
+      validation.Task(config.env, environments.spec(config.env),
+                      config.sticky_actions),
       acting.batcher, leases_lib.Leases(acting.max_envs, config.lease_secs),
       credentials=credentials,
       token=security.read_token(FLAGS.token_file) if FLAGS.token_file else '',
@@ -125,12 +133,28 @@ def _start_thread(target, *args):
   return thread
 
 
+def _stop_on_signals(stop: threading.Event, learner: learner_lib.Learner):
+  """A signal saves and ends; where nothing was learned it ends at once."""
+  started_at, arrived = learner.env_frames, []
+
+  def handle(number, unused_frame):
+    if learner.env_frames == started_at:  # Maybe tracing, for a minute.
+      os._exit(0)
+    if arrived:
+      os._exit(128 + number)
+    arrived.append(number)
+    stop.set()
+
+  for number in _SIGNALS:
+    signal.signal(number, handle)
+
+
 def _seeds(*seeds: int) -> np.ndarray:
   return np.random.SeedSequence(seeds).generate_state(2).astype(np.int32)
 
 
-def _train(config, workdir, strategy, hosts, stop: threading.Event):
-  """One run on an open workdir, from its newest checkpoint if there is one."""
+def _make(config, workdir, strategy, hosts):
+  """The learner, from its newest checkpoint if there is one, and who acts."""
   spec = environments.spec(config.env)
   agent = strategies.make_agent(config, spec, strategy, hosts.num)
   init_seed, act_seed = _seeds(config.seed)
@@ -149,7 +173,11 @@ def _train(config, workdir, strategy, hosts, stop: threading.Event):
     logging.info('Resumed at %d frames', learner.env_frames)
   acting = (_lockstep if config.lockstep else _acting)(
       config, agent, learner, inference, extra)
-  server = _server(config, spec, acting)
+  return learner, inference, acting
+
+
+def _start_server(config, acting: _Acting) -> server_lib.Server:
+  server = _server(config, acting)
   server.ask_for_states(config.lockstep)
   port = server.start()
   address = (FLAGS.address if FLAGS.address.startswith('unix:') else
@@ -157,11 +185,22 @@ def _train(config, workdir, strategy, hosts, stop: threading.Event):
   logging.info('Serving %s at %s', config.env, address)
   if FLAGS.address_file:
     files.write_whole(FLAGS.address_file, address)
+  return server
+
+
+def _train(config, workdir, strategy, hosts, stop: threading.Event):
+  """One run on an open workdir."""
+  learner, inference, acting = _make(config, workdir, strategy, hosts)
+  _stop_on_signals(stop, learner)
+  server = _start_server(config, acting)
   if not config.lockstep:
     serving = _start_thread(
         inference_lib.serve, inference, acting.batcher, learner.unrolls, stop)
   try:
-    learner.run(stop, inference.take_episodes, acting.saved)
+    with contextlib.ExitStack() as stack:
+      if FLAGS.metrics_port:
+        stack.enter_context(monitor.serve(FLAGS.metrics_port, learner, server))
+      learner.run(stop, inference.take_episodes, acting.saved)
     if not stop.is_set():
       stop.set()
       server.finish(_FINISH_SECS)
@@ -181,8 +220,8 @@ def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}.')
   stop = threading.Event()
-  for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, lambda *_: stop.set())
+  for number in _SIGNALS:
+    signal.signal(number, lambda *_: os._exit(0))  # Nothing to save yet.
   try:
     config = config_flags.read(FLAGS)
     strategy = strategies.make(config)

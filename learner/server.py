@@ -26,7 +26,8 @@ from protos import inference_pb2_grpc
 _NAME = inference_pb2.DESCRIPTOR.services_by_name['Inference'].full_name
 _READ_SECS = 10.0  # A request that is not whole by then is refused.
 _STOP_SECS = 1.0  # Calls that still run then are cut off.
-_WATCH_SECS = 1.0  # Between looks at who is silent.
+_WATCH_SECS = 1.0  # Between looks at who is silent,
+_SILENT_SECS = 10.0  # and who is named in the log for it.
 _SPARE_CALLS = 256  # Beyond one a group: joins, health checks.
 
 
@@ -171,6 +172,7 @@ class Server:
   async def _watch(self):
     while not self._stopping.is_set():
       self._leases.expire()
+      self._leases.name_silent(_SILENT_SECS)
       self._refusals.flush()
       try:
         await asyncio.wait_for(self._stopping.wait(), _WATCH_SECS)

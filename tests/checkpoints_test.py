@@ -1,9 +1,13 @@
 """Checkpoints are whole or not there, and come back bit for bit."""
 
+import contextlib
 import errno
 import os
 import pathlib
+import subprocess
+import sys
 import tempfile
+import textwrap
 from unittest import mock
 
 from absl import logging
@@ -13,6 +17,8 @@ import numpy as np
 
 from learner import checkpoints
 from seed_metagrad import types
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def _state(num_updates: int, fill: float = 0.5) -> types.LearnerState:
@@ -46,6 +52,33 @@ class CheckpointsTest(parameterized.TestCase):
                                   np.full([2, 3], 0.5, np.float32))
     self.assertEqual(state.params['heads'][1].shape, (0, 4))
     self.assertEqual(state.eta['discount'], np.pi)
+
+  def test_a_kill_at_any_moment_leaves_what_was_saved(self):
+    script = textwrap.dedent("""
+        import sys
+        import numpy as np
+        from learner import checkpoints
+        for n in range(int(sys.argv[2]), 10**6):
+          state = {'num_updates': np.int64(n), 'w': np.full(10**6, n)}
+          checkpoints.save(sys.argv[1], state, extra={}, keep=2)
+          print(n, flush=True)
+        """)
+    template = {'num_updates': np.int64(0), 'w': np.zeros(10**6, np.int64)}
+    saved = 0
+    for moment in range(4):  # Of 30 ms that a save takes.
+      with subprocess.Popen(
+          [sys.executable, '-c', script, self.directory, str(saved + 1)],
+          cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
+        lines = [process.stdout.readline()]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+          process.wait(moment * .01)
+        process.kill()
+        lines += process.stdout.readlines()
+      acknowledged = int(lines[-1])
+      state, _ = checkpoints.restore(self.directory, template)
+      saved = int(state['num_updates'])
+      self.assertBetween(saved, acknowledged, acknowledged + 1)
+      np.testing.assert_array_equal(state['w'], saved)
 
   def test_extra_may_hold_arrays(self):
     rows = np.arange(6, dtype=np.uint8).reshape(2, 3)

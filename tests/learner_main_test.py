@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from urllib import request
 
 from absl.testing import absltest
 
@@ -61,17 +62,36 @@ class LearnerMainTest(absltest.TestCase):
   def test_address_others_reach_needs_protection(self):
     self.assertRegex(self.refusal('--address=0.0.0.0:0'), 'insecure')
 
+  def test_leaves_at_once_before_the_first_update(self):
+    # The first update takes long to trace, and there is nothing to save.
+    address = self.folder / 'address'
+    learner = self.learner(f'--address_file={address}', '--inner_updates=30')
+    fakes.wait_until(address.exists)
+    actor = self.start('actors.main', f'--address={address.read_text()}',
+                       '--env=catch', '--envs_per_group=16')
+    line = ''
+    while 'joined' not in line:
+      line = actor.stderr.readline()
+    learner.send_signal(signal.SIGTERM)
+    self.assertEqual(learner.wait(timeout=10.), 0)
+    self.assertEmpty(checkpoints.paths(self.workdir / 'checkpoints'))
+
   def test_saves_on_a_signal_and_resumes(self):
     address = self.folder / 'address'
-    learner = self.learner(f'--address_file={address}')
+    with socket.create_server(('127.0.0.1', 0)) as free:
+      port = free.getsockname()[1]
+    learner = self.learner(
+        f'--address_file={address}', f'--metrics_port={port}')
     fakes.wait_until(address.exists)
     actor = self.start('actors.main', f'--address={address.read_text()}',
                        '--env=catch', '--envs_per_group=16')
     rows = self.workdir / 'metrics.csv'
     fakes.wait_until(lambda: rows.exists() and len(
         rows.read_text().splitlines()) > 1)
+    with request.urlopen(f'http://127.0.0.1:{port}/metrics') as page:
+      self.assertIn('seed_metagrad_env_frames_total', page.read().decode())
     learner.send_signal(signal.SIGTERM)
-    _, stderr = learner.communicate(timeout=_DEADLINE_SECS)
+    _, stderr = learner.communicate(timeout=10.)
     self.assertEqual(learner.returncode, 0, stderr)
     summary = json.loads((self.workdir / 'summary.json').read_text())
     self.assertGreater(summary['env_frames'], 0)

@@ -44,6 +44,19 @@ class LeasesTest(absltest.TestCase):
     self.assertTrue(e.exception.superseded)
     self.assertIs(self.leases.find(2), other)
 
+  def test_a_silence_is_named_once(self):
+    lease = self.leases.join('a/0', 1, 2)
+    self.leases.join('b/0', 2, 2).pending = object()  # Waits for us.
+    for _ in range(2):  # Silent, heard, silent again.
+      self.now += 11.0
+      with self.assertLogs(level='WARNING') as logs:
+        self.leases.name_silent(10.0)
+        self.leases.name_silent(10.0)
+      self.assertLen(logs.output, 1)
+      self.assertRegex(
+          logs.output[0], r'a/0 is silent for 11 s, since \d\d:\d\d:\d\d')
+      self.leases.answered(lease)
+
   def test_a_lease_expires_when_it_is_silent(self):
     self.leases.join('a/0', 1, 2)
     self.now += 59.0
