@@ -29,6 +29,8 @@ PROCESSES = {
 COMMANDS = {
     'train': Command('experiments.train',
                      'Trains on this machine: a learner and its actors.'),
+    'make-certs': Command('experiments.make_certs',
+                          'Makes a test CA, certificates and a token.'),
     'evaluate': Command('experiments.evaluate',
                         'Plays episodes with a checkpoint; scores and videos.'),
     'play': Command('experiments.play',

@@ -1,5 +1,6 @@
 """Tests of learner/security.py, over real gRPC."""
 
+import datetime
 import pathlib
 import tempfile
 import threading
@@ -10,14 +11,15 @@ from absl.testing import parameterized
 import grpc
 
 from actors import client
+from experiments import make_certs
 from learner import security
 from learner import server as server_lib
 from protos import inference_pb2_grpc
-from tests import certificates
 from tests import fakes
 
 _Code = grpc.StatusCode
 _ACT = '/seed_metagrad.v1.Inference/Act'
+_DAY = datetime.timedelta(days=1)
 _TOKEN = 'a token of 16 letters'
 
 
@@ -119,9 +121,12 @@ class TlsTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
     self.ca, self.strangers = (
-        certificates.Authority(
-            self.enterContext(tempfile.TemporaryDirectory()), name)
+        make_certs.Authority(
+            self.enterContext(tempfile.TemporaryDirectory()), name, valid=_DAY)
         for name in ('ours', 'theirs'))
+
+  def issue(self, name, *, authority=None, valid=_DAY):
+    return (authority or self.ca).issue(name, ['localhost'], valid=valid)
 
   def connect(self, server_files, client_ca='', **files):
     """Returns the pending call of a join over TLS."""
@@ -133,33 +138,34 @@ class TlsTest(absltest.TestCase):
     return _join(inference_pb2_grpc.InferenceStub(channel))
 
   def test_a_known_certificate_lets_in(self):
-    call = self.connect(self.ca.issue('learner'), ca_file=self.ca.ca_file)
+    call = self.connect(self.issue('learner'), ca_file=self.ca.ca_file)
     self.assertEqual(call.code(), _Code.OK)
 
   def test_a_certificate_of_another_ca_is_refused(self):
     call = self.connect(
-        self.strangers.issue('learner'), ca_file=self.ca.ca_file)
+        self.issue('learner', authority=self.strangers),
+        ca_file=self.ca.ca_file)
     self.assertRegex(call.details(), 'CERTIFICATE_VERIFY_FAILED')
 
   def test_an_expired_certificate_is_refused(self):
     call = self.connect(
-        self.ca.issue('learner', expired=True), ca_file=self.ca.ca_file)
+        self.issue('learner', valid=-_DAY), ca_file=self.ca.ca_file)
     self.assertRegex(call.details(), 'CERTIFICATE_VERIFY_FAILED')
 
   def test_a_client_without_tls_is_refused(self):
-    call = self.connect(self.ca.issue('learner'))
+    call = self.connect(self.issue('learner'))
     self.assertEqual(call.code(), _Code.UNAVAILABLE)
 
   def test_a_client_certificate_lets_in_where_one_is_wanted(self):
-    cert_file, key_file = self.ca.issue('actor')
+    cert_file, key_file = self.issue('actor')
     call = self.connect(
-        self.ca.issue('learner'), self.ca.ca_file, ca_file=self.ca.ca_file,
+        self.issue('learner'), self.ca.ca_file, ca_file=self.ca.ca_file,
         cert_file=cert_file, key_file=key_file)
     self.assertEqual(call.code(), _Code.OK)
 
   def test_no_client_certificate_is_refused_where_one_is_wanted(self):
     call = self.connect(
-        self.ca.issue('learner'), self.ca.ca_file, ca_file=self.ca.ca_file)
+        self.issue('learner'), self.ca.ca_file, ca_file=self.ca.ca_file)
     self.assertEqual(call.code(), _Code.UNAVAILABLE)
 
 

@@ -1,0 +1,64 @@
+"""A page of numbers for Prometheus: http://127.0.0.1:<port>/metrics."""
+
+from collections.abc import Iterator
+import contextlib
+
+import prometheus_client
+from prometheus_client import core
+from prometheus_client import registry
+
+from learner import learner as learner_lib
+from learner import server as server_lib
+
+_SILENT_SECS = 10.0
+
+
+class _Numbers(registry.Collector):
+  """What the page shows, read when it is asked for."""
+
+  def __init__(self, learner: learner_lib.Learner, server: server_lib.Server):
+    self._learner = learner
+    self._server = server
+
+  def collect(self) -> Iterator[core.Metric]:
+    learner, server = self._learner, self._server
+    counters = {
+        'env_frames': ('Frames trained on.', learner.env_frames),
+        'updates': ('Updates made.', int(learner.state.num_updates)),
+        'skipped_updates': ('Updates that were not finite.',
+                            learner.skipped_updates),
+        'episodes': ('Episodes that ended.', learner.episodes),
+    }
+    gauges = {
+        'policy_lag': ('Updates since an unroll was begun, mean.',
+                       learner.policy_lag),
+        'queue': ('Unrolls that wait.', learner.unrolls.qsize()),
+        'actors': ('Actors that hold a lease.', server.num_actors()),
+        'silent_groups': (
+            f'Groups of environments that were silent for {_SILENT_SECS:g} s.',
+            len(server.silent(_SILENT_SECS))),
+    }
+    for name, (text, value) in counters.items():
+      yield core.CounterMetricFamily(f'seed_metagrad_{name}', text, value)
+    for name, (text, value) in gauges.items():
+      yield core.GaugeMetricFamily(f'seed_metagrad_{name}', text, value)
+
+
+@contextlib.contextmanager
+def serve(port: int, learner: learner_lib.Learner,
+          server: server_lib.Server) -> Iterator[int]:
+  """Serves the page in a block, to this machine alone; yields the port.
+
+  Raises:
+    OSError: the port cannot be had.
+  """
+  numbers = registry.CollectorRegistry()
+  numbers.register(_Numbers(learner, server))
+  page, thread = prometheus_client.start_http_server(
+      port, '127.0.0.1', numbers)
+  try:
+    yield page.server_port
+  finally:
+    page.shutdown()
+    page.server_close()
+    thread.join()
