@@ -1,0 +1,170 @@
+"""Environments, updates and acting, each alone, on one thread of TensorFlow."""
+
+# Before everything that imports TensorFlow.
+from learner import quiet_tensorflow  # noqa: F401  # isort: skip
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import measurement
+from learner import agent as agent_lib
+from learner import inference as inference_lib
+from learner import unrolls as unrolls_lib
+from seed_metagrad import config as config_lib
+from seed_metagrad import environments
+from seed_metagrad import networks
+from seed_metagrad import types
+
+Results = Iterator[measurement.Result]
+
+_SEED = 1
+_ENVS, _ENV_THREADS, _STEPS = 32, 2, 20  # Those of the preset local.
+_BATCH_SIZE, _META_BATCH_SIZE = 32, 8  # The paper's; T 20 as well.
+_INFERENCE_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+def pin_threads() -> None:
+  """Lets TensorFlow compute on one thread, in this process."""
+  tf.config.threading.set_intra_op_parallelism_threads(1)
+  tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def env(options: measurement.Options) -> Results:
+  """How fast environments step with random actions, and nothing else."""
+  envs = environments.make(
+      options.env, _ENVS, seed=_SEED, num_threads=_ENV_THREADS)
+  envs.reset()
+  rng = np.random.default_rng(_SEED)
+  actions = rng.integers(
+      envs.spec.num_actions, size=(_STEPS, _ENVS)).astype(np.int32)
+  def steps():
+    for row in actions:
+      envs.step(row)
+  secs = measurement.median_secs(steps, options)
+  envs.close()
+  yield measurement.Result(
+      'env.steps_per_s', _ENVS * _STEPS / secs, 'env steps/s',
+      {'env': options.env, 'envs': _ENVS, 'threads': _ENV_THREADS})
+
+
+def update(options: measurement.Options) -> Results:
+  """Plain and meta-updates of the paper's size, per network."""
+  pin_threads()
+  spec = environments.spec(options.env)
+  for network in options.networks:
+    secs = {}
+    for kind, learned in (('plain', ()), ('meta', ('discount', 'lambda_'))):
+      config = config_lib.preset(
+          'paper', network=network, learned=learned, batch_size=_BATCH_SIZE,
+          meta_batch_size=_META_BATCH_SIZE)
+      secs[kind] = _update_secs(config, spec, options)
+      yield measurement.Result(
+          f'update.{kind}_ms', 1e3 * secs[kind], 'ms',
+          _sizes(config), network, measurement.variant(learned))
+    yield measurement.Result(
+        'update.meta_per_plain', secs['meta'] / secs['plain'], 'ratio',
+        _sizes(config), network, measurement.variant(learned))
+    yield measurement.Result(
+        'update.forward_backward_ms_per_frame',
+        1e3 * _forward_backward_secs(config, spec, options)
+        / ((config.unroll_length + 1) * config.batch_size), 'ms/frame',
+        _sizes(config), network)
+
+
+def _sizes(config):
+  return {'T': config.unroll_length, 'B': config.batch_size,
+          "B'": config.meta_batch_size, 'threads': 1}
+
+
+def _update_secs(config, spec, options):
+  agent = agent_lib.make(config, spec)
+  state = agent.init(_SEED)
+  unroll = random_unroll(config, spec, agent.initial_state)
+  meta_unroll = unrolls_lib.first(
+      unroll, config.meta_batch_size) if config.learned else None
+  step = tf.function(agent.update, autograph=False)
+  def call():
+    _, metrics = step(state, [unroll], meta_unroll)
+    assert not metrics['skipped']  # Also waits for the result.
+  return measurement.median_secs(call, options)
+
+
+def _forward_backward_secs(config, spec, options):
+  """Of the network alone: the gradient of the sum of what it puts out."""
+  network = networks.make(config.network, spec)
+  params = [tf.constant(p) for p in network.init(_SEED)]
+  unroll = random_unroll(config, spec, network.initial_state)
+  @tf.function(autograph=False)
+  def step(params, state, env_outputs):
+    with tf.GradientTape() as tape:
+      tape.watch(params)
+      outputs, _ = network.apply(
+          params, state, env_outputs.observation, env_outputs.terminated, None)
+      total = tf.add_n([tf.reduce_sum(x) for x in outputs])
+    return tape.gradient(total, params)
+  def call():
+    step(params, unroll.initial_state, unroll.env_outputs)[0].numpy()
+  return measurement.median_secs(call, options)
+
+
+def random_unroll(config: config_lib.Config, spec: types.EnvSpec,
+                  initial_state) -> types.Unroll:
+  """A batch of unrolls of noise, [T + 1, B, ...]."""
+  rng = np.random.default_rng(_SEED)
+  shape = (config.unroll_length + 1, config.batch_size)
+  nothing = np.zeros(shape, bool)
+  return types.Unroll(
+      initial_state=tf.nest.map_structure(
+          np.asarray, initial_state(config.batch_size)),
+      env_outputs=types.EnvOutput(
+          reward=rng.integers(-1, 2, shape).astype(np.float32),
+          terminated=rng.random(shape) < .01, truncated=nothing,
+          life_lost=nothing, observation=_observations(rng, shape, spec)),
+      agent_outputs=types.AgentOutput(
+          action=rng.integers(
+              spec.num_actions, size=shape).astype(np.int32),
+          policy_logits=np.zeros((*shape, spec.num_actions), np.float32),
+          baseline=np.zeros(shape, np.float32)))
+
+
+def _observations(rng, shape, spec):
+  return rng.integers(
+      256, size=(*shape, *spec.observation_shape)).astype(
+          spec.observation_dtype)
+
+
+def inference(options: measurement.Options) -> Results:
+  """Acting in E environments, their frame stacks and unrolls included."""
+  pin_threads()
+  spec = environments.spec(options.env)
+  rng = np.random.default_rng(_SEED)
+  for network in options.networks:
+    config = config_lib.preset('paper', network=network)
+    agent = agent_lib.make(config, spec)
+    state = agent.init(_SEED)
+    published = inference_lib.Published(state.params, state.eta, 0)
+    acting = inference_lib.Inference(
+        agent.act, agent.initial_state, lambda p=published: p,
+        unrolls_lib.UnrollStore(
+            config.unroll_length, spec, agent.initial_state), seed=_SEED)
+    for size in _INFERENCE_SIZES:
+      secs = measurement.median_secs(_acts(acting, size, spec, rng), options)
+      settings = {'envs': size, 'threads': 1}
+      yield measurement.Result(
+          'inference.ms', 1e3 * secs, 'ms', settings, network)
+      yield measurement.Result(
+          'inference.env_steps_per_s', size / secs, 'env steps/s', settings,
+          network)
+
+
+def _acts(acting, size, spec, rng):
+  nothing = np.zeros(size, bool)
+  outputs = types.EnvOutput(
+      np.zeros(size, np.float32), nothing, nothing, nothing,
+      _observations(rng, (size,), spec))
+  def call():
+    _, note = acting.act(np.arange(size, dtype=np.int32), nothing, outputs)
+    note()
+  return call

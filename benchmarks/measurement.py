@@ -1,0 +1,104 @@
+"""What a suite is given and gives: options, results, medians, the machine."""
+
+from collections.abc import Callable, Iterable
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import time
+from typing import Any, NamedTuple
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+class Options(NamedTuple):
+  """What is measured, and for how long."""
+
+  env: str
+  networks: tuple[str, ...]
+  repeats: int  # Of a call, at most.
+  secs: float  # Of watching a running system; of one call's repeats.
+  picture: str  # Where to draw the scaling of the server; '' for nowhere.
+
+
+class Result(NamedTuple):
+  """One number, with what it depends on."""
+
+  name: str  # suite.quantity
+  value: float
+  unit: str
+  settings: dict[str, Any] = {}
+  network: str = ''
+  variant: str = ''  # Which hypers are learned.
+
+
+def median_secs(function: Callable[[], Any], options: Options) -> float:
+  """Seconds of a call, after one to warm up; the median of the repeats."""
+  function()
+  times = []
+  end = time.perf_counter() + options.secs
+  while len(times) < options.repeats:
+    start = time.perf_counter()
+    function()
+    times.append(time.perf_counter() - start)
+    if time.perf_counter() > end:
+      break
+  return statistics.median(times)
+
+
+def variant(learned: Iterable[str]) -> str:
+  """The name of the agent that learns these hypers: {} is plain IMPALA."""
+  return f'{{{",".join(learned)}}}'
+
+
+def machine() -> dict[str, Any]:
+  """What the numbers were measured on, and how busy it was before."""
+  return {
+      'cpu': _cpu(),
+      'cores': os.cpu_count(),
+      'load': round(os.getloadavg()[0], 1),  # Of the last minute.
+      'system': platform.platform(),
+      'python': platform.python_version(),
+      'tensorflow': importlib.metadata.version('tensorflow'),
+      'commit': _commit(),
+  }
+
+
+def line(result: Result) -> str:
+  """One line for a person."""
+  settings = ', '.join(f'{k} {v}' for k, v in result.settings.items())
+  about = '; '.join(filter(
+      None, [result.network, result.variant, settings]))
+  return f'{result.name:<38} {result.value:>10.4g} {result.unit:<12} {about}'
+
+
+def write_json(path: str, results: Iterable[Result],
+               where: dict[str, Any]) -> None:
+  """Writes one JSON object a line: the result's fields and the machine."""
+  pathlib.Path(path).write_text(''.join(
+      json.dumps({**result._asdict(), 'machine': where}) + '\n'
+      for result in results), encoding='utf-8')
+
+
+def _cpu() -> str:
+  try:
+    text = pathlib.Path('/proc/cpuinfo').read_text(encoding='utf-8')
+  except OSError:
+    return platform.processor()
+  names = [row.partition(':')[2].strip() for row in text.splitlines()
+           if row.startswith('model name')]
+  return names[0] if names else platform.processor()
+
+
+def _commit() -> str:
+  """The commit, with -dirty where files differ from it; '' if unknown."""
+  try:
+    done = subprocess.run(
+        ['git', 'describe', '--always', '--dirty'], cwd=_ROOT, text=True,
+        capture_output=True, check=False)
+  except OSError:  # No git here.
+    return ''
+  return done.stdout.strip()

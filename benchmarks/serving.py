@@ -1,0 +1,192 @@
+"""The real server, batcher, inference and unroll store, under synthetic load.
+
+The network is a few numbers and the environments cost nothing: what is left is
+what serving costs. Actors and learner share the machine.
+"""
+
+# Before everything that imports TensorFlow.
+from learner import quiet_tensorflow  # noqa: F401  # isort: skip
+
+from collections.abc import Iterator
+import contextlib
+import queue
+import threading
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import computations
+from benchmarks import measurement
+from benchmarks import synthetic_actors
+from learner import batcher as batcher_lib
+from learner import inference as inference_lib
+from learner import leases as leases_lib
+from learner import server as server_lib
+from learner import unrolls as unrolls_lib
+from learner import validation
+from protos import codec
+from protos import inference_pb2
+from seed_metagrad import environments
+from seed_metagrad import networks
+from seed_metagrad import types
+
+_UNROLL_LENGTH = 20
+_MAX_ENVS = 16384
+_BATCH_ENVS, _TIMEOUT_MS = (1, 256), 5.0  # The config's own.
+_START_SECS, _POLL_SECS = 300.0, 0.05  # Until all actors are answered.
+_FIRST_CALLS = 5  # The graph is made in the first.
+_WARM_UP_SECS = 2.0
+_FINISH_SECS = 30.0
+_FULL = synthetic_actors.Load(num_actors=4, num_envs=64)
+_CONNECTED = 256  # Actors at once.
+_ACTORS, _ACTOR_ENVS = (1, 2, 4, 8, 16, 32, 64), 16
+_ENVS, _ENVS_ACTORS = (1, 2, 4, 8, 16, 32, 64, 128), 4
+
+
+def serve(options: measurement.Options
+          ) -> Iterator[measurement.Result]:
+  """Throughput, latency at half of it, many actors, and how it scales."""
+  computations.pin_threads()
+  spec = environments.spec(options.env)
+  full = _measure(options, spec, _FULL)
+  yield from full
+  rate = full[0].value
+  half = _FULL._replace(
+      period_secs=_FULL.num_actors * _FULL.num_envs / (rate / 2))
+  yield from _measure(options, spec, half)
+  yield _bytes_per_env_step(spec, _FULL.num_envs)
+  yield from _measure(options, spec, synthetic_actors.Load(
+      _CONNECTED, num_envs=1))
+  by_actors = [_measure(options, spec, synthetic_actors.Load(n, _ACTOR_ENVS))[0]
+               for n in _ACTORS]
+  yield from by_actors
+  by_envs = [_measure(options, spec, synthetic_actors.Load(_ENVS_ACTORS, n))[0]
+             for n in _ENVS]
+  yield from by_envs
+  if options.picture:
+    _draw(by_actors, by_envs, options.picture)
+
+
+def _measure(options, spec, load) -> list[measurement.Result]:
+  """Env steps/s, messages/s, the learner's CPU time and latencies."""
+  with _learner(options.env, spec) as (address, server, acting):
+    actors = synthetic_actors.Processes(address, options.env, spec, load)
+    _wait_until(lambda: server.num_actors() == load.num_actors
+                and acting.num_calls > _FIRST_CALLS)
+    time.sleep(_WARM_UP_SECS)
+    start, cpu_start = time.monotonic(), time.process_time()
+    time.sleep(options.secs)
+    end, cpu_end = time.monotonic(), time.process_time()
+    server.finish(_FINISH_SECS)
+    answers = [answer for answer in actors.answers()
+               if start <= answer.time < end]
+  rate = len(answers) / (end - start)
+  latencies = [1e3 * answer.latency_secs for answer in answers]
+  cpu_us = 1e6 * (cpu_end - cpu_start) / (len(answers) * load.num_envs)
+  settings = {'actors': load.num_actors, 'envs_per_request': load.num_envs,
+              'load': 'half' if load.period_secs else 'full'}
+  return [measurement.Result(f'serve.{name}', value, unit, settings)
+          for name, value, unit in (
+              ('env_steps_per_s', rate * load.num_envs, 'env steps/s'),
+              ('messages_per_s', rate, 'messages/s'),
+              ('learner_cpu_us_per_env_step', cpu_us, 'us'),
+              ('latency_p50_ms', float(np.percentile(latencies, 50)), 'ms'),
+              ('latency_p99_ms', float(np.percentile(latencies, 99)), 'ms'))]
+
+
+@contextlib.contextmanager
+def _learner(env: str, spec: types.EnvSpec
+             ) -> Iterator[tuple[
+                 str, server_lib.Server, inference_lib.Inference]]:
+  """A learner that only serves; its unrolls are dropped."""
+  stop, unrolls = threading.Event(), queue.Queue(64)
+  batcher = batcher_lib.Batcher(*_BATCH_ENVS, _TIMEOUT_MS)
+  server = server_lib.Server(
+      '127.0.0.1:0', validation.Task(env, spec), batcher,
+      leases_lib.Leases(_MAX_ENVS, lease_secs=60.))
+  published = inference_lib.Published(
+      tf.zeros([spec.frame_stack, spec.num_actions]), {}, 0)
+  store = unrolls_lib.UnrollStore(_UNROLL_LENGTH, spec, _initial_state(spec))
+  acting = inference_lib.Inference(
+      _tiny_act(spec), _initial_state(spec), lambda: published, store, seed=1)
+  def drop():
+    while unrolls.get() is not None:
+      pass
+  threads = [
+      threading.Thread(target=drop),
+      threading.Thread(target=inference_lib.serve,
+                       args=(acting, batcher, unrolls, stop))]
+  for thread in threads:
+    thread.start()
+  try:
+    yield f'127.0.0.1:{server.start()}', server, acting
+  finally:
+    batcher.close()
+    server.stop()
+    stop.set()
+    unrolls.put(None)
+    for thread in threads:
+      thread.join()
+
+
+def _wait_until(holds):
+  deadline = time.monotonic() + _START_SECS
+  while not holds():
+    if time.monotonic() > deadline:
+      raise TimeoutError(f'no load after {_START_SECS:g} s')
+    time.sleep(_POLL_SECS)
+
+
+def _initial_state(spec):
+  return networks.make('mlp', spec).initial_state
+
+
+def _tiny_act(spec):
+  """An agent's act: frames are stacked, and one pixel of each is looked at."""
+  def act(params, eta, network_state, env_outputs, first, seed):
+    del eta
+    resets = env_outputs.terminated | env_outputs.truncated | first
+    stacked, network_state = networks.stack_frames(
+        network_state, env_outputs.observation[tf.newaxis],
+        resets[tf.newaxis], spec.frame_stack)
+    pixels = tf.reshape(stacked, [tf.shape(first)[0], -1, spec.frame_stack])
+    logits = tf.cast(pixels[:, 0], tf.float32) @ params
+    actions = tf.random.stateless_categorical(
+        logits, 1, seed, dtype=tf.int32)[:, 0]
+    return types.AgentOutput(actions, logits, logits[:, 0]), network_state
+  return act
+
+
+def _bytes_per_env_step(spec, num_envs):
+  """Of a request and its reply, gRPC's own framing excluded."""
+  nothing = np.zeros(num_envs, bool)
+  request = codec.encode_step(types.EnvOutput(
+      np.ones(num_envs, np.float32), nothing, nothing, nothing,
+      np.ones((num_envs, *spec.observation_shape), spec.observation_dtype)))
+  request.run_id, request.sequence = 1 << 62, 1 << 30
+  reply = inference_pb2.ActReply(
+      actions=codec.encode(np.ones(num_envs, np.int32), 'int32'))
+  return measurement.Result(
+      'serve.bytes_per_env_step',
+      (request.ByteSize() + reply.ByteSize()) / num_envs, 'bytes',
+      {'envs_per_request': num_envs})
+
+
+def _draw(by_actors, by_envs, path):
+  """Env steps/s against the number of actors, and of environments of each."""
+  from matplotlib import figure  # Slow to import.
+  picture = figure.Figure(figsize=(9, 4), layout='constrained')
+  left, right = picture.subplots(1, 2, sharey=True)
+  for axes, results, key, label in (
+      (left, by_actors, 'actors', f'actors of {_ACTOR_ENVS} environments'),
+      (right, by_envs, 'envs_per_request',
+       f'environments of each of {_ENVS_ACTORS} actors')):
+    axes.plot([result.settings[key] for result in results],
+              [result.value for result in results], marker='o')
+    axes.set_xscale('log', base=2)
+    axes.set_yscale('log')
+    axes.set_xlabel(label)
+    axes.grid(alpha=.3)
+  left.set_ylabel('env steps/s')
+  picture.savefig(path, dpi=120)

@@ -1,0 +1,117 @@
+"""Actors whose environments cost nothing: they load a learner's server.
+
+All but the environment is an actor's own code.
+"""
+
+from collections.abc import Sequence
+from concurrent import futures
+import multiprocessing
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from actors import actor
+from actors import client as client_lib
+from seed_metagrad import types
+from seed_metagrad.environments import environment
+
+_PROCESSES = 4  # At most; the actors are shared out among them, as threads.
+_RECONNECT_SECS = 30.0
+
+
+class Load(NamedTuple):
+  """How many actors ask for how many environments, and how often."""
+
+  num_actors: int
+  num_envs: int  # Of one actor's only group: of one request.
+  period_secs: float = 0.0  # Between an actor's requests; 0: at once.
+
+
+class Answer(NamedTuple):
+  """When a request was answered, by time.monotonic, and how late."""
+
+  time: float
+  latency_secs: float
+
+
+class Env:
+  """Environments that show the same frames for ever."""
+
+  def __init__(self, spec: types.EnvSpec, load: Load, delay_secs: float):
+    self.spec = spec
+    self.num_envs = load.num_envs
+    self.answers: list[Answer] = []
+    self._period_secs = load.period_secs
+    self._next = time.monotonic() + delay_secs
+    self._outputs = environment.first_output(np.random.default_rng(0).integers(
+        256, size=(load.num_envs, *spec.observation_shape)).astype(
+            spec.observation_dtype))
+
+  def reset(self) -> types.EnvOutput:
+    """Waits for its turn to start."""
+    return self._wait()
+
+  def step(self, actions: np.ndarray) -> types.EnvOutput:
+    """Notes when the actions came."""
+    environment.check_actions(actions, self.num_envs, self.spec.num_actions)
+    now = time.monotonic()
+    self.answers.append(Answer(now, now - self._sent))
+    return self._wait()
+
+  def close(self) -> None:
+    """Frees nothing."""
+
+  def _wait(self):
+    self._next += self._period_secs
+    if self._period_secs:
+      time.sleep(max(0., self._next - time.monotonic()))
+    self._sent = time.monotonic()
+    return self._outputs
+
+
+class Processes:
+  """Runs a load in other processes, until the learner says it is over."""
+
+  def __init__(self, address: str, env: str, spec: types.EnvSpec, load: Load):
+    # Not forked: threads of TensorFlow and gRPC run here.
+    context = multiprocessing.get_context('spawn')
+    self._running = []
+    for indices in np.array_split(
+        np.arange(load.num_actors), min(load.num_actors, _PROCESSES)):
+      ours, theirs = context.Pipe(duplex=False)
+      process = context.Process(target=_run, daemon=True, args=(
+          address, env, spec, load, indices.tolist(), theirs))
+      process.start()
+      theirs.close()  # So that its end is seen here.
+      self._running.append((process, ours))
+
+  def answers(self) -> list[Answer]:
+    """Waits for the end; what all actors noted.
+
+    Raises:
+      EOFError: a process failed.
+    """
+    answers = []
+    for process, connection in self._running:
+      answers += connection.recv()
+      process.join()
+    return answers
+
+
+def _run(address: str, env: str, spec: types.EnvSpec, load: Load,
+         indices: Sequence[int], connection):
+  def act(index):
+    # Shares the requests out over the period.
+    delay_secs = load.period_secs * index / load.num_actors
+    steps = Env(spec, load, delay_secs)
+    task = client_lib.Task(env, spec, load.num_envs, sticky_actions=0.)
+    with client_lib.open_channel(address) as channel:
+      actor.run([actor.Group(steps, client_lib.Client(
+          channel, task, name=f'synthetic-{index}', group=0,
+          reconnect_secs=_RECONNECT_SECS))])
+    return steps.answers
+
+  with futures.ThreadPoolExecutor(len(indices)) as pool:
+    answers = [answer for part in pool.map(act, indices) for answer in part]
+  connection.send(answers)
