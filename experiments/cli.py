@@ -27,6 +27,9 @@ PROCESSES = {
 }
 # Modules with `define_flags(flag_values)` and `run(flag_values) -> status`.
 COMMANDS = {
+    'illustrative': Command(
+        'experiments.illustrative',
+        "MGRL's small experiments: a discount and a lambda per state."),
     'train': Command('experiments.train',
                      'Trains on this machine: a learner and its actors.'),
     'make-certs': Command('experiments.make_certs',

@@ -1,0 +1,179 @@
+"""TD(lambda) prediction with meta-parameters per state (MGRL section 3).
+
+Everything that learns is the agent's: `meta.update`, with a value for each
+state in the place of the network, TD in the place of the actor-critic loss, and
+one episode in the place of an unroll.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from experiments import markov_processes
+from seed_metagrad import losses
+from seed_metagrad import meta
+from seed_metagrad import meta_parameters
+from seed_metagrad import optimizers
+from seed_metagrad import returns
+from seed_metagrad import types
+
+_INITIAL = 0.5  # Of every learned value (MGRL).
+_BLOCK = 100  # Updates between two moves of the progress bar.
+
+
+class Settings(NamedTuple):
+  """How to learn; the paper published none of these."""
+
+  learning_rate: float  # alpha, of the values; plain SGD.
+  meta_learning_rate: float  # beta, on the logits.
+  meta_optimizer: str = 'adam'  # Or 'sgd'.
+  n_step: int = 0  # n of the returns; 0 is TD(lambda).
+  inner_updates: int = 1  # Episodes per meta-update.
+
+
+class Member(NamedTuple):
+  """What may differ between members trained side by side: [M, ...] for M."""
+
+  rewards: types.Array  # [episodes, N].
+  trace_decay: types.Array  # mu.
+  fixed: types.Array  # The process's hyper, where it is not learned.
+
+
+class Episode(NamedTuple):
+  """One walk through all N states, as an unroll of N steps and one column."""
+
+  rewards: types.Array  # [N, 1].
+  states: types.Array  # int32 [N + 1, 1]; the last is the next episode's first.
+  continues: types.Array  # [N, 1], 0 where the episode ends, else 1.
+
+
+class History(NamedTuple):
+  """M members' tables after each of K updates, [K, M, N]."""
+
+  values: np.ndarray  # v(s).
+  learned: np.ndarray | None = None  # The hyper, where it is learned.
+
+
+def episode(rewards) -> Episode:
+  """The episode with these rewards, [N]."""
+  num_states = rewards.shape[0]
+  return Episode(
+      rewards[:, tf.newaxis],
+      tf.constant([[t % num_states] for t in range(num_states + 1)]),
+      tf.constant([[1.]] * (num_states - 1) + [[0.]], rewards.dtype))
+
+
+def make_rules(process: markov_processes.Process, settings: Settings,
+               trace_decay, fixed) -> meta.Rules:
+  """Prediction as the agent's algorithm.
+
+  The transition into S_{t+1} is discounted by the discount of S_{t+1}, and the
+  return bootstraps there by its lambda (Sutton and Barto 2018, sec. 12.8). What
+  is not learned is 1, as the reference is, but for `fixed`.
+  """
+  hypers = types.Hypers(1., 1., 1., 0.)._replace(**{process.learned: fixed})
+
+  def forward(params, episode, conditioning):
+    del conditioning
+    features = tf.one_hot(
+        episode.states, len(process.high), dtype=params.dtype)
+    return tf.tensordot(features, params, 1)  # v(S_t), [N + 1, 1].
+
+  def targets(values, discount, lambda_, episode):
+    discounts = discount * episode.continues
+    if settings.n_step:
+      return returns.n_step(
+          episode.rewards, discounts, values, n=settings.n_step)
+    return returns.lambda_returns(episode.rewards, discounts, values, lambda_)
+
+  def loss(online, target, hypers, episode):
+    g = targets(target, hypers.discount, hypers.lambda_, episode)
+    total = tf.reduce_sum(losses.baseline_loss(online[:-1], g))
+    return total, {'loss': total}
+
+  def meta_loss(values, episode):
+    # Cut: dJ'/dtheta' is a semi-gradient.
+    g = tf.stop_gradient(targets(values, 1., 1., episode))
+    return tf.reduce_sum(losses.baseline_loss(values[:-1], g))
+
+  return meta.Rules(
+      forward=forward, loss=loss, meta_loss=meta_loss,
+      hypers=lambda eta, episode: meta_parameters.hypers(
+          eta, hypers, episode.states[1:]),
+      optimizer=optimizers.sgd(),
+      meta_optimizer={'sgd': optimizers.sgd, 'adam': optimizers.adam}[
+          settings.meta_optimizer](),
+      max_gradient_norm=0., meta_learning_rate=settings.meta_learning_rate,
+      trace_decay=trace_decay, conditioned=False)
+
+
+def learn(process: markov_processes.Process, rewards: np.ndarray,
+          trace_decay: np.ndarray, settings: Settings,
+          bar: tqdm.tqdm) -> History:
+  """Learns values and the process's hyper; rewards [M, episodes, N].
+
+  trace_decay: [M], mu. Each update is judged on the episode after it, which is
+  learned from next, so that the last one is only judged on.
+  """
+  member = Member(rewards, trace_decay, np.ones(len(rewards)))
+  eta = meta_parameters.init(
+      {process.learned: _INITIAL}, num_states=len(process.high))
+  return _run(process, member, eta, settings, bar)
+
+
+def learn_values(process: markov_processes.Process, rewards: np.ndarray,
+                 fixed: np.ndarray, settings: Settings,
+                 bar: tqdm.tqdm) -> History:
+  """Learns the values alone, with the process's hyper fixed; fixed: [M]."""
+  member = Member(rewards, np.zeros(len(rewards)), fixed)
+  return _run(process, member, {}, settings, bar)
+
+
+def _run(process, members: Member, eta, settings: Settings,
+         bar: tqdm.tqdm) -> History:
+  num_members, episodes, num_states = members.rewards.shape
+  members = Member(*(tf.constant(x, tf.float32) for x in members))
+  rules = make_rules(process, settings, trace_decay=1., fixed=1.)
+  states = tf.nest.map_structure(
+      lambda x: tf.repeat(x[tf.newaxis], num_members, axis=0),
+      meta.init(rules, tf.zeros([num_states]), eta))
+  starts = np.arange(0, episodes - settings.inner_updates,
+                     settings.inner_updates)
+  update_block = tf.function(
+      lambda states, starts: _update_block(
+          process, settings, states, members, starts), autograph=False)
+  blocks = []
+  for block in np.split(starts, range(_BLOCK, len(starts), _BLOCK)):
+    history = update_block(states, block)
+    states = tf.nest.map_structure(lambda x: x[-1], history)
+    blocks.append((history.params, *meta_parameters.values(
+        history.eta).values()))
+    bar.update(len(block))
+  return History(*(np.concatenate(tables) for tables in zip(*blocks)))
+
+
+def _update_block(process, settings: Settings, states: types.LearnerState,
+                  members: Member, starts) -> types.LearnerState:
+  """One update of every member for each start, the first episode learned from.
+
+  Returns:
+    The states after each update, [K, M, ...].
+  """
+  num_members, _, num_states = members.rewards.shape
+
+  def update(arguments):
+    state, member = arguments
+    rules = make_rules(process, settings, member.trace_decay, member.fixed)
+    *inner, later = (episode(rewards) for rewards in tf.unstack(member.rewards))
+    return meta.update(
+        state, inner, later, settings.learning_rate, rules=rules)[0]
+
+  def update_all(states, start):
+    rewards = tf.slice(members.rewards, [0, start, 0],
+                       [num_members, settings.inner_updates + 1, num_states])
+    return tf.vectorized_map(
+        update, (states, members._replace(rewards=rewards)))
+
+  return tf.scan(update_all, starts, states)
