@@ -4,13 +4,15 @@ A resumed run goes on without a fold: what was written for frames after the
 restored checkpoint is dropped, since these frames are trained on again.
 """
 
+from collections.abc import Iterable
 import csv
+import io
 import json
 import math
 import os
 import pathlib
 import sys
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from absl import logging
 import tensorflow as tf
@@ -145,7 +147,10 @@ def plot(workdir: str | os.PathLike) -> pathlib.Path:
 
 
 class _Table:
-  """A CSV file that rows are added to; its first row names the columns."""
+  """A CSV file that rows are added to; its first row names the columns.
+
+  Rows that find the disk full wait until there is room.
+  """
 
   def __init__(self, path: pathlib.Path, restored_env_frames: int):
     rows = _whole_rows(path)
@@ -156,23 +161,33 @@ class _Table:
               if float(row[index]) <= restored_env_frames]
       lines = [','.join(row) + '\n' for row in [rows[0], *kept]]
       files.write_whole(path, ''.join(lines))
-    self._file = open(path, 'a', newline='', encoding='utf-8')
-    self._csv = csv.writer(self._file, lineterminator='\n')
+    self._file = open(path, 'ab', buffering=0)
+    self._waiting = bytearray()
 
   def append(self, row: Row):
     if self._columns is None:
       self._columns = list(row)
-      self._csv.writerow(self._columns)
+      self._add(self._columns)
     if set(row) != set(self._columns):
       raise ValueError(f'{self._file.name} has the columns {self._columns},'
                        f' got a row of {list(row)}.')
-    self._csv.writerow([row[name] for name in self._columns])
+    self._add(row[name] for name in self._columns)
 
   def flush(self):
-    self._file.flush()
+    try:
+      while self._waiting:
+        del self._waiting[:self._file.write(self._waiting)]
+    except OSError as error:
+      logging.error('Rows of %s wait: %s', self._file.name, error)
 
   def close(self):
+    self.flush()
     self._file.close()
+
+  def _add(self, values: Iterable[Any]):
+    line = io.StringIO()
+    csv.writer(line, lineterminator='\n').writerow(values)
+    self._waiting += line.getvalue().encode()
 
 
 def _whole_rows(path: pathlib.Path) -> list[list[str]]:

@@ -7,6 +7,7 @@ thousands may. Only the batcher is shared with other threads.
 import asyncio
 from collections.abc import Coroutine, Mapping
 from concurrent import futures
+import resource
 import threading
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ _STOP_SECS = 1.0  # Calls that still run then are cut off.
 _WATCH_SECS = 1.0  # Between looks at who is silent,
 _SILENT_SECS = 10.0  # and who is named in the log for it.
 _SPARE_CALLS = 256  # Beyond one a group: joins, health checks.
+_OTHER_FILES = 512  # That this process has open besides connections.
 
 
 class SilentGroup(NamedTuple):
@@ -156,7 +158,8 @@ class Server:
         ('grpc.max_receive_message_length', self._message_bytes),
         ('grpc.max_metadata_size', 8192),  # Bytes.
         ('grpc.max_concurrent_streams', 64),  # Of one connection.
-        ('grpc.max_allowed_incoming_connections', self._max_calls),
+        ('grpc.max_allowed_incoming_connections',
+         _allow_connections(self._max_calls)),
         ('grpc.server_handshake_timeout_ms', 10_000),
         # Finds a peer whose host vanished; lets actors look for us as often.
         ('grpc.keepalive_time_ms', 20_000),
@@ -182,3 +185,14 @@ class Server:
   async def _finish(self, secs: float) -> bool:
     await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
     return await self._inference.finish(secs)
+
+
+def _allow_connections(wanted: int) -> int:
+  """Raises the limit of open files; returns how many connections fit in it."""
+  soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+  needed = wanted + _OTHER_FILES
+  if hard != resource.RLIM_INFINITY:
+    needed = min(needed, hard)
+  if resource.RLIM_INFINITY != soft < needed:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+  return max(1, needed - _OTHER_FILES)

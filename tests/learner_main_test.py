@@ -10,6 +10,7 @@ import tempfile
 from urllib import request
 
 from absl.testing import absltest
+import pytest
 
 from learner import checkpoints
 from tests import fakes
@@ -76,6 +77,7 @@ class LearnerMainTest(absltest.TestCase):
     self.assertEqual(learner.wait(timeout=10.), 0)
     self.assertEmpty(checkpoints.paths(self.workdir / 'checkpoints'))
 
+  @pytest.mark.timeout(300)
   def test_saves_on_a_signal_and_resumes(self):
     address = self.folder / 'address'
     with socket.create_server(('127.0.0.1', 0)) as free:

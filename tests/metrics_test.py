@@ -1,5 +1,6 @@
 """Rows, scalars, the live line, the summary and the picture of a run."""
 
+import errno
 import json
 import math
 import os
@@ -58,6 +59,16 @@ class MetricsTest(parameterized.TestCase):
         'policy_lag\n'
         '100,1,1.0,-20.5,0.99,0.9,2.5\n200,2,2.0,-20.5,0.5,0.9,2.5\n')
     self.assertEqual(self._scalars('policy_lag'), [(100, 2.5), (200, 2.5)])
+
+  def test_rows_wait_while_the_disk_is_full(self):
+    writer = self._writer()
+    full = mock.Mock(**{'write.side_effect': OSError(errno.ENOSPC, 'No space')})
+    with mock.patch.object(writer._rows, '_file', full):
+      with self.assertLogs(level='ERROR') as logs:
+        writer.write(_row(100))
+    self.assertRegex(logs.output[0], 'wait: .*No space')
+    writer.write(_row(200))
+    self.assertLen((self.workdir / 'metrics.csv').read_text().splitlines(), 3)
 
   def test_write_raises_when_the_columns_change(self):
     writer = self._writer()
