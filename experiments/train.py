@@ -1,12 +1,9 @@
-"""Trains on this machine: one learner process and its actors.
+"""Trains: one learner process and its actors, here or on a Ray cluster.
 
 Ctrl-C saves and stops; the same command on the same --workdir goes on.
 """
 
-from collections.abc import Iterator
-import contextlib
 import dataclasses
-import os
 import pathlib
 import signal
 import subprocess
@@ -16,10 +13,10 @@ import time
 
 from absl import flags
 
+from experiments import processes
 from learner import config_flags
 from seed_metagrad import config as config_lib
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
 _LEARNER, _ACTOR = 'learner.main', 'actors.main'
 _POLL_SECS = 0.2
 _LEARNER_GRACE_SECS = 60.0  # To finish an update, save and draw.
@@ -29,11 +26,26 @@ _MAX_FAILURES = 5  # In a row, each within _LONGEST_PAUSE_SECS of its start.
 
 
 def define_flags(flag_values: flags.FlagValues):
-  """Defines the config's flags and --restart."""
+  """Defines the config's flags, --restart and those of the launcher."""
   config_flags.define(flag_values)
   flags.DEFINE_bool(
       'restart', False, 'Move the old contents of the workdir aside and start'
       ' anew.', flag_values=flag_values)
+  flags.DEFINE_enum(
+      'launcher', 'here', ['here', 'ray'], 'Where to: processes of this'
+      ' machine, or a Ray cluster.', flag_values=flag_values)
+  flags.DEFINE_string(
+      'ray_address', '', 'Of the cluster; by default the one that Ray finds,'
+      ' or else a new one on this machine.', flag_values=flag_values)
+  flags.DEFINE_float(
+      'learner_cpus', 1.0, 'What Ray keeps for the learner.', lower_bound=0.0,
+      flag_values=flag_values)
+  flags.DEFINE_float(
+      'learner_gpus', None, 'By default one, if the cluster has one.',
+      lower_bound=0.0, flag_values=flag_values)
+  flags.DEFINE_float(
+      'actor_cpus', 1.0, 'What Ray keeps for each actor.', lower_bound=0.0,
+      flag_values=flag_values)
 
 
 def run(flag_values: flags.FlagValues) -> int:
@@ -43,12 +55,33 @@ def run(flag_values: flags.FlagValues) -> int:
   except ValueError as error:
     sys.exit(f'seed-metagrad train: {error}')
   names = [field.name for field in dataclasses.fields(config)]
-  passed = [flag_values[name].serialize()
-            for name in ('preset', 'restart', *names)
+  passed = [flag_values[name].serialize() for name in ('preset', *names)
             if flag_values[name].present]
-  with tempfile.TemporaryDirectory() as folder, _stop_signals() as signals:
+  if flag_values.launcher == 'ray':
+    return _run_on_ray(config, passed, flag_values)
+  return _run_here(
+      config, passed + ['--restart'] * flag_values.restart)
+
+
+def _run_on_ray(config: config_lib.Config, passed: list[str],
+                flag_values: flags.FlagValues) -> int:
+  try:
+    from experiments import ray_launcher  # Needs an extra.
+  except ModuleNotFoundError as error:
+    sys.exit(f'seed-metagrad train: {error}. --launcher=ray needs'
+             " pip install 'seed-metagrad[ray]'.")
+  return ray_launcher.run(
+      config, passed, restart=flag_values.restart,
+      address=flag_values.ray_address, resources=ray_launcher.Resources(
+          flag_values.learner_cpus, flag_values.learner_gpus,
+          flag_values.actor_cpus))
+
+
+def _run_here(config: config_lib.Config, passed: list[str]) -> int:
+  with (tempfile.TemporaryDirectory() as folder,
+        processes.stop_signals() as signals):
     address_file = pathlib.Path(folder) / 'address'
-    learner = _start(_LEARNER, [
+    learner = processes.start(_LEARNER, [
         *passed, '--address=127.0.0.1:0', f'--address_file={address_file}'])
     actors = []
     try:
@@ -57,25 +90,11 @@ def run(flag_values: flags.FlagValues) -> int:
         actors = _make_actors(config, address_file.read_text())
       return _tend(learner, actors, signals)
     finally:
-      _end([learner], _LEARNER_GRACE_SECS)
-      processes = [actor.process for actor in actors]
+      processes.end([learner], _LEARNER_GRACE_SECS)
+      theirs = [actor.process for actor in actors]
       if not signals:
-        _wait(processes, _ACTOR_GRACE_SECS)  # The learner told them.
-      _end(processes, _ACTOR_GRACE_SECS)
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-  """A list that grows by each signal which asks for the end."""
-  arrived = []
-  before = {
-      number: signal.signal(number, lambda number, _: arrived.append(number))
-      for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-  try:
-    yield arrived
-  finally:
-    for number, handler in before.items():
-      signal.signal(number, handler)
+        processes.wait(theirs, _ACTOR_GRACE_SECS)  # The learner told them.
+      processes.end(theirs, _ACTOR_GRACE_SECS)
 
 
 class _Actor:
@@ -92,7 +111,7 @@ class _Actor:
 
   def _start(self):
     with open(self._log, 'ab') as log:
-      self.process = _start(_ACTOR, self._arguments, log)
+      self.process = processes.start(_ACTOR, self._arguments, log)
     self._started = time.monotonic()
     self._start_again = None
 
@@ -109,11 +128,12 @@ class _Actor:
       self._start_again = now + min(pause, _LONGEST_PAUSE_SECS)
     elif self._failures > _MAX_FAILURES:
       self.given_up = True
-      _say(f'{self._name} ended {self._failures} times in a row, with status'
-           f' {status} at last, and is given up: see {self._log}.')
+      processes.say(
+          f'{self._name} ended {self._failures} times in a row, with status'
+          f' {status} at last, and is given up: see {self._log}.')
     elif now >= self._start_again:
-      _say(f'{self._name} ended with status {status} and starts again: see'
-           f' {self._log}.')
+      processes.say(f'{self._name} ended with status {status} and starts again:'
+                    f' see {self._log}.')
       self._start()
 
 
@@ -121,13 +141,9 @@ def _make_actors(config: config_lib.Config, address: str) -> list[_Actor]:
   logs = pathlib.Path(config.workdir) / 'logs'
   logs.mkdir(exist_ok=True)
   return [
-      _Actor(index, [
-          f'--address={address.strip()}', f'--index={index}',
-          f'--env={config.env}', f'--seed={config.seed}',
-          f'--envs_per_group={config.envs_per_group}',
-          f'--env_threads={config.env_threads}',
-          f'--sticky_actions={config.sticky_actions}',
-      ], logs / f'actor-{index}.log')
+      _Actor(index, [f'--address={address.strip()}',
+                     *processes.actor_flags(config, index)],
+             logs / f'actor-{index}.log')
       for index in range(config.num_actors)]
 
 
@@ -144,22 +160,22 @@ def _tend(learner: subprocess.Popen, actors: list[_Actor],
     for actor in actors:
       actor.tend()
     if actors and all(actor.given_up for actor in actors):
-      _say('No actor is left: stopping.')
-      _end([learner], _LEARNER_GRACE_SECS)
+      processes.say('No actor is left: stopping.')
+      processes.end([learner], _LEARNER_GRACE_SECS)
       return 1
     time.sleep(_POLL_SECS)
   if learner.poll() is None:
     _stop(learner, signals)
   if learner.returncode < 0:
     name = signal.Signals(-learner.returncode).name
-    _say(f'The learner was ended by {name}.')
+    processes.say(f'The learner was ended by {name}.')
     return 128 - learner.returncode
   return learner.returncode
 
 
 def _stop(learner: subprocess.Popen, signals: list[int]):
   """Lets the learner save, but not for ever and not against the user."""
-  _say('Stopping: the learner saves. Once more to stop at once.')
+  processes.say('Stopping: the learner saves. Once more to stop at once.')
   learner.terminate()
   deadline = time.monotonic() + _LEARNER_GRACE_SECS
   while (learner.poll() is None and len(signals) < 2
@@ -167,40 +183,3 @@ def _stop(learner: subprocess.Popen, signals: list[int]):
     time.sleep(_POLL_SECS)
   learner.kill()  # Does nothing to a process that has ended.
   learner.wait()
-
-
-def _start(module: str, arguments: list[str], log=None) -> subprocess.Popen:
-  """Starts a module that ends with this process.
-
-  In a process group of its own: Ctrl-C reaches this process alone.
-  """
-  path = os.pathsep.join(
-      filter(None, [str(_ROOT), os.environ.get('PYTHONPATH')]))
-  return subprocess.Popen(
-      [sys.executable, '-m', 'experiments.child', module, *arguments],
-      stdin=subprocess.PIPE, stdout=log, stderr=log, process_group=0,
-      env={**os.environ, 'PYTHONPATH': path})
-
-
-def _wait(processes: list[subprocess.Popen], secs: float):
-  """Waits until all have ended, or for `secs` seconds."""
-  deadline = time.monotonic() + secs
-  for process in processes:
-    with contextlib.suppress(subprocess.TimeoutExpired):
-      process.wait(max(0.0, deadline - time.monotonic()))
-
-
-def _end(processes: list[subprocess.Popen], grace_secs: float):
-  """Asks those that still run to end, and forces them after a while."""
-  for process in processes:
-    process.terminate()
-  _wait(processes, grace_secs)
-  for process in processes:
-    process.kill()
-    process.wait()
-
-
-def _say(message: str):
-  """Prints a line, in a terminal over the learner's live one."""
-  clear = '\r\x1b[K' if sys.stderr.isatty() else ''
-  print(f'{clear}{message}', file=sys.stderr, flush=True)

@@ -124,7 +124,7 @@ def _lock(path: pathlib.Path):
 
 
 def _check_empty(path: pathlib.Path):
-  others = sorted(set(os.listdir(path)) - {_LOCK, f'{_CONFIG}.tmp'})
+  others = sorted(set(os.listdir(path)) - {_LOCK, f'{_CONFIG}.tmp', 'logs'})
   if others:
     raise ValueError(f'workdir {path} holds {others[0]} and no {_CONFIG}: it is'
                      ' not a folder of this program. Name another one.')

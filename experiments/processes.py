@@ -1,0 +1,82 @@
+"""Processes of ours: how they start, how they end, what they are told."""
+
+from collections.abc import Iterator
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+from seed_metagrad import config as config_lib
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def python_path() -> str:
+  """PYTHONPATH with this package in it, installed or not."""
+  return os.pathsep.join(
+      filter(None, [str(_ROOT), os.environ.get('PYTHONPATH')]))
+
+
+def start(module: str, arguments: list[str], output=None) -> subprocess.Popen:
+  """Starts a module that ends with this process.
+
+  In a process group of its own: Ctrl-C reaches this process alone.
+
+  output: a file or subprocess.PIPE for what it prints; None is our own.
+  """
+  return subprocess.Popen(
+      [sys.executable, '-m', 'experiments.child', module, *arguments],
+      stdin=subprocess.PIPE, stdout=output,
+      stderr=output and subprocess.STDOUT, process_group=0,
+      env={**os.environ, 'PYTHONPATH': python_path()})
+
+
+def wait(processes: list[subprocess.Popen], secs: float):
+  """Waits until all have ended, or for `secs` seconds."""
+  deadline = time.monotonic() + secs
+  for process in processes:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+      process.wait(max(0.0, deadline - time.monotonic()))
+
+
+def end(processes: list[subprocess.Popen], grace_secs: float):
+  """Asks those that still run to end, and forces them after a while."""
+  for process in processes:
+    process.terminate()
+  wait(processes, grace_secs)
+  for process in processes:
+    process.kill()
+    process.wait()
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[list[int]]:
+  """A list that grows by each signal which asks for the end."""
+  arrived = []
+  before = {
+      number: signal.signal(number, lambda number, _: arrived.append(number))
+      for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+  try:
+    yield arrived
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)
+
+
+def actor_flags(config: config_lib.Config, index: int) -> list[str]:
+  """What actor `index` of a run must be told, but for the learner's address."""
+  return [
+      f'--index={index}', f'--env={config.env}', f'--seed={config.seed}',
+      f'--envs_per_group={config.envs_per_group}',
+      f'--env_threads={config.env_threads}',
+      f'--sticky_actions={config.sticky_actions}',
+  ]
+
+
+def say(message: str):
+  """Prints a line, in a terminal over the learner's live one."""
+  clear = '\r\x1b[K' if sys.stderr.isatty() else ''
+  print(f'{clear}{message}', file=sys.stderr, flush=True)
