@@ -143,6 +143,9 @@ class LearnerTest(absltest.TestCase):
     learner.run(stop, list, dict)
     self.assertEmpty(self.calls)
 
+  def test_queue_of_unrolls_is_bounded(self):
+    self.assertEqual(self.make(queue_unrolls=3).unrolls.maxsize, 3)
+
   def test_update_is_traced_once(self):
     learner = self.make(learned=('discount',))
     self.run_on(learner, range(8))

@@ -98,6 +98,18 @@ class UnrollsTest(absltest.TestCase):
          if not isinstance(value, int)]))
     self.assertLessEqual(held, 1.15 * 10 * (20 + 4) * 84 * 84)
 
+  def test_unrolls_that_end_together_are_copied_once(self):
+    for t in range(_LENGTH + 1):
+      finished = self.append([0, 1, 2], t)
+    frames = [f.unroll.env_outputs.observation for f in finished]
+    copy = frames[0].base
+    for i, one in enumerate(frames):
+      self.assertTrue(np.shares_memory(one, copy[i]))
+    # The next step must not write into what the learner holds.
+    before = copy.copy()
+    self.append([0, 1, 2], _LENGTH + 1)
+    np.testing.assert_array_equal(copy, before)
+
   def test_batch_is_time_major(self):
     finished = []
     for t in range(_LENGTH + 1):
