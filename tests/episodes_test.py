@@ -54,12 +54,12 @@ class FakePool:
 
 
 class FakeEnv:
-  """Environment e has episodes of e + 1 steps, worth as much."""
+  """Environment e has episodes of e + 1 steps; the n-th gives n a step."""
 
   spec = types.EnvSpec((1,), 'float32', 2, action_repeat=2)
 
   def __init__(self, num_envs):
-    self.num_envs, self.steps = num_envs, np.zeros(num_envs, int)
+    self.num_envs, self.steps = num_envs, 0
 
   def reset(self):
     return self._output(np.zeros(self.num_envs, bool))
@@ -69,8 +69,9 @@ class FakeEnv:
     return self._output(self.steps % (np.arange(self.num_envs) + 1) == 0)
 
   def _output(self, ended):
+    numbers = 1 + (self.steps - 1) // (np.arange(self.num_envs) + 1)
     return types.EnvOutput(
-        reward=np.ones(self.num_envs, np.float32), terminated=ended & False,
+        reward=numbers.astype(np.float32), terminated=ended & False,
         truncated=ended, life_lost=ended & False,
         observation=np.zeros((self.num_envs, 1), np.float32))
 
@@ -130,7 +131,7 @@ class PlayEnvironmentsTest(parameterized.TestCase):
         FakePolicy([0., 0.]), FakeEnv(3), 7, seed=1)
     # Short episodes of the first environment do not crowd out the others.
     self.assertEqual([episode.score for episode in played],
-                     [1, 2, 3, 1, 2, 3, 1])
+                     [1, 2, 3, 2, 4, 6, 3])
     self.assertEqual([episode.frames for episode in played],
                      [2, 4, 6, 2, 4, 6, 2])
 

@@ -34,6 +34,11 @@ class ResultsTest(parameterized.TestCase):
     self.assertEqual(self._result(), (
         self.run_, results.UNFINISHED, '', 3999, {}, None))
 
+  def test_an_old_evaluation_does_not_finish_a_longer_training(self):
+    self.fake.train(self.run_, env_frames=3999)
+    self.fake.evaluate(self.run_, 3.5)
+    self.assertEqual(self._result().status, results.UNFINISHED)
+
   def test_trained_and_not_evaluated(self):
     self.fake.train(self.run_)
     result = self._result()
