@@ -41,6 +41,10 @@ def define_flags(flag_values: flags.FlagValues):
                       required=True, flag_values=flag_values)
   flags.DEFINE_integer('parallel', 1, 'Runs at a time.', lower_bound=1,
                        flag_values=flag_values)
+  flags.DEFINE_enum('launcher', 'here', ['here', 'ray'],
+                    'Where to train, as of `train`.', flag_values=flag_values)
+  flags.DEFINE_string('ray_address', '', 'Of the Ray cluster.',
+                      flag_values=flag_values)
 
 
 def run(flag_values: flags.FlagValues) -> int:
@@ -53,7 +57,10 @@ def run(flag_values: flags.FlagValues) -> int:
       _adopt(pathlib.Path(flag_values.study), study, workdir)
       if 'start_states' in study.protocols:
         _make_start_states(study, workdir)
-      return _do_all(study, workdir, flag_values.parallel, stop)
+      launcher = [flag_values[name].serialize()
+                  for name in ('launcher', 'ray_address')
+                  if flag_values[name].present]
+      return _do_all(study, workdir, flag_values.parallel, launcher, stop)
   except (ValueError, OSError) as error:
     sys.exit(f'seed-metagrad compare: {error}')
 
@@ -115,11 +122,11 @@ def _start_states_path(study: study_lib.Study, workdir: pathlib.Path,
 
 
 def _do_all(study: study_lib.Study, workdir: pathlib.Path, parallel: int,
-            stop: threading.Event) -> int:
+            launcher: list[str], stop: threading.Event) -> int:
   runs = study.runs()
   with futures.ThreadPoolExecutor(parallel) as executor:
     done = list(executor.map(
-        lambda item: _do(study, workdir, item[1], stop,
+        lambda item: _do(study, workdir, item[1], launcher, stop,
                          f'[{item[0]}/{len(runs)}] {item[1].name}'),
         enumerate(runs, 1)))
   if stop.is_set():
@@ -130,11 +137,12 @@ def _do_all(study: study_lib.Study, workdir: pathlib.Path, parallel: int,
 
 
 def _do(study: study_lib.Study, workdir: pathlib.Path, this: study_lib.Run,
-        stop: threading.Event, title: str) -> bool:
+        launcher: list[str], stop: threading.Event, title: str) -> bool:
   """Trains and evaluates one run; returns whether it is done."""
   folder = results.run_folder(workdir, this)
   failed = results.failure_path(workdir, this)
-  for stage, done, arguments in _stages(study, workdir, this, folder):
+  for stage, done, arguments in _stages(
+      study, workdir, this, launcher, folder):
     if stop.is_set():
       return False
     if done():
@@ -159,11 +167,12 @@ def _do(study: study_lib.Study, workdir: pathlib.Path, this: study_lib.Run,
 
 
 def _stages(study: study_lib.Study, workdir: pathlib.Path,
-            this: study_lib.Run, folder: pathlib.Path):
+            this: study_lib.Run, launcher: list[str], folder: pathlib.Path):
   """(name, whether it is done, command) of what a run goes through."""
   fields = {'preset': study.preset, **study.fields(this), 'workdir': folder}
   yield 'training', lambda: results.is_trained(study, workdir, this), [
-      'train', *(f'--{name}={_flag(value)}' for name, value in fields.items())]
+      'train', *launcher,
+      *(f'--{name}={_flag(value)}' for name, value in fields.items())]
   for protocol in study.protocols:
     out = results.evaluation_folder(workdir, this, protocol)
     arguments = ['evaluate', f'--checkpoint={folder}', f'--env={this.game}',

@@ -151,6 +151,13 @@ class CompareTest(absltest.TestCase):
     # With one at a time the first call would wait for ever.
     self.assertLen(self._compare('--parallel=2', mode='pairs'), 4)
 
+  def test_training_goes_to_a_cluster_when_told(self):
+    calls = self._compare('--launcher=ray', '--ray_address=a:1')
+    for command, flags in calls:
+      self.assertEqual(
+          [flags.get(name) for name in ('launcher', 'ray_address')],
+          ['ray', 'a:1'] if command == 'train' else [None, None])
+
   def test_another_study_is_refused(self):
     self._compare()
     self.study.write_text(_STUDY.replace('500', '600'))
