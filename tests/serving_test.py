@@ -1,5 +1,8 @@
 """Tests of benchmarks/serving.py: a short look at a small load."""
 
+import pathlib
+import tempfile
+
 from absl.testing import absltest
 from absl.testing import parameterized
 
@@ -30,6 +33,16 @@ class ServingTest(parameterized.TestCase):
   def test_an_atari_step_takes_little_more_than_its_frame(self, envs, limit):
     result = serving._bytes_per_env_step(_SPEC, envs)
     self.assertBetween(result.value, 84 * 84 + 5, limit)
+
+  def test_draws_how_it_scales(self):
+    def results(key):
+      return [measurement.Result('serve.env_steps_per_s', 100. * n,
+                                 'env steps/s', {key: n}) for n in (1, 2, 4)]
+    with tempfile.TemporaryDirectory() as folder:
+      path = pathlib.Path(folder) / 'serving.png'
+      serving._draw(
+          results('actors'), results('envs_per_request'), str(path))
+      self.assertStartsWith(path.read_bytes(), b'\x89PNG')
 
 
 if __name__ == '__main__':
