@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import resource
 import signal
 import socket
 import subprocess
@@ -62,6 +63,35 @@ class LearnerMainTest(absltest.TestCase):
 
   def test_address_others_reach_needs_protection(self):
     self.assertRegex(self.refusal('--address=0.0.0.0:0'), 'insecure')
+
+  def test_workdir_that_cannot_be_written_is_named(self):
+    self.workdir = pathlib.Path('/proc/workdir')
+    self.assertRegex(self.refusal(), '/proc/workdir')
+
+  @pytest.mark.timeout(300)
+  def test_goes_on_while_the_disk_is_full_and_saves_when_there_is_room(self):
+    address, log = self.folder / 'address', self.folder / 'log'
+    no_limit = (resource.RLIM_INFINITY,) * 2
+    with open(log, 'wb') as stderr:
+      learner = subprocess.Popen(
+          [sys.executable, '-m', 'learner.main', '--preset=smoke',
+           f'--workdir={self.workdir}', f'--address_file={address}',
+           '--total_env_frames=1000000000', '--checkpoint_secs=0.5'],
+          cwd=_ROOT, stderr=stderr, preexec_fn=lambda: resource.setrlimit(
+              resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY)))
+    self.addCleanup(learner.wait)
+    self.addCleanup(learner.kill)
+    fakes.wait_until(address.exists)
+    self.start('actors.main', f'--address={address.read_text()}',
+               '--env=catch', '--envs_per_group=16')
+    full = 'the earlier ones stay: File too large'
+    fakes.wait_until(lambda: log.read_text().count(full) > 1)
+    self.assertEmpty(checkpoints.paths(self.workdir / 'checkpoints'))
+    resource.prlimit(learner.pid, resource.RLIMIT_FSIZE, no_limit)
+    fakes.wait_until(
+        lambda: checkpoints.paths(self.workdir / 'checkpoints'))
+    learner.terminate()
+    self.assertEqual(learner.wait(_DEADLINE_SECS), 0, log.read_text())
 
   def test_leaves_at_once_before_the_first_update(self):
     # The first update takes long to trace, and there is nothing to save.
