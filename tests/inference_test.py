@@ -79,6 +79,25 @@ class InferenceTest(absltest.TestCase):
         inference.Episode(5., 2), inference.Episode(8., 4)])
     self.assertEmpty(self.inference.take_episodes())
 
+  def test_a_restored_one_goes_on_exactly(self):
+    self.act([0, 1], True, [0, 0], observation=5.)
+    self.act([0, 1], False, [2, 0], ends=[False, True], observation=6.)
+    other = inference.Inference(
+        _act, _initial_state, lambda: self.published,
+        unrolls.UnrollStore(2, _SPEC, _initial_state), seed=1)
+    other.restore(self.inference.save())
+    results = []
+    for one in (self.inference, other):
+      self.inference = one
+      _, finished = self.act([0, 1], False, [3, 4], ends=[True, False])
+      results.append((finished, one.take_episodes(), one.num_calls))
+    (finished, episodes, num_calls), (again, *others) = results
+    tf.nest.map_structure(np.testing.assert_array_equal, finished, again)
+    self.assertLen(again, 2)
+    self.assertEqual([episodes, num_calls], others)
+    self.assertEqual(
+        episodes, [inference.Episode(0., 1), inference.Episode(5., 2)])
+
   def test_a_new_run_starts_an_episode(self):
     self.act([0], True, [0])
     self.act([0], False, [4])

@@ -110,6 +110,15 @@ class UnrollsTest(absltest.TestCase):
     self.append([0, 1, 2], _LENGTH + 1)
     np.testing.assert_array_equal(copy, before)
 
+  def test_from_arrays_undoes_to_arrays(self):
+    finished = []
+    for t in range(_LENGTH + 1):
+      finished += self.append([0, 1], t)
+    again = unrolls.from_arrays(unrolls.to_arrays(finished), _initial_state)
+    self.assertLen(again, 2)
+    self.assertEqual(again[1].num_updates, 100)
+    tf.nest.map_structure(np.testing.assert_array_equal, again, finished)
+
   def test_batch_is_time_major(self):
     finished = []
     for t in range(_LENGTH + 1):
