@@ -2,7 +2,9 @@
 
 from concurrent import futures
 import os
+import resource
 import tempfile
+from unittest import mock
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -11,6 +13,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1 import health_pb2_grpc
 
 from actors import client
+from learner import server as server_lib
 from protos import inference_pb2_grpc
 from tests import fakes
 
@@ -30,6 +33,21 @@ class ServerTest(parameterized.TestCase):
     address = f'localhost:{learner.port}'
     with self.assertRaisesRegex(ValueError, f'{address} cannot be had'):
       fakes.FakeLearner(address)
+
+  @parameterized.parameters(
+      (1024, 1 << 20, 4352, 4864),  # Room is made for all of them.
+      (1024, 4096, 3584, 4096),  # As many as the system allows.
+      (1 << 20, 1 << 20, 4352, None),
+      (1024, resource.RLIM_INFINITY, 4352, 4864),
+      (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 4352, None))
+  def test_connections_fit_in_the_open_files(self, soft, hard, fit, raised):
+    with mock.patch.multiple(
+        resource, getrlimit=lambda _: (soft, hard), setrlimit=mock.DEFAULT
+    ) as mocks:
+      self.assertEqual(server_lib._allow_connections(4352), fit)
+    calls = mocks['setrlimit'].call_args_list
+    self.assertEqual([call.args[1] for call in calls],
+                     [(raised, hard)] if raised else [])
 
   def test_a_unix_socket_serves(self):
     folder = self.enterContext(tempfile.TemporaryDirectory())

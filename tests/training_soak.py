@@ -71,30 +71,31 @@ class TrainingSoak(absltest.TestCase):
     with open(path, encoding='utf-8') as file:
       return [int(row['env_frames']) for row in csv.DictReader(file)]
 
+  def newest(self):
+    """The newest checkpoint, or None."""
+    paths = checkpoints.paths(self.workdir / 'checkpoints')
+    return paths[0] if paths else None
+
   def resumes(self):
     """The frames at which the learner went on."""
     return [int(frames) for frames in re.findall(
         r'Resumed at (\d+) frames', (self.folder / 'log').read_text())]
 
   def restart(self, learner):
-    """Kills the learner and waits until its successor trains."""
+    """Kills the learner and waits until its successor has saved."""
     learner.kill()
     learner.wait()
-    before, count = self.frames()[-1], len(self.resumes())
+    before, newest = self.frames()[-1], self.newest()
     successor = self.start_learner()
-    fakes.wait_until(lambda: len(self.resumes()) > count, _START_SECS)
-    resumed = self.resumes()[-1]
-    self.lost.append(max(0, before - resumed))
-    fakes.wait_until(
-        lambda: self.frames() and self.frames()[-1] > resumed, _START_SECS)
+    fakes.wait_until(lambda: self.newest() != newest, _START_SECS)
+    self.lost.append(max(0, before - self.resumes()[-1]))
     return successor
 
   @pytest.mark.timeout(2 * _SECS + 3600)
   def test_training_goes_on(self):
     learner = self.start_learner()
     actors = [self.start_actor(index) for index in range(_NUM_ACTORS)]
-    checkpoint_folder = self.workdir / 'checkpoints'
-    fakes.wait_until(lambda: checkpoints.paths(checkpoint_folder), _START_SECS)
+    fakes.wait_until(self.newest, _START_SECS)
     end = time.monotonic() + _SECS
     next_learner = time.monotonic() + _LEARNER_SECS
     kills = 0
@@ -124,8 +125,8 @@ class TrainingSoak(absltest.TestCase):
     self.assertEqual(frames, sorted(set(frames)))
     summary = json.loads((self.workdir / 'summary.json').read_text())
     self.assertEqual(summary['env_frames'], frames[-1])
-    self.assertEqual(checkpoints.paths(self.workdir / 'checkpoints')[0].stem,
-                     f'checkpoint_{summary["num_updates"]}')
+    self.assertEqual(
+        self.newest().stem, f'checkpoint_{summary["num_updates"]}')
     with open(self.workdir / 'episodes.csv', encoding='utf-8') as file:
       episodes = [int(row['env_frames']) for row in csv.DictReader(file)]
     self.assertEqual(episodes, sorted(episodes))
