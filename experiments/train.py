@@ -31,6 +31,9 @@ def define_flags(flag_values: flags.FlagValues):
   flags.DEFINE_bool(
       'restart', False, 'Move the old contents of the workdir aside and start'
       ' anew.', flag_values=flag_values)
+  flags.DEFINE_integer(
+      'metrics_port', 0, "Of the learner's page for Prometheus on 127.0.0.1;"
+      ' 0 is none.', lower_bound=0, upper_bound=65535, flag_values=flag_values)
   flags.DEFINE_enum(
       'launcher', 'here', ['here', 'ray'], 'Where to: processes of this'
       ' machine, or a Ray cluster.', flag_values=flag_values)
@@ -54,8 +57,9 @@ def run(flag_values: flags.FlagValues) -> int:
     config = config_flags.read(flag_values)
   except ValueError as error:
     sys.exit(f'seed-metagrad train: {error}')
-  names = [field.name for field in dataclasses.fields(config)]
-  passed = [flag_values[name].serialize() for name in ('preset', *names)
+  names = ['preset', 'metrics_port', *(
+      field.name for field in dataclasses.fields(config))]
+  passed = [flag_values[name].serialize() for name in names
             if flag_values[name].present]
   if flag_values.launcher == 'ray':
     return _run_on_ray(config, passed, flag_values)

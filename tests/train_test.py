@@ -97,11 +97,12 @@ class TrainTest(parameterized.TestCase):
     self.assertTrue(ready, f'process {pid} still runs')
 
   def test_the_learner_gets_the_flags_and_the_actors_the_config(self):
-    process = self._train('--seed=7', '--learned=', '--num_actors=3')
+    process = self._train(
+        '--seed=7', '--learned=', '--num_actors=3', '--metrics_port=9090')
     *actors, learner = self._reports(4)
     self.assertEqual(learner[2:-1], [
-        '--preset=smoke', '--learned=', '--seed=7', '--num_actors=3',
-        f'--workdir={self.folder}/run', '--address=127.0.0.1:0'])
+        '--preset=smoke', '--metrics_port=9090', '--learned=', '--seed=7',
+        '--num_actors=3', f'--workdir={self.folder}/run', '--address=127.0.0.1:0'])
     actors = sorted(actor[2:] for actor in actors)
     for index, arguments in enumerate(actors):
       self.assertEqual(arguments, [
