@@ -117,12 +117,12 @@ def _checked_update(config, spec, rules, state, unrolls, meta_unroll):
       state, unrolls, meta_unroll, learning_rate, rules=rules)
   finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x))
                           for x in tf.nest.flatten((new.eta, metrics))])
-  new = tf.nest.map_structure(
-      lambda after, before: tf.where(finite, after, before), new, state)
+  # A choice, where tf.where would copy all parameters.
+  kept = tf.cond(finite, lambda: new, lambda: state)
   steps = sum(tf.size(unroll.env_outputs.reward[1:]) for unroll in unrolls)
-  new = new._replace(
+  kept = kept._replace(
       num_updates=state.num_updates + 1,
       env_frames=state.env_frames + rules.all_reduce(tf.cast(
           steps * spec.action_repeat, tf.int64)))
-  return new, {**metrics, 'learning_rate': learning_rate,
-               'skipped': tf.cast(~finite, tf.int32)}
+  return kept, {**metrics, 'learning_rate': learning_rate,
+                'skipped': tf.cast(~finite, tf.int32)}

@@ -81,6 +81,6 @@ def vtrace(rewards, discounts, values, log_rhos, lambda_, *, rho_bar=1.,
 def _backward_sum(terms, factors, last):
   """y_t = terms_t + factors_t y_{t+1}, from y_T = last; [T, B]."""
   ys = [last]
-  for t in reversed(range(terms.shape[0])):
-    ys.append(terms[t] + factors[t] * ys[-1])
+  for term, factor in zip(tf.unstack(terms)[::-1], tf.unstack(factors)[::-1]):
+    ys.append(term + factor * ys[-1])
   return tf.stack(ys[:0:-1])
