@@ -102,7 +102,8 @@ class TrainTest(parameterized.TestCase):
     *actors, learner = self._reports(4)
     self.assertEqual(learner[2:-1], [
         '--preset=smoke', '--metrics_port=9090', '--learned=', '--seed=7',
-        '--num_actors=3', f'--workdir={self.folder}/run', '--address=127.0.0.1:0'])
+        '--num_actors=3', f'--workdir={self.folder}/run',
+        '--address=127.0.0.1:0'])
     actors = sorted(actor[2:] for actor in actors)
     for index, arguments in enumerate(actors):
       self.assertEqual(arguments, [
