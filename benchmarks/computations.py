@@ -150,7 +150,7 @@ def inference(options: measurement.Options) -> Results:
         unrolls_lib.UnrollStore(
             config.unroll_length, spec, agent.initial_state), seed=_SEED)
     for size in _INFERENCE_SIZES:
-      secs = measurement.median_secs(_acts(acting, size, spec, rng), options)
+      secs = measurement.median_secs(acts(acting, size, spec, rng), options)
       settings = {'envs': size, 'threads': 1}
       yield measurement.Result(
           'inference.ms', 1e3 * secs, 'ms', settings, network)
@@ -159,7 +159,8 @@ def inference(options: measurement.Options) -> Results:
           network)
 
 
-def _acts(acting, size, spec, rng):
+def acts(acting: inference_lib.Inference, size: int, spec: types.EnvSpec, rng):
+  """A function that acts once in `size` environments."""
   nothing = np.zeros(size, bool)
   outputs = types.EnvOutput(
       np.zeros(size, np.float32), nothing, nothing, nothing,

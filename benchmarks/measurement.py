@@ -49,6 +49,12 @@ def median_secs(function: Callable[[], Any], options: Options) -> float:
   return statistics.median(times)
 
 
+def cpu_secs(pid: int) -> float:
+  """CPU time that a process has used, all threads together."""
+  fields = pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2]
+  return sum(map(int, fields.split()[11:13])) / os.sysconf('SC_CLK_TCK')
+
+
 def variant(learned: Iterable[str]) -> str:
   """The name of the agent that learns these hypers: {} is plain IMPALA."""
   return f'{{{",".join(learned)}}}'

@@ -49,48 +49,54 @@ def serve(options: measurement.Options
   """Throughput, latency at half of it, many actors, and how it scales."""
   computations.pin_threads()
   spec = environments.spec(options.env)
-  full = _measure(options, spec, _FULL)
+  full = measure(options, spec, _FULL)
   yield from full
   rate = full[0].value
   half = _FULL._replace(
       period_secs=_FULL.num_actors * _FULL.num_envs / (rate / 2))
-  yield from _measure(options, spec, half)
-  yield _bytes_per_env_step(spec, _FULL.num_envs)
-  yield from _measure(options, spec, synthetic_actors.Load(
+  yield from measure(options, spec, half)
+  yield bytes_per_env_step(spec, _FULL.num_envs)
+  yield from measure(options, spec, synthetic_actors.Load(
       _CONNECTED, num_envs=1))
-  by_actors = [_measure(options, spec, synthetic_actors.Load(n, _ACTOR_ENVS))[0]
+  by_actors = [measure(options, spec, synthetic_actors.Load(n, _ACTOR_ENVS))[0]
                for n in _ACTORS]
   yield from by_actors
-  by_envs = [_measure(options, spec, synthetic_actors.Load(_ENVS_ACTORS, n))[0]
+  by_envs = [measure(options, spec, synthetic_actors.Load(_ENVS_ACTORS, n))[0]
              for n in _ENVS]
   yield from by_envs
   if options.picture:
     _draw(by_actors, by_envs, options.picture)
 
 
-def _measure(options, spec, load) -> list[measurement.Result]:
-  """Env steps/s, messages/s, the learner's CPU time and latencies."""
+def measure(options: measurement.Options, spec: types.EnvSpec,
+            load: synthetic_actors.Load) -> list[measurement.Result]:
+  """Env steps/s, messages/s, CPU time of learner and actors, latencies."""
   with _learner(options.env, spec) as (address, server, acting):
     actors = synthetic_actors.Processes(address, options.env, spec, load)
     _wait_until(lambda: server.num_actors() == load.num_actors
                 and acting.num_calls > _FIRST_CALLS)
     time.sleep(_WARM_UP_SECS)
     start, cpu_start = time.monotonic(), time.process_time()
+    actors_start = actors.cpu_secs()
     time.sleep(options.secs)
     end, cpu_end = time.monotonic(), time.process_time()
+    actors_end = actors.cpu_secs()
     server.finish(_FINISH_SECS)
     answers = [answer for answer in actors.answers()
                if start <= answer.time < end]
   rate = len(answers) / (end - start)
   latencies = [1e3 * answer.latency_secs for answer in answers]
-  cpu_us = 1e6 * (cpu_end - cpu_start) / (len(answers) * load.num_envs)
+  us_per_env_step = 1e6 / (len(answers) * load.num_envs)
   settings = {'actors': load.num_actors, 'envs_per_request': load.num_envs,
               'load': 'half' if load.period_secs else 'full'}
   return [measurement.Result(f'serve.{name}', value, unit, settings)
           for name, value, unit in (
               ('env_steps_per_s', rate * load.num_envs, 'env steps/s'),
               ('messages_per_s', rate, 'messages/s'),
-              ('learner_cpu_us_per_env_step', cpu_us, 'us'),
+              ('learner_cpu_us_per_env_step',
+               (cpu_end - cpu_start) * us_per_env_step, 'us'),
+              ('actor_cpu_us_per_env_step',
+               (actors_end - actors_start) * us_per_env_step, 'us'),
               ('latency_p50_ms', float(np.percentile(latencies, 50)), 'ms'),
               ('latency_p99_ms', float(np.percentile(latencies, 99)), 'ms'))]
 
@@ -105,11 +111,10 @@ def _learner(env: str, spec: types.EnvSpec
   server = server_lib.Server(
       '127.0.0.1:0', validation.Task(env, spec), batcher,
       leases_lib.Leases(_MAX_ENVS, lease_secs=60.))
-  published = inference_lib.Published(
-      tf.zeros([spec.frame_stack, spec.num_actions]), {}, 0)
-  store = unrolls_lib.UnrollStore(_UNROLL_LENGTH, spec, _initial_state(spec))
+  published = tiny_published(spec)
+  store = unrolls_lib.UnrollStore(_UNROLL_LENGTH, spec, initial_state(spec))
   acting = inference_lib.Inference(
-      _tiny_act(spec), _initial_state(spec), lambda: published, store, seed=1)
+      tiny_act(spec), initial_state(spec), lambda: published, store, seed=1)
   def drop():
     while unrolls.get() is not None:
       pass
@@ -138,11 +143,18 @@ def _wait_until(holds):
     time.sleep(_POLL_SECS)
 
 
-def _initial_state(spec):
+def initial_state(spec: types.EnvSpec):
+  """The state of a network that stacks frames: batch_size -> nest."""
   return networks.make('mlp', spec).initial_state
 
 
-def _tiny_act(spec):
+def tiny_published(spec: types.EnvSpec) -> inference_lib.Published:
+  """What `tiny_act` acts with."""
+  return inference_lib.Published(
+      tf.zeros([spec.frame_stack, spec.num_actions]), {}, 0)
+
+
+def tiny_act(spec: types.EnvSpec):
   """An agent's act: frames are stacked, and one pixel of each is looked at."""
   def act(params, eta, network_state, env_outputs, first, seed):
     del eta
@@ -158,7 +170,8 @@ def _tiny_act(spec):
   return act
 
 
-def _bytes_per_env_step(spec, num_envs):
+def bytes_per_env_step(spec: types.EnvSpec, num_envs: int
+                       ) -> measurement.Result:
   """Of a request and its reply, gRPC's own framing excluded."""
   nothing = np.zeros(num_envs, bool)
   request = codec.encode_step(types.EnvOutput(

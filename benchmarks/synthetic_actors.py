@@ -13,6 +13,7 @@ import numpy as np
 
 from actors import actor
 from actors import client as client_lib
+from benchmarks import measurement
 from seed_metagrad import types
 from seed_metagrad.environments import environment
 
@@ -85,6 +86,11 @@ class Processes:
       process.start()
       theirs.close()  # So that its end is seen here.
       self._running.append((process, ours))
+
+  def cpu_secs(self) -> float:
+    """CPU time of all of them so far."""
+    return sum(measurement.cpu_secs(process.pid)
+               for process, _ in self._running)
 
   def answers(self) -> list[Answer]:
     """Waits for the end; what all actors noted.

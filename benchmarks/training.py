@@ -77,6 +77,11 @@ class Run:
           mib[role] = max(mib.get(role, 0.), _resident_mib(pid))
     return mib
 
+  def cpu_secs(self) -> float:
+    """CPU time of the learner and its actors so far."""
+    return sum(measurement.cpu_secs(pid)
+               for pid, _ in _children(self._process.pid))
+
   def close(self) -> None:
     """Stops it as Ctrl-C does."""
     self._process.send_signal(signal.SIGINT)

@@ -19,19 +19,20 @@ _OPTIONS = measurement.Options(
 class ServingTest(parameterized.TestCase):
 
   def test_a_load_is_measured_from_both_ends(self):
-    rate, messages, cpu, p50, p99 = serving._measure(
+    rate, messages, cpu, actors_cpu, p50, p99 = serving.measure(
         _OPTIONS, _SPEC, synthetic_actors.Load(num_actors=2, num_envs=3))
     self.assertEqual(rate.name, 'serve.env_steps_per_s')
     self.assertAlmostEqual(rate.value, 3 * messages.value)
     self.assertGreater(messages.value, 0)
     self.assertGreater(cpu.value, 0)
+    self.assertGreaterEqual(actors_cpu.value, 0)
     self.assertLessEqual(p50.value, p99.value)
     self.assertEqual(rate.settings, {
         'actors': 2, 'envs_per_request': 3, 'load': 'full'})
 
   @parameterized.parameters((1, 7_300), (64, 7_100))
   def test_an_atari_step_takes_little_more_than_its_frame(self, envs, limit):
-    result = serving._bytes_per_env_step(_SPEC, envs)
+    result = serving.bytes_per_env_step(_SPEC, envs)
     self.assertBetween(result.value, 84 * 84 + 5, limit)
 
   def test_draws_how_it_scales(self):
