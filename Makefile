@@ -5,6 +5,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+RAY := .venv/.ray
 
 .PHONY: setup train test soak lint clean
 
@@ -20,11 +21,15 @@ $(READY): requirements.txt pyproject.toml
 train: $(READY)
 	$(BIN)/seed-metagrad train $(ARGS)
 
-test: $(READY)
+# An extra that only tests need here; without it theirs are skipped.
+$(RAY): $(READY)
+	-$(BIN)/pip install --no-build-isolation --editable '.[ray]' && touch $@
+
+test: $(RAY)
 	$(BIN)/pytest $(ARGS)
 
 # The long tests.
-soak: $(READY)
+soak: $(RAY)
 	$(BIN)/pytest $(or $(ARGS),$(wildcard tests/*_soak.py))
 
 lint: $(READY)
