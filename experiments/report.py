@@ -132,8 +132,8 @@ def _budget(study: study_lib.Study, results: list[results_lib.Result]) -> str:
   frames = study.config(results[0].run).total_env_frames
   episodes = (f'{study.episodes} episodes' if study.episodes
               else "the papers' numbers of episodes")
-  return (f'{len(study.games)} games, {len(study.variants)} variants,'
-          f' {len(study.seeds)} seeds, {frames:,} frames a run, each evaluated'
+  return (f'Games: {len(study.games)}. Variants: {len(study.variants)}. Seeds:'
+          f' {len(study.seeds)}. {frames:,} frames a run, each evaluated'
           f' with {episodes} of the sampled policy from'
           f' {" and ".join(study.protocols)}. {_count(results)}')
 

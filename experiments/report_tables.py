@@ -184,7 +184,7 @@ def _score(study, results, contender, protocol, game) -> Row:
          'high': '', 'human_normalised': ''}
   for network in ('shallow', 'deep'):
     published = atari57.published_impala(game, network)
-    row[f'published_impala_{network}'] = _text(
+    row[f'published_impala_{network}'] = _raw(
         published if protocol == 'noop' else None)
   if raw is None:
     states = {result.status for result in results if (
@@ -192,7 +192,7 @@ def _score(study, results, contender, protocol, game) -> Row:
     row['mean'] = next((status for status in (
         FAILED, results_lib.UNFINISHED) if status in states), NOT_RUN)
     return row
-  row |= dict(zip(('mean', 'low', 'high'), map(_text, estimates.mean(raw))))
+  row |= dict(zip(('mean', 'low', 'high'), map(_raw, estimates.mean(raw))))
   if atari57.has_human_score(game):
     row['human_normalised'] = _text(
         atari57.human_normalised(game, raw.mean(), protocol))
@@ -249,7 +249,7 @@ def runs(results: list[results_lib.Result]) -> list[Row]:
       'game': result.run.game, 'variant': result.run.variant.name,
       'seed': str(result.run.seed), 'status': result.status,
       'env_frames': str(result.env_frames),
-      **{f'{protocol}_mean': _text(summary['mean'])
+      **{f'{protocol}_mean': _raw(summary['mean'])
          for protocol, summary in result.evaluations.items()},
       'reason': result.reason} for result in results]
 
@@ -263,6 +263,10 @@ def _columns(name: str, estimate: estimates.Estimate | None,
 
 def _text(value: float | None, digits: int = 1) -> str:
   return '' if value is None else f'{value:.{digits}f}'
+
+
+def _raw(score: float | None) -> str:
+  return _text(score, digits=2)
 
 
 def columns(rows: list[Row]) -> list[str]:
