@@ -53,6 +53,7 @@ def trace(outcomes, inner_updates) -> figure.Figure:
     row[0].legend(frameon=False, fontsize=8, loc='best')
   for axes in rows.flat:
     axes.label_outer()
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(4, prune='upper'))
   return picture
 
 
