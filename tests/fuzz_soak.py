@@ -25,7 +25,8 @@ _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _REQUESTS = int(os.environ.get('FUZZ_REQUESTS', '100000'))
 _AT_ONCE = 50
 _IDLE_CONNECTIONS = 3000
-_GROWTH_BYTES = 200 << 20  # That all this may cost the learner.
+# More than what 50 large requests at once take, less than 10 kB for each.
+_GROWTH_BYTES = 900 << 20
 _START_SECS = 300.0
 _FRAMES = 10**9  # Never reached: the test ends the run.
 
