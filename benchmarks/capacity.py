@@ -115,10 +115,11 @@ def main(argv):
   print(f'Predicted: {predicted:,.0f} env steps/s on {cores} cores.')
   if _CHECK.value:
     rate, cpu_us = costs_lib.measure_training(_PRESET, secs)
-    print(f'Measured: {rate:,.0f} env steps/s, {rate / predicted - 1:+.0%};'
-          f' {cpu_us:,.0f} us CPU an env step,'
-          f' {cpu_us / here.total_us - 1:+.0%};'
-          f' {rate * cpu_us / 1e6:.2f} cores were had.')
+    had = rate * cpu_us / 1e6
+    print(f'Measured: {rate:,.0f} env steps/s on the {had:.2f} cores that were'
+          f' free; {shared_rate(here, had):,.0f} were predicted for these.')
+    print(f'CPU time of an env step: {cpu_us:,.0f} us,'
+          f' {cpu_us / here.total_us - 1:+.0%}.')
   cluster = config_lib.preset(
       'paper', num_actors=8, envs_per_group=_PLAN_ENVS)
   paper = costs_lib.measure(

@@ -32,8 +32,8 @@ class Costs(NamedTuple):
 
   env_us: float  # The environment itself.
   wire_us: float  # The rest of the actor.
-  serve_us: float  # The learner but for the network: wire, stacks, unrolls.
-  act_us: float  # The network's share of acting.
+  serve_us: float  # The learner's end of the wire.
+  act_us: float  # Frame stacks, the network, unrolls.
   learn_us: float  # Updates.
   bytes: float
 
@@ -83,8 +83,8 @@ def measure(config: config_lib.Config, secs: float, *, act_envs: int) -> Costs:
   return Costs(
       env_us=cpu_us_per_env_step(_stepping(config), secs),
       wire_us=served['actor_cpu_us_per_env_step'],
-      serve_us=served['learner_cpu_us_per_env_step'],
-      act_us=max(0., act_us - tiny_us),
+      serve_us=max(0., served['learner_cpu_us_per_env_step'] - tiny_us),
+      act_us=act_us,
       learn_us=cpu_us_per_env_step(_learning(config, spec, agent, state), secs),
       bytes=serving.bytes_per_env_step(spec, config.envs_per_group).value)
 

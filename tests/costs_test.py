@@ -31,7 +31,7 @@ class CostsTest(absltest.TestCase):
         'smoke', num_actors=1, envs_per_group=2, batch_size=2,
         meta_batch_size=1)
     costs = costs_lib.measure(config, .3, act_envs=2)
-    self.assertGreater(min(costs._replace(act_us=1.)), 0.)
+    self.assertGreater(min(costs._replace(serve_us=1.)), 0.)
     self.assertEqual(costs.total_us, sum(costs) - costs.bytes)
     self.assertIn('| learn | ', costs.text())
 
