@@ -106,6 +106,7 @@ def _multi_worker() -> tf.distribute.Strategy:
   # It waits for the other hosts in C++, where no handler of ours would run.
   handlers = {number: signal.signal(number, signal.SIG_DFL)
               for number in (signal.SIGINT, signal.SIGTERM)}
+  tf.get_logger().setLevel('WARNING')  # No line for each all-reduce.
   try:
     return tf.distribute.MultiWorkerMirroredStrategy()
   finally:
