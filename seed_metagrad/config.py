@@ -67,7 +67,7 @@ class Config:
   inference_max_envs: int = 256  # A batch never holds more.
   inference_timeout_ms: float = 5.0
   queue_unrolls: int = 64  # Finished unrolls that may wait: back-pressure.
-  strategy: str = 'auto'  # Devices: see STRATEGIES; auto: all GPUs, if several.
+  strategy: str = 'auto'  # Or one, mirrored, multi_worker; auto: all GPUs.
   xla: bool = False  # Slower on the CPUs tried: benchmarks/README.md.
 
   # Files and faults.
