@@ -49,7 +49,7 @@ def define_flags(flag_values: flags.FlagValues):
   define(integer, 'seeds', 10, 'How many seeds.', lower_bound=2)
   define(integer, 'seed', 1, 'The root of every seed.', lower_bound=0)
   define(flags.DEFINE_bool, 'control', False,
-         'Learn a discount on the chain instead; about twenty minutes.')
+         'Learn a discount on the chain instead; up to 40 minutes.')
   define(integer, 'episodes', 2000, 'Episodes of each seed.', lower_bound=100)
   define(real, 'mu', .5, 'Decay of the trace; 1 - learning_rate makes it exact'
          ' for lambda 1 (results/illustrative/README.md).',
