@@ -7,25 +7,29 @@ import sys
 import tempfile
 
 from absl.testing import absltest
+import pytest
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _LIMIT_SECS = 120.
+_DEADLINE_SECS = 280.  # With the start of all processes, on a busy machine.
 
 
 class IntegrationTest(absltest.TestCase):
 
+  @pytest.mark.timeout(300)
   def test_catch_is_solved(self):
     with tempfile.TemporaryDirectory() as folder:
       workdir = pathlib.Path(folder) / 'workdir'
       done = subprocess.run(
           [sys.executable, '-m', 'experiments.cli', 'train', '--preset=smoke',
-           f'--workdir={workdir}'], cwd=_ROOT, timeout=_LIMIT_SECS,
+           f'--workdir={workdir}'], cwd=_ROOT, timeout=_DEADLINE_SECS,
           stderr=subprocess.PIPE, text=True, check=False)
       self.assertEqual(done.returncode, 0, done.stderr)
       summary = json.loads((workdir / 'summary.json').read_text())
       self.assertTrue((workdir / 'curves.png').exists())
     self.assertGreaterEqual(summary['mean_return_100'], .95)
     self.assertGreaterEqual(summary['episodes'], 100)
+    self.assertLess(summary['seconds'], _LIMIT_SECS)
     self.assertEqual(summary['learned'], ['discount', 'lambda_'])
     self.assertNotEqual(summary['discount'], .99)
 
