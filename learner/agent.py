@@ -64,7 +64,8 @@ def make(config: config_lib.Config, spec: types.EnvSpec, *,
         resets[tf.newaxis], conditioning)
     logits = outputs.policy_logits[0]
     actions = tfp.distributions.Categorical(logits=logits).sample(seed=seed)
-    return types.AgentOutput(actions, logits, outputs.baseline[0]), network_state
+    outputs = types.AgentOutput(actions, logits, outputs.baseline[0])
+    return outputs, network_state
 
   def update(state, unrolls, meta_unroll):
     return _checked_update(config, spec, rules, state, unrolls, meta_unroll)
@@ -78,7 +79,8 @@ def make_rules(config: config_lib.Config,
   settings = dict(
       rho_bar=config.rho_bar, c_bar=config.c_bar, rho_pg=config.rho_pg,
       policy_target=config.policy_target, max_abs_reward=config.max_abs_reward)
-  fixed = types.Hypers(*(getattr(config, name) for name in types.Hypers._fields))
+  fixed = types.Hypers(
+      *(getattr(config, name) for name in types.Hypers._fields))
 
   def forward(params, unroll, conditioning):
     env_outputs = unroll.env_outputs
