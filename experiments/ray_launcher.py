@@ -133,7 +133,8 @@ class _Launch:
         self._learner.reference], num_returns=max(1, len(self._actors)),
              timeout=_ACTOR_GRACE_SECS)
     self._echo()
-    return self._learner.status
+    status = self._learner.status
+    return status if status >= 0 else 128 - status  # Of a signal.
 
   def _start_learner(self, arguments: list[str], restart: bool) -> Job:
     cpus, gpus, _ = self._resources
