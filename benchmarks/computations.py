@@ -14,6 +14,7 @@ from learner import inference as inference_lib
 from learner import unrolls as unrolls_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
+from seed_metagrad import frames
 from seed_metagrad import networks
 from seed_metagrad import types
 
@@ -81,7 +82,7 @@ def _sizes(config):
 def _update_secs(config, spec, options):
   agent = agent_lib.make(config, spec)
   state = agent.init(_SEED)
-  unroll = random_unroll(config, spec, agent.initial_state)
+  unroll = random_unroll(config, spec)
   meta_unroll = unrolls_lib.first(
       unroll, config.meta_batch_size) if config.learned else None
   step = tf.function(agent.update, autograph=False)
@@ -95,29 +96,27 @@ def _forward_backward_secs(config, spec, options):
   """Of the network alone: the gradient of the sum of what it puts out."""
   network = networks.make(config.network, spec)
   params = [tf.constant(p) for p in network.init(_SEED)]
-  unroll = random_unroll(config, spec, network.initial_state)
+  unroll = random_unroll(config, spec)
   @tf.function(autograph=False)
-  def step(params, state, env_outputs):
+  def step(params, unroll):
     with tf.GradientTape() as tape:
       tape.watch(params)
-      outputs, _ = network.apply(
-          params, state, env_outputs.observation, env_outputs.terminated, None)
+      outputs = network.apply(params, frames.stack_unroll(unroll), None)
       total = tf.add_n([tf.reduce_sum(x) for x in outputs])
     return tape.gradient(total, params)
   def call():
-    step(params, unroll.initial_state, unroll.env_outputs)[0].numpy()
+    step(params, unroll)[0].numpy()
   return measurement.median_secs(call, options)
 
 
-def random_unroll(config: config_lib.Config, spec: types.EnvSpec,
-                  initial_state) -> types.Unroll:
+def random_unroll(config: config_lib.Config, spec: types.EnvSpec
+                  ) -> types.Unroll:
   """A batch of unrolls of noise, [T + 1, B, ...]."""
   rng = np.random.default_rng(_SEED)
   shape = (config.unroll_length + 1, config.batch_size)
   nothing = np.zeros(shape, bool)
   return types.Unroll(
-      initial_state=tf.nest.map_structure(
-          np.asarray, initial_state(config.batch_size)),
+      previous_frames=frames.previous(frames.empty(spec, config.batch_size)),
       env_outputs=types.EnvOutput(
           reward=rng.integers(-1, 2, shape).astype(np.float32),
           terminated=rng.random(shape) < .01, truncated=nothing,
@@ -146,9 +145,8 @@ def inference(options: measurement.Options) -> Results:
     state = agent.init(_SEED)
     published = inference_lib.Published(state.params, state.eta, 0)
     acting = inference_lib.Inference(
-        agent.act, agent.initial_state, lambda p=published: p,
-        unrolls_lib.UnrollStore(
-            config.unroll_length, spec, agent.initial_state), seed=_SEED)
+        agent.act, spec, lambda p=published: p,
+        unrolls_lib.UnrollStore(config.unroll_length, spec), seed=_SEED)
     for size in _INFERENCE_SIZES:
       secs = measurement.median_secs(acts(acting, size, spec, rng), options)
       settings = {'envs': size, 'threads': 1}

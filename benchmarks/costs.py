@@ -76,9 +76,9 @@ def measure(config: config_lib.Config, secs: float, *, act_envs: int) -> Costs:
   state = agent.init(_SEED)
   tiny_us = cpu_us_per_env_step(_acting(
       config, spec, act_envs, serving.tiny_act(spec),
-      serving.initial_state(spec), serving.tiny_published(spec)), secs)
+      serving.tiny_published(spec)), secs)
   act_us = cpu_us_per_env_step(_acting(
-      config, spec, act_envs, agent.act, agent.initial_state,
+      config, spec, act_envs, agent.act,
       inference_lib.Published(state.params, state.eta, 0)), secs)
   return Costs(
       env_us=cpu_us_per_env_step(_stepping(config), secs),
@@ -124,11 +124,10 @@ def _stepping(config: config_lib.Config) -> Callable[[], int]:
 
 
 def _acting(config: config_lib.Config, spec: types.EnvSpec, num_envs: int, act,
-            initial_state, published: inference_lib.Published
-            ) -> Callable[[], int]:
+            published: inference_lib.Published) -> Callable[[], int]:
   acting = inference_lib.Inference(
-      act, initial_state, lambda: published, unrolls_lib.UnrollStore(
-          config.unroll_length, spec, initial_state), seed=_SEED)
+      act, spec, lambda: published,
+      unrolls_lib.UnrollStore(config.unroll_length, spec), seed=_SEED)
   call = computations.acts(
       acting, num_envs, spec, np.random.default_rng(_SEED))
 
@@ -141,7 +140,7 @@ def _acting(config: config_lib.Config, spec: types.EnvSpec, num_envs: int, act,
 
 def _learning(config: config_lib.Config, spec: types.EnvSpec,
               agent: agent_lib.Agent, state) -> Callable[[], int]:
-  unroll = computations.random_unroll(config, spec, agent.initial_state)
+  unroll = computations.random_unroll(config, spec)
   meta_unroll = unrolls_lib.first(unroll, config.meta_batch_size)
   step = tf.function(agent.update, autograph=False)
 

@@ -28,7 +28,6 @@ from learner import validation
 from protos import codec
 from protos import inference_pb2
 from seed_metagrad import environments
-from seed_metagrad import networks
 from seed_metagrad import types
 
 _UNROLL_LENGTH = 20
@@ -112,9 +111,9 @@ def _learner(env: str, spec: types.EnvSpec
       '127.0.0.1:0', validation.Task(env, spec), batcher,
       leases_lib.Leases(_MAX_ENVS, lease_secs=60.))
   published = tiny_published(spec)
-  store = unrolls_lib.UnrollStore(_UNROLL_LENGTH, spec, initial_state(spec))
+  store = unrolls_lib.UnrollStore(_UNROLL_LENGTH, spec)
   acting = inference_lib.Inference(
-      tiny_act(spec), initial_state(spec), lambda: published, store, seed=1)
+      tiny_act(spec), spec, lambda: published, store, seed=1)
   def drop():
     while unrolls.get() is not None:
       pass
@@ -143,11 +142,6 @@ def _wait_until(holds):
     time.sleep(_POLL_SECS)
 
 
-def initial_state(spec: types.EnvSpec):
-  """The state of a network that stacks frames: batch_size -> nest."""
-  return networks.make('mlp', spec).initial_state
-
-
 def tiny_published(spec: types.EnvSpec) -> inference_lib.Published:
   """What `tiny_act` acts with."""
   return inference_lib.Published(
@@ -155,18 +149,14 @@ def tiny_published(spec: types.EnvSpec) -> inference_lib.Published:
 
 
 def tiny_act(spec: types.EnvSpec):
-  """An agent's act: frames are stacked, and one pixel of each is looked at."""
-  def act(params, eta, network_state, env_outputs, first, seed):
+  """An agent's act: one pixel of each of the stacked frames is looked at."""
+  def act(params, eta, stacked, seed):
     del eta
-    resets = env_outputs.terminated | env_outputs.truncated | first
-    stacked, network_state = networks.stack_frames(
-        network_state, env_outputs.observation[tf.newaxis],
-        resets[tf.newaxis], spec.frame_stack)
-    pixels = tf.reshape(stacked, [tf.shape(first)[0], -1, spec.frame_stack])
+    pixels = tf.reshape(stacked, [tf.shape(stacked)[0], -1, spec.frame_stack])
     logits = tf.cast(pixels[:, 0], tf.float32) @ params
     actions = tf.random.stateless_categorical(
         logits, 1, seed, dtype=tf.int32)[:, 0]
-    return types.AgentOutput(actions, logits, logits[:, 0]), network_state
+    return types.AgentOutput(actions, logits, logits[:, 0])
   return act
 
 

@@ -69,11 +69,10 @@ def _train_one(config, agent: agent_lib.Agent, update, seed: int,
   env = environments.make(
       config.env, _BATCHES_AT_ONCE * config.batch_size, seed=seed)
   inference = inference_lib.Inference(
-      agent.act, agent.initial_state,
+      agent.act, env.spec,
       lambda: inference_lib.Published(
           state.params, state.eta, int(state.num_updates)),
-      unrolls_lib.UnrollStore(
-          config.unroll_length, env.spec, agent.initial_state), seed=seed)
+      unrolls_lib.UnrollStore(config.unroll_length, env.spec), seed=seed)
   batches = _batches(env, inference, config.batch_size)
   unroll, rows = next(batches), []
   while int(state.env_frames) < config.total_env_frames:

@@ -13,6 +13,7 @@ from learner import agent as agent_lib
 from learner import checkpoints
 from learner import workdir as workdir_lib
 from seed_metagrad import environments
+from seed_metagrad import frames
 from seed_metagrad import meta_parameters
 from seed_metagrad import types
 
@@ -34,12 +35,11 @@ class Policy:
         tf.constant, (state.params, state.eta))
     self._act = tf.function(
         agent.act, reduce_retracing=True, autograph=False)
-    self._initial_state = agent.initial_state
-    self._state = None
+    self._stacks = None
 
   def reset(self, num_envs: int):
     """Makes place for E environments."""
-    self._state = self._initial_state(num_envs)
+    self._stacks = frames.empty(self.spec, num_envs)
 
   def act(self, observations: np.ndarray, first: np.ndarray
           ) -> tuple[np.ndarray, np.ndarray]:
@@ -47,14 +47,10 @@ class Policy:
 
     first: bool [E], where the observation is the first of its episode.
     """
-    nothing = np.zeros(len(first), bool)
-    env_outputs = types.EnvOutput(
-        reward=np.zeros(len(first), np.float32), terminated=nothing,
-        truncated=nothing, life_lost=nothing, observation=observations)
+    self._stacks = frames.push(self._stacks, observations, first)
     # The sampled actions are not used: each episode has its own dice.
-    outputs, self._state = self._act(
-        self._params, self._eta, self._state, env_outputs, first,
-        np.zeros(2, np.int32))
+    outputs = self._act(
+        self._params, self._eta, self._stacks, np.zeros(2, np.int32))
     return outputs.policy_logits.numpy(), outputs.baseline.numpy()
 
 

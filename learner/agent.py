@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from seed_metagrad import config as config_lib
+from seed_metagrad import frames
 from seed_metagrad import losses
 from seed_metagrad import meta
 from seed_metagrad import meta_parameters
@@ -21,15 +22,13 @@ class Agent(NamedTuple):
   """What a learner runs.
 
   init(seed) -> types.LearnerState
-  act(params, eta, network_state, env_outputs, first, seed)
-      -> (types.AgentOutput, network_state), all [E, ...]
+  act(params, eta, stacked, seed) -> types.AgentOutput, all [E, ...]
   update(state, unrolls, meta_unroll) -> (state, metrics)
   """
 
   init: Any
   act: Any
   update: Any
-  initial_state: Any  # Of the network: batch_size -> nest [B, ...].
 
 
 def make(config: config_lib.Config, spec: types.EnvSpec, *,
@@ -56,21 +55,17 @@ def make(config: config_lib.Config, spec: types.EnvSpec, *,
     return meta.init(
         rules, params, meta_parameters.init(initial_values, dtype=dtype))
 
-  def act(params, eta, network_state, env_outputs, first, seed):
-    resets = env_outputs.terminated | env_outputs.truncated | first
+  def act(params, eta, stacked, seed):
     conditioning = meta_parameters.conditioning(eta) if conditioned else None
-    outputs, network_state = network.apply(
-        params, network_state, env_outputs.observation[tf.newaxis],
-        resets[tf.newaxis], conditioning)
+    outputs = network.apply(params, stacked[tf.newaxis], conditioning)
     logits = outputs.policy_logits[0]
     actions = tfp.distributions.Categorical(logits=logits).sample(seed=seed)
-    outputs = types.AgentOutput(actions, logits, outputs.baseline[0])
-    return outputs, network_state
+    return types.AgentOutput(actions, logits, outputs.baseline[0])
 
   def update(state, unrolls, meta_unroll):
     return _checked_update(config, spec, rules, state, unrolls, meta_unroll)
 
-  return Agent(init, act, update, network.initial_state)
+  return Agent(init, act, update)
 
 
 def make_rules(config: config_lib.Config,
@@ -83,11 +78,7 @@ def make_rules(config: config_lib.Config,
       *(getattr(config, name) for name in types.Hypers._fields))
 
   def forward(params, unroll, conditioning):
-    env_outputs = unroll.env_outputs
-    outputs, _ = network.apply(
-        params, unroll.initial_state, env_outputs.observation,
-        env_outputs.terminated | env_outputs.truncated, conditioning)
-    return outputs
+    return network.apply(params, frames.stack_unroll(unroll), conditioning)
 
   return meta.Rules(
       forward=forward,

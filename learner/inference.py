@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from learner import batcher as batcher_lib
 from learner import unrolls as unrolls_lib
+from seed_metagrad import frames
 from seed_metagrad import types
 
 _POLL_SECS = 0.2  # How long a full queue may hide that it is time to stop.
@@ -42,19 +43,18 @@ class Inference:
   `act` samples with the seed (seed, n).
   """
 
-  def __init__(self, act: Callable[..., Any], initial_state,
+  def __init__(self, act: Callable[..., Any], spec: types.EnvSpec,
                published: Callable[[], Published],
                store: unrolls_lib.UnrollStore, *, seed: int):
     self.num_calls = 0
     self._episodes = collections.deque()  # Finished, not yet taken.
     self._act = act
     self._traced = None  # `act` as a graph, from the first call on.
-    self._initial_state = initial_state
+    self._spec = spec
     self._published = published
     self._store = store
     self._seed = seed
-    self._states = tf.nest.map_structure(
-        lambda x: x.numpy()[:0], initial_state(1))
+    self._stacks = frames.empty(spec, 0)
     self._returns = np.zeros(0, np.float64)
     self._lengths = np.zeros(0, np.int64)
 
@@ -69,25 +69,25 @@ class Inference:
       it returns the unrolls that this step ended.
     """
     self._grow(int(env_ids.max()) + 1)
-    states = tf.nest.map_structure(lambda rows: rows[env_ids], self._states)
+    # A new incarnation starts an episode, whatever its first flags say.
+    env_outputs = env_outputs._replace(
+        terminated=env_outputs.terminated | first)
+    stacks = frames.push(
+        self._stacks[env_ids], env_outputs.observation,
+        env_outputs.terminated | env_outputs.truncated)
     params, eta, num_updates = self._published()
-    arguments = (params, eta, states, env_outputs, first,
+    arguments = (params, eta, stacks,
                  np.array([self._seed, self.num_calls], np.int32))
     self._traced = self._traced or _trace(self._act, *arguments)
-    agent_outputs, new_states = tf.nest.map_structure(
+    agent_outputs = tf.nest.map_structure(
         lambda x: x.numpy(), self._traced(*arguments))
     self.num_calls += 1
 
     def note():
-      for rows, values in zip(tf.nest.flatten(self._states),
-                              tf.nest.flatten(new_states), strict=True):
-        rows[env_ids] = values
+      self._stacks[env_ids] = stacks
       self._count(env_ids, first, env_outputs)
-      # A new incarnation starts an episode, whatever its first flags say.
       return self._store.append(
-          env_ids, first, env_outputs._replace(
-              terminated=env_outputs.terminated | first),
-          agent_outputs, states, num_updates)
+          env_ids, first, env_outputs, agent_outputs, stacks, num_updates)
 
     return agent_outputs.action, note
 
@@ -113,7 +113,7 @@ class Inference:
       rows[:] = values
 
   def _arrays(self) -> types.Nest:
-    return (self._states, self._returns, self._lengths, self._store.arrays())
+    return (self._stacks, self._returns, self._lengths, self._store.arrays())
 
   def _count(self, env_ids, first, env_outputs: types.EnvOutput):
     self._returns[env_ids[first]] = 0.
@@ -132,26 +132,22 @@ class Inference:
     self._store.grow(num_envs)
     missing = num_envs - len(self._lengths)
     if missing > 0:
-      self._states = tf.nest.map_structure(
-          lambda rows, new: np.concatenate([rows, new]), self._states,
-          tf.nest.map_structure(
-              lambda x: x.numpy(), self._initial_state(missing)))
+      self._stacks = np.concatenate(
+          [self._stacks, frames.empty(self._spec, missing)])
       self._returns = np.append(self._returns, np.zeros(missing))
       self._lengths = np.append(self._lengths, np.zeros(missing, np.int64))
 
 
-def _trace(act, params, eta, states, env_outputs, first, seed):
+def _trace(act, params, eta, stacks, seed):
   """`act` as a graph for any number of environments.
 
   A concrete function: to choose one by its arguments costs 1 ms a call.
   """
   def fixed(x):
     return tf.TensorSpec(x.shape, x.dtype)
-  def rows(x):
-    return tf.TensorSpec([None, *x.shape[1:]], x.dtype)
   return tf.function(act, autograph=False).get_concrete_function(
       *tf.nest.map_structure(fixed, (params, eta)),
-      *tf.nest.map_structure(rows, (states, env_outputs, first)), fixed(seed))
+      tf.TensorSpec([None, *stacks.shape[1:]], stacks.dtype), fixed(seed))
 
 
 def answer(inference: Inference, batch: list[batcher_lib.Waiting]

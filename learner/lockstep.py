@@ -83,12 +83,11 @@ class LockStep:
         'inference': self._inference.save(),
     }
 
-  def restore(self, saved: dict[str, Any], initial_state) -> dict[str, bytes]:
+  def restore(self, saved: dict[str, Any]) -> dict[str, bytes]:
     """Goes back to what was saved; returns the environments' states by peer."""
     self._groups = saved['groups']
     self._going_on = set(saved['env_states'])
-    self._finished.extend(
-        unrolls_lib.from_arrays(saved['finished'], initial_state))
+    self._finished.extend(unrolls_lib.from_arrays(saved['finished']))
     self._inference.restore(saved['inference'])
     return {peer: state.tobytes()
             for peer, state in saved['env_states'].items()}

@@ -78,7 +78,7 @@ class _Acting(NamedTuple):
   env_states: dict[str, bytes]
 
 
-def _acting(config, unused_agent, unused_learner, inference, unused_extra):
+def _acting(config, unused_learner, inference, unused_extra):
   batcher = batcher_lib.Batcher(
       config.inference_min_envs, config.inference_max_envs,
       config.inference_timeout_ms)
@@ -86,16 +86,15 @@ def _acting(config, unused_agent, unused_learner, inference, unused_extra):
                  lambda: {'num_calls': inference.num_calls}, {})
 
 
-def _lockstep(config, agent, learner, inference, extra):
+def _lockstep(config, learner, inference, extra):
   tf.config.experimental.enable_op_determinism()
   num_envs = lockstep_lib.num_envs(config)
   batcher = batcher_lib.Batcher(num_envs, num_envs, None)
   learner.unrolls = lockstep = lockstep_lib.LockStep(inference, batcher)
   env_states = {}
   if extra:
-    env_states = lockstep.restore(extra['lockstep'], agent.initial_state)
-    learner.pending = unrolls_lib.from_arrays(
-        extra['pending'], agent.initial_state)
+    env_states = lockstep.restore(extra['lockstep'])
+    learner.pending = unrolls_lib.from_arrays(extra['pending'])
   def saved():
     return {'num_calls': inference.num_calls, 'lockstep': lockstep.save(),
             'pending': unrolls_lib.to_arrays(learner.pending)}
@@ -164,15 +163,14 @@ def _make(config, workdir, strategy, hosts):
   if not hosts.is_chief:  # It has no count of its calls: start another stream.
     act_seed, _ = _seeds(config.seed, hosts.index, learner.env_frames)
   inference = inference_lib.Inference(
-      agent.act, agent.initial_state, lambda: learner.published,
-      unrolls_lib.UnrollStore(
-          config.unroll_length, spec, agent.initial_state),
+      agent.act, spec, lambda: learner.published,
+      unrolls_lib.UnrollStore(config.unroll_length, spec),
       seed=int(act_seed))
   if extra:
     inference.num_calls = extra['num_calls']
     logging.info('Resumed at %d frames', learner.env_frames)
   acting = (_lockstep if config.lockstep else _acting)(
-      config, agent, learner, inference, extra)
+      config, learner, inference, extra)
   return learner, inference, acting
 
 

@@ -81,9 +81,7 @@ def _part(unroll: types.Unroll, index: tf.Tensor,
   with tf.device('/CPU:0'):  # Only the part goes to the replica's device.
     size = unroll.env_outputs.reward.shape[1] // num_parts
     return types.Unroll(
-        tf.nest.map_structure(
-            lambda x: x[index * size:(index + 1) * size],
-            unroll.initial_state),
+        unroll.previous_frames[index * size:(index + 1) * size],
         *tf.nest.map_structure(
             lambda x: x[:, index * size:(index + 1) * size], unroll[1:]))
 

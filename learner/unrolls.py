@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from seed_metagrad import frames
 from seed_metagrad import types
 
 
@@ -23,9 +24,7 @@ class UnrollStore:
   indexed by environment and grow with the highest one seen.
   """
 
-  def __init__(self, unroll_length: int, spec: types.EnvSpec,
-               initial_state):
-    """initial_state(batch_size): the network's, as in types.Network."""
+  def __init__(self, unroll_length: int, spec: types.EnvSpec):
     self._unroll_length = unroll_length
     steps = (0, unroll_length + 1)
     self._steps = (
@@ -40,19 +39,18 @@ class UnrollStore:
             action=np.zeros(steps, np.int32),
             policy_logits=np.zeros((*steps, spec.num_actions), np.float32),
             baseline=np.zeros(steps, np.float32)))
-    self._states = tf.nest.map_structure(
-        lambda x: x.numpy()[:0], initial_state(1))
+    self._previous = frames.previous(frames.empty(spec, 0))
     self._num_updates = np.zeros(0, np.int64)
     self._lengths = np.zeros(0, np.int64)  # Steps held by each row.
 
   def append(self, env_ids, first, env_outputs: types.EnvOutput,
-             agent_outputs: types.AgentOutput, states, num_updates: int
+             agent_outputs: types.AgentOutput, stacks, num_updates: int
              ) -> list[Finished]:
     """Adds one step of E environments; returns the unrolls that it ends.
 
     env_ids: int [E], each at most once. first: bool [E], where what an
-    environment had in progress is dropped. states: the network's state before
-    this step, [E, ...]. num_updates: of the parameters that acted.
+    environment had in progress is dropped. stacks: of frames, at this step,
+    [E, ..., S]. num_updates: of the parameters that acted.
     """
     self.grow(int(env_ids.max()) + 1)
     self._lengths[env_ids[first]] = 0
@@ -60,7 +58,7 @@ class UnrollStore:
     for rows, values in zip(tf.nest.flatten(self._steps), tf.nest.flatten(
         (env_outputs, agent_outputs)), strict=True):
       rows[env_ids, columns] = values
-    self._start(env_ids, columns == 0, states, num_updates)
+    self._start(env_ids, columns == 0, stacks, num_updates)
     full = columns == self._unroll_length
     self._lengths[env_ids] += 1
     if not full.any():
@@ -68,13 +66,13 @@ class UnrollStore:
     finished = self._take(env_ids[full])
     for rows in tf.nest.flatten(self._steps):
       rows[env_ids[full], 0] = rows[env_ids[full], self._unroll_length]
-    self._start(env_ids, full, states, num_updates)
+    self._start(env_ids, full, stacks, num_updates)
     self._lengths[env_ids[full]] = 1
     return finished
 
   def arrays(self) -> types.Nest:
     """All that it holds, to be read or written into."""
-    return (self._steps, self._states, self._num_updates, self._lengths)
+    return (self._steps, self._previous, self._num_updates, self._lengths)
 
   def grow(self, num_envs: int):
     """Makes room for environments below `num_envs`."""
@@ -84,21 +82,18 @@ class UnrollStore:
     def extend(rows):
       return np.concatenate(
           [rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
-    (self._steps, self._states, self._num_updates, self._lengths) = (
+    (self._steps, self._previous, self._num_updates, self._lengths) = (
         tf.nest.map_structure(extend, self.arrays()))
 
-  def _start(self, env_ids, where, states, num_updates):
-    for rows, values in zip(tf.nest.flatten(self._states),
-                            tf.nest.flatten(states), strict=True):
-      rows[env_ids[where]] = values[where]
+  def _start(self, env_ids, where, stacks, num_updates):
+    self._previous[env_ids[where]] = frames.previous(stacks[where])
     self._num_updates[env_ids[where]] = num_updates
 
   def _take(self, env_ids) -> list[Finished]:
-    env_outputs, agent_outputs, states = tf.nest.map_structure(
-        lambda rows: rows[env_ids], (*self._steps, self._states))
+    unrolls = tf.nest.map_structure(
+        lambda rows: rows[env_ids], types.Unroll(self._previous, *self._steps))
     return [
-        Finished(types.Unroll(*tf.nest.map_structure(
-            lambda rows, i=i: rows[i], (states, env_outputs, agent_outputs))),
+        Finished(tf.nest.map_structure(lambda rows, i=i: rows[i], unrolls),
                  int(self._num_updates[env_id]))
         for i, env_id in enumerate(env_ids)]
 
@@ -107,9 +102,9 @@ def batch(unrolls: Sequence[types.Unroll]) -> types.Unroll:
   """B unrolls [T + 1, ...] as one, time-major [T + 1, B, ...]."""
   def stack(axis):
     return lambda *arrays: np.stack(arrays, axis=axis)
-  states, env_outputs, agent_outputs = zip(*unrolls)
+  previous_frames, env_outputs, agent_outputs = zip(*unrolls)
   return types.Unroll(
-      tf.nest.map_structure(stack(0), *states),
+      np.stack(previous_frames),
       tf.nest.map_structure(stack(1), *env_outputs),
       tf.nest.map_structure(stack(1), *agent_outputs))
 
@@ -120,12 +115,11 @@ def to_arrays(finished: Sequence[Finished]) -> list[list[np.ndarray]]:
           for one in finished]
 
 
-def from_arrays(arrays: Sequence[Sequence[np.ndarray]], initial_state
-                ) -> list[Finished]:
-  """Undoes `to_arrays`; initial_state as in types.Network."""
+def from_arrays(arrays: Sequence[Sequence[np.ndarray]]) -> list[Finished]:
+  """Undoes `to_arrays`."""
   template = Finished(
       types.Unroll(
-          initial_state(1),
+          0,
           types.EnvOutput(*[0] * len(types.EnvOutput._fields)),
           types.AgentOutput(*[0] * len(types.AgentOutput._fields))), 0)
   unrolls = [tf.nest.pack_sequence_as(template, one) for one in arrays]
@@ -135,5 +129,5 @@ def from_arrays(arrays: Sequence[Sequence[np.ndarray]], initial_state
 def first(unroll: types.Unroll, batch_size: int) -> types.Unroll:
   """The first `batch_size` unrolls of a batch."""
   return types.Unroll(
-      tf.nest.map_structure(lambda x: x[:batch_size], unroll.initial_state),
+      unroll.previous_frames[:batch_size],
       *tf.nest.map_structure(lambda x: x[:, :batch_size], unroll[1:]))

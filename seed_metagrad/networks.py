@@ -1,8 +1,4 @@
-"""Networks as (init, apply, initial_state); the only file that knows Keras.
-
-The network's state is the stack of its last frames, so that one frame per step
-crosses the wire and an unroll of T + 1 steps stores T + 4 frames.
-"""
+"""Networks as (init, apply); the only file that knows Keras."""
 
 import functools
 import math
@@ -83,10 +79,8 @@ def make(name: str, spec: types.EnvSpec, *, num_conditioning: int = 0,
     keras.utils.set_random_seed(seed)
     return [variable.numpy() for variable in build().trainable_variables]
 
-  def apply(params, state, observations, resets, conditioning):
-    time, batch = tf.shape(resets)[0], tf.shape(resets)[1]
-    stacked, state = stack_frames(
-        state, observations, resets, spec.frame_stack)
+  def apply(params, stacked, conditioning):
+    time, batch = tf.shape(stacked)[0], tf.shape(stacked)[1]
     flat = tf.reshape(stacked, [time * batch, *stacked_shape])
     inputs = [tf.cast(flat, dtype) * (1. / scale)]
     if num_conditioning:
@@ -95,16 +89,9 @@ def make(name: str, spec: types.EnvSpec, *, num_conditioning: int = 0,
     (logits, baseline), _ = model.stateless_call(params, [], inputs)
     return types.NetworkOutput(
         policy_logits=tf.reshape(logits, [time, batch, spec.num_actions]),
-        baseline=tf.reshape(baseline, [time, batch])), state
+        baseline=tf.reshape(baseline, [time, batch]))
 
-  def initial_state(batch_size: int):
-    if spec.frame_stack == 1:
-      return ()
-    return tf.zeros(
-        [batch_size, spec.frame_stack - 1, *spec.observation_shape],
-        spec.observation_dtype)
-
-  return types.Network(init, apply, initial_state)
+  return types.Network(init, apply)
 
 
 def _build(torso, spec, num_conditioning, embedding_size, dtype):
@@ -120,60 +107,6 @@ def _build(torso, spec, num_conditioning, embedding_size, dtype):
   heads = [_dense(units, None, dtype)(features)
            for units in (spec.num_actions, 1)]
   return keras.Model(inputs, heads)
-
-
-def stack_frames(state, observations, resets, frame_stack: int):
-  """Each observation with the ones before it in its episode, newest last.
-
-  state: the last frames, [B, frame_stack - 1, ...], oldest first; () if 1.
-  observations: [T, B, ...]; resets: bool [T, B], first of an episode. Frames
-  from before the episode are zero.
-
-  Returns:
-    (stacked [T, B, ..., frame_stack], state after the last step).
-  """
-  if frame_stack == 1:
-    return observations, state
-  time = tf.shape(resets)[0]
-  rank = len(observations.shape)
-  previous = tf.transpose(state, [1, 0, *range(2, rank)])
-  frames = tf.concat([previous, observations], axis=0)
-  # The state's own frames were masked when they were new.
-  padded = tf.concat([tf.zeros(tf.shape(previous)[:2], tf.bool), resets], 0)
-  valid = [tf.ones_like(resets)]  # By age: is that old a frame of the episode?
-  for oldest in reversed(range(1, frame_stack)):
-    valid.append(valid[-1] & ~padded[oldest:oldest + time])
-  valid.reverse()
-  stack = _pack if (frame_stack, frames.dtype) == (4, tf.uint8) else _stack
-  # The state is masked by itself: to cut it out of `stacked` would cost a
-  # transposition of single bytes. A product is 6 times faster than tf.where.
-  mask = tf.stack([v[-1] for v in valid[1:]])
-  last = frames[time:] * tf.cast(_fill_rank(mask, frames), frames.dtype)
-  return stack(frames, valid), tf.transpose(last, [1, 0, *range(2, rank)])
-
-
-def _stack(frames, valid):
-  """frames [T + S - 1, B, ...], valid S x [T, B] -> [T, B, ..., S]."""
-  time = tf.shape(valid[0])[0]
-  return tf.stack(
-      [tf.where(_fill_rank(valid[k], frames), frames[k:k + time],
-                tf.zeros([], frames.dtype))
-       for k in range(len(valid))], axis=-1)
-
-
-def _pack(frames, valid):
-  """`_stack` of 4 uint8 frames as words: six times faster."""
-  words = tf.cast(frames, tf.uint32)
-  # Products and sums: TensorFlow's shifts and ors are half as fast.
-  words = words[:-1] + words[1:] * (1 << 8)
-  words = words[:-2] + words[2:] * (1 << 16)
-  mask = sum(tf.cast(valid[k], tf.uint32) * (0xff << 8 * k) for k in range(4))
-  return tf.bitcast(words & _fill_rank(mask, frames), tf.uint8)
-
-
-def _fill_rank(x, like):
-  """x [T, B] as [T, B, 1, ...], of the rank of `like`."""
-  return x[(..., *[tf.newaxis] * (len(like.shape) - 2))]
 
 
 def _conv(filters, size, stride, padding, activation, dtype):

@@ -50,7 +50,7 @@ class AgentOutput(NamedTuple):
 class Unroll(NamedTuple):
   """T + 1 steps of one environment [T + 1, ...], or of B [T + 1, B, ...]."""
 
-  initial_state: Nest  # The network's state before x_0: no T, [B, ...].
+  previous_frames: Array  # Before x_0, for its stack: [S - 1, ...], no T.
   env_outputs: EnvOutput
   agent_outputs: AgentOutput
 
@@ -66,16 +66,14 @@ class Network(NamedTuple):
   """A network as plain functions over a nest of parameters.
 
   init(seed) -> params
-  apply(params, state, observations, resets, conditioning)
-      -> (NetworkOutput, state), all [T, B, ...]; `resets` [T, B] is true where
-      an observation is the first of its episode; `conditioning` is the vector
-      of learned hypers [N], or None where the network is not conditioned.
-  initial_state(batch_size) -> state, a nest of arrays [B, ...].
+  apply(params, stacked, conditioning) -> NetworkOutput, all [T, B, ...]:
+      `stacked` holds the stack of frames at every step; `conditioning` is the
+      vector of learned hypers [N], or None where the network is not
+      conditioned.
   """
 
   init: Any
   apply: Any
-  initial_state: Any
 
 
 class Hypers(NamedTuple):

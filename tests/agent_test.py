@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from learner import agent as agent_lib
 from seed_metagrad import config as config_lib
+from seed_metagrad import frames
 from seed_metagrad import meta_parameters
 from seed_metagrad import networks
 from seed_metagrad import types
@@ -48,12 +49,9 @@ def _changed(a, b):
 class ActTest(parameterized.TestCase):
 
   def _act(self, agent, state, seed, num_envs=64):
-    env_outputs = types.EnvOutput(
-        *tf.zeros([1, num_envs]), *tf.zeros([3, num_envs], tf.bool),
-        observation=np.random.default_rng(0).normal(size=[num_envs, tiny.SIZE]))
-    return agent.act(state.params, state.eta, agent.initial_state(num_envs),
-                     env_outputs, tf.ones([num_envs], tf.bool),
-                     tf.constant([0, seed]))[0]
+    stacked = np.random.default_rng(0).normal(size=[num_envs, tiny.SIZE, 1])
+    return agent.act(
+        state.params, state.eta, stacked, tf.constant([0, seed]))
 
   def test_is_made_by_its_seed(self):
     agent, state = _make()
@@ -80,26 +78,6 @@ class ActTest(parameterized.TestCase):
     _assert_same(self._act(plain, plain_state, 1),
                  self._act(plain, plain_state._replace(eta=eta), 1))
 
-  @parameterized.parameters('terminated', 'truncated', 'life_lost', 'first')
-  def test_frames_are_forgotten_where_an_episode_begins(self, reason):
-    spec = types.EnvSpec((tiny.SIZE,), 'float32', 2, frame_stack=3)
-    agent = agent_lib.make(_config(), spec)
-    state, flags = agent.init(1), dict.fromkeys(
-        ('terminated', 'truncated', 'life_lost', 'first'), [False, False])
-    flags[reason] = [False, True]
-    first = tf.constant(flags.pop('first'))
-    env_outputs = types.EnvOutput(
-        reward=tf.zeros([2]), observation=tf.ones([2, tiny.SIZE]),
-        **{name: tf.constant(flag) for name, flag in flags.items()})
-    _, frames = agent.act(
-        state.params, state.eta, tf.ones([2, 2, tiny.SIZE]), env_outputs, first,
-        tf.constant([0, 1]))
-    np.testing.assert_array_equal(frames[0], np.ones([2, tiny.SIZE]))
-    # The newest frame stays; a life loss forgets nothing: the game goes on.
-    np.testing.assert_array_equal(
-        frames[1, 0], np.full(tiny.SIZE, float(reason == 'life_lost')))
-    np.testing.assert_array_equal(frames[1, 1], np.ones(tiny.SIZE))
-
   def test_sees_what_updates_see(self):
     # Step by step through ends of every kind, as the forward pass of updates.
     config = _config(learned=('discount',))
@@ -107,17 +85,18 @@ class ActTest(parameterized.TestCase):
     agent, rules = agent_lib.make(config, spec), agent_lib.make_rules(
         config, networks.make(config.network, spec, num_conditioning=1))
     state, (unroll,) = agent.init(1), tiny.unrolls(_BATCH)[0]
-    unroll = _with_env(unroll, observation=tf.cast(
-        unroll.env_outputs.observation, tf.float32))
-    frames = agent.initial_state(_BATCH)
+    env_outputs = unroll.env_outputs
+    observations = np.asarray(env_outputs.observation, np.float32)
+    stacks = frames.empty(spec, _BATCH)
     whole = rules.forward(
-        state.params, unroll._replace(initial_state=frames),
+        state.params, _with_env(unroll, observation=observations)._replace(
+            previous_frames=frames.previous(stacks)),
         meta_parameters.conditioning(state.eta))
     for t in range(tiny.LENGTH + 1):
-      output, frames = agent.act(
-          state.params, state.eta, frames,
-          tf.nest.map_structure(lambda x, t=t: x[t], unroll.env_outputs),
-          tf.fill([_BATCH], t == 0), tf.constant([0, t]))
+      stacks = frames.push(stacks, observations[t], np.array(
+          env_outputs.terminated[t] | env_outputs.truncated[t]))
+      output = agent.act(
+          state.params, state.eta, stacks, tf.constant([0, t]))
       np.testing.assert_allclose(output.baseline, whole.baseline[t], atol=1e-6)
 
 

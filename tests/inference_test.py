@@ -16,17 +16,13 @@ _SPEC = types.EnvSpec((1,), 'float32', num_actions=4, frame_stack=2)
 _DEADLINE_SECS = 20.
 
 
-def _initial_state(batch_size):
-  return tf.zeros([batch_size, 1, 1])
-
-
-def _act(params, eta, state, env_outputs, first, seed):
-  """Takes params as the action; the state becomes the last observation."""
-  del eta, first, seed
-  zeros = tf.zeros_like(env_outputs.reward)
-  actions = tf.cast(zeros, tf.int32) + params
-  return types.AgentOutput(actions, tf.tile(state[:, 0], [1, 4]), zeros), (
-      env_outputs.observation[:, tf.newaxis])
+def _act(params, eta, stacked, seed):
+  """Takes params as the action; its logits are the observation before."""
+  del eta, seed
+  before = stacked[:, 0, 0]
+  actions = tf.cast(tf.zeros_like(before), tf.int32) + params
+  return types.AgentOutput(
+      actions, tf.tile(before[:, tf.newaxis], [1, 4]), stacked[:, 0, 1])
 
 
 def _outputs(rewards, ends=None, cuts=None, observation=0.):
@@ -45,8 +41,8 @@ class InferenceTest(absltest.TestCase):
     super().setUp()
     self.published = inference.Published(tf.constant(1), {}, 0)
     self.inference = inference.Inference(
-        _act, _initial_state, lambda: self.published,
-        unrolls.UnrollStore(2, _SPEC, _initial_state), seed=1)
+        _act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC),
+        seed=1)
 
   def act(self, env_ids, first, *args, **kwargs):
     actions, note = self.inference.act(
@@ -59,15 +55,32 @@ class InferenceTest(absltest.TestCase):
     self.published = inference.Published(tf.constant(3), {}, 1)
     np.testing.assert_array_equal(self.act([0, 1], False, [0, 0])[0], [3, 3])
 
-  def test_each_environment_keeps_its_state(self):
+  def test_each_environment_keeps_its_frames(self):
     self.act([0, 7], True, [0, 0], observation=5.)
     self.act([7], False, [0], observation=6.)
     self.act([7], False, [0], observation=8.)
-    _, [finished] = self.act([0, 7], False, [0, 0], observation=9.)[0], (
-        self.act([7], False, [0], observation=10.)[1])
+    self.act([0, 7], False, [0, 0], observation=9.)
+    _, [finished] = self.act([7], False, [0], observation=10.)
     # At each step the agent saw the observation of the step before.
     np.testing.assert_array_equal(
-        finished.unroll.agent_outputs.policy_logits[:, 0], [6., 8., 9.][:3])
+        finished.unroll.agent_outputs.policy_logits[:, 0], [6., 8., 9.])
+    np.testing.assert_array_equal(finished.unroll.previous_frames, [[6.]])
+
+  def test_frames_are_forgotten_where_an_episode_begins(self):
+    def act(params, eta, stacked, seed):
+      outputs = _act(params, eta, stacked, seed)
+      return outputs._replace(action=tf.cast(stacked[:, 0, 0], tf.int32))
+    agent = inference.Inference(
+        act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC),
+        seed=1)
+    for ends, cuts, first, seen in (
+        (None, None, False, 5), ([True], None, False, 0),
+        (None, [True], False, 0), (None, None, True, 0)):
+      for outputs, new in ((_outputs([0], observation=5.), True),
+                           (_outputs([0], ends, cuts, 6.), first)):
+        actions, note = agent.act(np.array([0]), np.array([new]), outputs)
+        note()
+      np.testing.assert_array_equal(actions, [seen])
 
   def test_raw_returns_are_counted_to_the_end_of_the_episode(self):
     self.act([0, 1], True, [100, 100])  # Of another incarnation: not counted.
@@ -83,8 +96,8 @@ class InferenceTest(absltest.TestCase):
     self.act([0, 1], True, [0, 0], observation=5.)
     self.act([0, 1], False, [2, 0], ends=[False, True], observation=6.)
     other = inference.Inference(
-        _act, _initial_state, lambda: self.published,
-        unrolls.UnrollStore(2, _SPEC, _initial_state), seed=1)
+        _act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC),
+        seed=1)
     other.restore(self.inference.save())
     results = []
     for one in (self.inference, other):
@@ -119,8 +132,8 @@ class InferenceTest(absltest.TestCase):
       traces.append(1)
       return _act(*arguments)
     agent = inference.Inference(
-        act, _initial_state, lambda: self.published,
-        unrolls.UnrollStore(2, _SPEC, _initial_state), seed=1)
+        act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC),
+        seed=1)
     for size in (1, 2, 5, 16, 3):
       actions, _ = agent.act(
           np.arange(size), np.full(size, True), _outputs(np.zeros(size)))
@@ -133,8 +146,7 @@ class ServeTest(absltest.TestCase):
   def test_answers_every_request_and_hands_over_unrolls(self):
     published = inference.Published(tf.constant(2), {}, 0)
     agent = inference.Inference(
-        _act, _initial_state, lambda: published,
-        unrolls.UnrollStore(2, _SPEC, _initial_state), seed=1)
+        _act, _SPEC, lambda: published, unrolls.UnrollStore(2, _SPEC), seed=1)
     batcher = batcher_lib.Batcher(3, 8, None)
     finished, stop = queue.Queue(), threading.Event()
     thread = threading.Thread(

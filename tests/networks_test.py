@@ -1,4 +1,4 @@
-"""Networks: sizes by hand, steps against unrolls, resets, derivatives."""
+"""Networks: sizes by hand, steps against unrolls, derivatives."""
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -32,16 +32,12 @@ _TORSO_SIZES = {
 _FEATURES = {'mlp': 64, 'shallow': 256, 'nature': 512, 'deep': 256}
 
 
-def _observations(spec, time, batch, seed=0):
+def _stacked(spec, time, batch, seed=0):
   rng = np.random.default_rng(seed)
-  shape = [time, batch, *spec.observation_shape]
+  shape = [time, batch, *spec.observation_shape, spec.frame_stack]
   if spec.observation_dtype == 'uint8':
     return rng.integers(1, 256, shape).astype(np.uint8)
   return rng.normal(size=shape).astype(spec.observation_dtype)
-
-
-def _resets(time, batch):
-  return np.random.default_rng(1).random([time, batch]) < .3
 
 
 class NetworksTest(parameterized.TestCase):
@@ -70,20 +66,14 @@ class NetworksTest(parameterized.TestCase):
     spec, time, batch = _SPECS[name], 5, 2
     network = networks.make(name, spec, num_conditioning=1)
     params, eta = network.init(0), tf.constant([.9])
-    observations, resets = (
-        _observations(spec, time, batch), _resets(time, batch))
-    self.assertTrue(resets.any())
-    whole, last = network.apply(
-        params, network.initial_state(batch), observations, resets, eta)
-    state = network.initial_state(batch)
+    stacked = _stacked(spec, time, batch)
+    whole = network.apply(params, stacked, eta)
     for t in range(time):
-      step, state = network.apply(
-          params, state, observations[t:t + 1], resets[t:t + 1], eta)
+      step = network.apply(params, stacked[t:t + 1], eta)
       np.testing.assert_allclose(
           step.policy_logits[0], whole.policy_logits[t], atol=1e-5)
       np.testing.assert_allclose(
           step.baseline[0], whole.baseline[t], atol=1e-5)
-    np.testing.assert_array_equal(state, last)
 
   @parameterized.parameters(sorted(networks.TORSOS))
   def test_every_parameter_has_both_derivatives(self, name):
@@ -97,9 +87,8 @@ class NetworksTest(parameterized.TestCase):
         outer.watch(params)
         with tf.GradientTape() as inner:
           inner.watch(params)
-          outputs, _ = network.apply(
-              params, network.initial_state(1), _observations(spec, 2, 1),
-              np.zeros([2, 1], bool), tf.constant([.9]))
+          outputs = network.apply(
+              params, _stacked(spec, 2, 1), tf.constant([.9]))
           total = (tf.reduce_sum(tf.math.log_softmax(outputs.policy_logits)**2)
                    + tf.reduce_sum(outputs.baseline**2))
         first = inner.gradient(total, params)
@@ -113,10 +102,9 @@ class NetworksTest(parameterized.TestCase):
 
   def test_conditioning_moves_both_heads(self):
     network = networks.make('mlp', _VECTOR, num_conditioning=2)
-    arguments = (network.init(0), network.initial_state(1),
-                 _observations(_VECTOR, 1, 1), np.zeros([1, 1], bool))
-    (a, _), (b, _) = (network.apply(*arguments, tf.constant(eta))
-                      for eta in ([.9, .9], [.9, .5]))
+    params, stacked = network.init(0), _stacked(_VECTOR, 1, 1)
+    a, b = (network.apply(params, stacked, tf.constant(eta))
+            for eta in ([.9, .9], [.9, .5]))
     self.assertNotEqual(a.baseline[0, 0], b.baseline[0, 0])
     self.assertFalse(np.array_equal(a.policy_logits, b.policy_logits))
 
@@ -124,19 +112,16 @@ class NetworksTest(parameterized.TestCase):
     spec = types.EnvSpec((3,), 'uint8', 2)
     floats = types.EnvSpec((3,), 'float32', 2)
     params = networks.make('mlp', spec).init(0)
-    observations = _observations(spec, 2, 2)
-    a, b = (networks.make('mlp', s).apply(
-        params, (), x, np.zeros([2, 2], bool), None)[0]
-            for s, x in ((spec, observations),
-                         (floats, (observations / 255.).astype(np.float32))))
+    stacked = _stacked(spec, 2, 2)
+    a, b = (networks.make('mlp', s).apply(params, x, None)
+            for s, x in ((spec, stacked),
+                         (floats, (stacked / 255.).astype(np.float32))))
     np.testing.assert_allclose(a.baseline, b.baseline, rtol=1e-5)
 
   def test_images_need_no_frame_stack(self):
     spec = types.EnvSpec((36, 36), 'uint8', 3)
     network = networks.make('shallow', spec)
-    outputs, _ = network.apply(
-        network.init(0), (), _observations(spec, 2, 1), np.zeros([2, 1], bool),
-        None)
+    outputs = network.apply(network.init(0), _stacked(spec, 2, 1), None)
     self.assertEqual(outputs.policy_logits.shape, [2, 1, 3])
 
   def test_unknown_name_is_refused(self):
@@ -147,56 +132,6 @@ class NetworksTest(parameterized.TestCase):
   def test_convolutions_refuse_vectors(self, name):
     with self.assertRaisesRegex(ValueError, r'shape \(4,\); take the mlp'):
       networks.make(name, _VECTOR)
-
-
-class StackFramesTest(parameterized.TestCase):
-
-  @parameterized.product(reset=(0, 1, 2, 3, 4, 5, 6), split=(0, 1, 3))
-  def test_frames_of_the_last_episode_never_leak(self, reset, split):
-    # Two calls, the second from the state of the first; 6 is no reset.
-    frames = 1. + np.arange(6, dtype=np.float32)
-    resets = np.arange(6) == reset
-    state, stacked = tf.constant([[-3., -2., -1.]]), []
-    for part in (slice(0, split), slice(split, 6)):
-      if part.stop > part.start:
-        result, state = networks.stack_frames(
-            state, tf.constant(frames[part, np.newaxis]),
-            tf.constant(resets[part, np.newaxis]), 4)
-        stacked.append(result[:, 0])
-    history = np.concatenate([[-3., -2., -1.], frames])
-    expected = np.stack([history[t:t + 4] for t in range(6)])
-    for t in range(6):
-      for k in range(4):
-        if t - 3 + k < reset <= t:
-          expected[t, k] = 0.
-    np.testing.assert_array_equal(np.concatenate(stacked), expected)
-    np.testing.assert_array_equal(state[0], expected[-1, 1:])
-
-  def test_by_hand(self):
-    # Frames 1 2 3 4, the third begins an episode; newest last.
-    stacked, state = networks.stack_frames(
-        tf.zeros([1, 1]), tf.constant([[1.], [2.], [3.], [4.]]),
-        tf.constant([[True], [False], [True], [False]]), 2)
-    np.testing.assert_array_equal(
-        stacked[:, 0], [[0., 1.], [1., 2.], [0., 3.], [3., 4.]])
-    np.testing.assert_array_equal(state, [[4.]])
-
-  def test_rows_of_a_batch_reset_alone(self):
-    frames = tf.constant([[1., 10.], [2., 20.]])
-    stacked, _ = networks.stack_frames(
-        tf.zeros([2, 1]), frames, tf.constant([[True, True], [True, False]]), 2)
-    np.testing.assert_array_equal(stacked[1], [[0., 2.], [10., 20.]])
-
-  def test_four_uint8_frames_are_packed_as_they_are_stacked(self):
-    rng = np.random.default_rng(3)
-    frames = tf.constant(rng.integers(0, 256, (8, 2, 5, 4), dtype=np.uint8))
-    state = tf.transpose(frames[:3], [1, 0, 2, 3])
-    resets = tf.constant(rng.random((5, 2)) < .4)
-    packed = networks.stack_frames(state, frames[3:], resets, 4)
-    stacked = networks.stack_frames(
-        tf.cast(state, tf.float32), tf.cast(frames[3:], tf.float32), resets, 4)
-    for words, columns in zip(packed, stacked, strict=True):
-      np.testing.assert_array_equal(words, columns)
 
 
 if __name__ == '__main__':

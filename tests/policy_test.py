@@ -13,7 +13,6 @@ import numpy as np
 from learner import agent as agent_lib
 from learner import workdir as workdir_lib
 from seed_metagrad import environments
-from seed_metagrad import types
 from tests import untrained
 
 
@@ -33,19 +32,17 @@ class PolicyTest(absltest.TestCase):
     policy = policy_lib.load(self.workdir)
     agent = agent_lib.make(
         workdir_lib.read_config(self.workdir), environments.spec('pong'))
-    frames = np.random.default_rng(1).integers(
+    shown = np.random.default_rng(1).integers(
         0, 256, [4, 2, 84, 84]).astype(np.uint8)
     first = np.zeros([4, 2], bool)
     first[0] = first[2, 1] = True
-    nothing = np.zeros(2, bool)
-    network_state = agent.initial_state(2)
+    stacks = np.zeros([2, 84, 84, 4], np.uint8)
     policy.reset(2)
     for t in range(4):
-      logits, values = policy.act(frames[t], first[t])
-      outputs, network_state = agent.act(
-          state.params, state.eta, network_state, types.EnvOutput(
-              np.zeros(2, np.float32), nothing, nothing, nothing, frames[t]),
-          first[t], [0, 0])
+      logits, values = policy.act(shown[t], first[t])
+      stacks = np.concatenate([stacks[..., 1:], shown[t, ..., None]], axis=-1)
+      stacks[first[t], ..., :3] = 0
+      outputs = agent.act(state.params, state.eta, stacks, [0, 0])
       np.testing.assert_allclose(logits, outputs.policy_logits, atol=1e-5)
       np.testing.assert_allclose(values, outputs.baseline, atol=1e-5)
 

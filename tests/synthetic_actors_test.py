@@ -1,5 +1,7 @@
 """Tests of benchmarks/synthetic_actors.py, against a real server."""
 
+import time
+
 from absl.testing import absltest
 import numpy as np
 
@@ -44,8 +46,11 @@ class ProcessesTest(absltest.TestCase):
     self.addCleanup(learner.close)
     actors = synthetic_actors.Processes(
         f'localhost:{learner.port}', 'catch', fakes.SPEC, _LOAD)
-    learner.wait_for_requests(20)
+    deadline = time.monotonic() + fakes.DEADLINE_SECS
+    while learner.server.num_actors() < 3 and time.monotonic() < deadline:
+      time.sleep(.01)  # Processes start one after the other.
     self.assertEqual(learner.server.num_actors(), 3)
+    learner.wait_for_requests(20)
     self.assertTrue(learner.server.finish(fakes.DEADLINE_SECS))
     answers = actors.answers()
     # Each actor's last request is answered by the end.

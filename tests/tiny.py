@@ -30,17 +30,16 @@ def make_network(num_conditioning=0) -> types.Network:
     rng = np.random.default_rng(seed)
     return [rng.normal(size=shape) for shape in shapes]
 
-  def apply(params, state, observations, resets, conditioning):
-    del resets
-    h = tf.tanh(tf.tensordot(observations, params[0], 1))
+  def apply(params, stacked, conditioning):
+    h = tf.tanh(tf.tensordot(stacked[..., 0], params[0], 1))
     if num_conditioning:
       embedding = tf.linalg.matvec(params[3], conditioning, transpose_a=True)
       h = tf.concat([h, tf.broadcast_to(
           embedding, [*h.shape[:-1], _EMBEDDING])], axis=-1)
     return types.NetworkOutput(tf.tensordot(h, params[1], 1),
-                               tf.tensordot(h, params[2], 1)[..., 0]), state
+                               tf.tensordot(h, params[2], 1)[..., 0])
 
-  return types.Network(init, apply, lambda batch_size: ())
+  return types.Network(init, apply)
 
 
 def linear_network() -> types.Network:
@@ -50,13 +49,14 @@ def linear_network() -> types.Network:
     rng = np.random.default_rng(seed)
     return [rng.normal(size=[SIZE, NUM_ACTIONS]), rng.normal(size=[SIZE])]
 
-  def apply(params, state, observations, resets, conditioning):
-    del resets, conditioning
+  def apply(params, stacked, conditioning):
+    del conditioning
+    observations = stacked[..., 0]
     return types.NetworkOutput(
         tf.tensordot(observations, params[0], 1),
-        tf.tensordot(observations, params[1], 1)), state
+        tf.tensordot(observations, params[1], 1))
 
-  return types.Network(init, apply, lambda batch_size: ())
+  return types.Network(init, apply)
 
 
 def unroll(seed, batch, length=LENGTH) -> types.Unroll:
@@ -69,7 +69,7 @@ def unroll(seed, batch, length=LENGTH) -> types.Unroll:
       flag[1 + (t + b) % length, b] = True
   terminated, life_lost, truncated = flags
   return types.Unroll(
-      initial_state=(),
+      previous_frames=np.zeros([batch, 0, SIZE]),
       env_outputs=types.EnvOutput(
           reward=rng.uniform(-2., 2., shape).astype(np.float32),
           terminated=terminated, truncated=truncated, life_lost=life_lost,

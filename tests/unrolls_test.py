@@ -11,10 +11,6 @@ _SPEC = types.EnvSpec((2,), 'uint8', num_actions=3, frame_stack=2)
 _LENGTH = 3
 
 
-def _initial_state(batch_size):
-  return tf.zeros([batch_size, 1, 2], tf.uint8)
-
-
 def _step(env_ids, t):
   """Step t of some environments: every number is 10 env + t."""
   number = 10 * np.asarray(env_ids) + t
@@ -26,15 +22,15 @@ def _step(env_ids, t):
       number.astype(np.int32),
       np.repeat(number[:, np.newaxis], 3, axis=1).astype(np.float32),
       number.astype(np.float32))
-  states = number[:, np.newaxis, np.newaxis].repeat(2, axis=2).astype(np.uint8)
-  return env_outputs, agent_outputs, states
+  stacks = np.stack([env_outputs.observation - 1, env_outputs.observation], -1)
+  return env_outputs, agent_outputs, stacks
 
 
 class UnrollsTest(absltest.TestCase):
 
   def setUp(self):
     super().setUp()
-    self.store = unrolls.UnrollStore(_LENGTH, _SPEC, _initial_state)
+    self.store = unrolls.UnrollStore(_LENGTH, _SPEC)
 
   def append(self, env_ids, t, first=False):
     return self.store.append(
@@ -54,9 +50,9 @@ class UnrollsTest(absltest.TestCase):
       np.testing.assert_array_equal(unroll.agent_outputs.action, steps)
       np.testing.assert_array_equal(
           unroll.agent_outputs.policy_logits[:, 2], steps)
-      # The state from before the first step, and who acted at it.
+      # The frame before the first step, and who acted at it.
       np.testing.assert_array_equal(
-          unroll.initial_state, np.full((1, 2), steps[0]))
+          unroll.previous_frames, np.full((1, 2), steps[0] - 1))
       self.assertEqual(finished.num_updates, 100 + start)
 
   def test_environments_do_not_mix(self):
@@ -88,10 +84,9 @@ class UnrollsTest(absltest.TestCase):
     np.testing.assert_array_equal(
         finished.unroll.env_outputs.observation, before)
 
-  def test_memory_is_a_state_and_t_plus_one_steps(self):
+  def test_memory_is_t_plus_four_frames(self):
     spec = types.EnvSpec((84, 84), 'uint8', num_actions=6, frame_stack=4)
-    store = unrolls.UnrollStore(
-        20, spec, lambda size: tf.zeros([size, 3, 84, 84], tf.uint8))
+    store = unrolls.UnrollStore(20, spec)
     store.grow(10)
     held = sum(rows.nbytes for rows in tf.nest.flatten(
         [value for value in vars(store).values()
@@ -114,7 +109,7 @@ class UnrollsTest(absltest.TestCase):
     finished = []
     for t in range(_LENGTH + 1):
       finished += self.append([0, 1], t)
-    again = unrolls.from_arrays(unrolls.to_arrays(finished), _initial_state)
+    again = unrolls.from_arrays(unrolls.to_arrays(finished))
     self.assertLen(again, 2)
     self.assertEqual(again[1].num_updates, 100)
     tf.nest.map_structure(np.testing.assert_array_equal, again, finished)
@@ -126,11 +121,12 @@ class UnrollsTest(absltest.TestCase):
     batch = unrolls.batch([f.unroll for f in finished])
     self.assertEqual(batch.env_outputs.reward.shape, (_LENGTH + 1, 3))
     self.assertEqual(batch.env_outputs.reward[2, 1], 12)
-    self.assertEqual(batch.initial_state.shape, (3, 1, 2))
+    self.assertEqual(batch.previous_frames.shape, (3, 1, 2))
     part = unrolls.first(batch, 2)
     np.testing.assert_array_equal(
         part.env_outputs.reward, batch.env_outputs.reward[:, :2])
-    np.testing.assert_array_equal(part.initial_state, batch.initial_state[:2])
+    np.testing.assert_array_equal(
+        part.previous_frames, batch.previous_frames[:2])
 
 
 if __name__ == '__main__':

@@ -1,0 +1,86 @@
+"""The stack of an environment's last S frames, which is what a network sees.
+
+One frame a step crosses the wire, and an unroll of T + 1 steps holds its own
+frames and the S - 1 before them: `push` stacks step by step while acting,
+`stack_unroll` all steps at once in the update's graph. Frames from before an
+episode are zero.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from seed_metagrad import types
+
+
+def empty(spec: types.EnvSpec, num_envs: int) -> np.ndarray:
+  """The stacks [E, ..., S] of environments that have shown nothing."""
+  return np.zeros([num_envs, *spec.observation_shape, spec.frame_stack],
+                  spec.observation_dtype)
+
+
+def push(stacks: np.ndarray, observations: np.ndarray,
+         resets: np.ndarray) -> np.ndarray:
+  """The stacks [E, ..., S], newest last, with one more observation each.
+
+  observations: [E, ...]. resets: bool [E], where it is the first of its
+  episode.
+  """
+  size = stacks.shape[-1]
+  if stacks.dtype == np.uint8 and size == 4:  # As words: ten times faster.
+    words = stacks.view('<u4')[..., 0]
+    words = (words >> 8) | (observations.astype('<u4') << 24)
+    words[resets] &= 0xff000000
+    return words.view(np.uint8).reshape(stacks.shape)
+  pushed = np.concatenate(
+      [stacks[..., 1:], observations[..., np.newaxis]], axis=-1)
+  pushed[resets, ..., :-1] = 0
+  return pushed
+
+
+def previous(stacks: np.ndarray) -> np.ndarray:
+  """The frames [E, S - 1, ...] of stacks before the newest, oldest first."""
+  return np.moveaxis(stacks[..., :-1], -1, 1)
+
+
+def stack_unroll(unroll: types.Unroll) -> tf.Tensor:
+  """The stacks [T + 1, B, ..., S] of an unroll's steps, newest frame last."""
+  observations = unroll.env_outputs.observation
+  resets = unroll.env_outputs.terminated | unroll.env_outputs.truncated
+  time, rank = tf.shape(resets)[0], len(observations.shape)
+  frames = tf.concat([
+      tf.transpose(unroll.previous_frames, [1, 0, *range(2, rank)]),
+      observations], axis=0)
+  size = 1 + unroll.previous_frames.shape[1]
+  # The previous frames were masked when they were new.
+  padded = tf.concat(
+      [tf.zeros([size - 1, tf.shape(resets)[1]], tf.bool), resets], axis=0)
+  valid = [tf.ones_like(resets)]  # By age: is that old a frame of the episode?
+  for oldest in reversed(range(1, size)):
+    valid.append(valid[-1] & ~padded[oldest:oldest + time])
+  valid.reverse()
+  packed = (size, frames.dtype) == (4, tf.uint8)
+  return (_pack if packed else _stack)(frames, valid)
+
+
+def _stack(frames, valid):
+  """frames [T + S - 1, B, ...], valid S x [T, B] -> [T, B, ..., S]."""
+  time = tf.shape(valid[0])[0]
+  return tf.stack(
+      [tf.where(_fill_rank(valid[k], frames), frames[k:k + time],
+                tf.zeros([], frames.dtype))
+       for k in range(len(valid))], axis=-1)
+
+
+def _pack(frames, valid):
+  """`_stack` of 4 uint8 frames as words: six times faster."""
+  words = tf.cast(frames, tf.uint32)
+  # Products and sums: TensorFlow's shifts and ors are half as fast.
+  words = words[:-1] + words[1:] * (1 << 8)
+  words = words[:-2] + words[2:] * (1 << 16)
+  mask = sum(tf.cast(valid[k], tf.uint32) * (0xff << 8 * k) for k in range(4))
+  return tf.bitcast(words & _fill_rank(mask, frames), tf.uint8)
+
+
+def _fill_rank(x, like):
+  """x [T, B] as [T, B, 1, ...], of the rank of `like`."""
+  return x[(..., *[tf.newaxis] * (len(like.shape) - 2))]
