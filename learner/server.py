@@ -26,6 +26,7 @@ from protos import inference_pb2_grpc
 
 _NAME = inference_pb2.DESCRIPTOR.services_by_name['Inference'].full_name
 _READ_SECS = 10.0  # A request that is not whole by then is refused.
+_HANDSHAKE_SECS = 10.0  # A connection that has not said who it is by then.
 _STOP_SECS = 1.0  # Calls that still run then are cut off.
 _WATCH_SECS = 1.0  # Between looks at who is silent,
 _SILENT_SECS = 10.0  # and who is named in the log for it.
@@ -160,7 +161,7 @@ class Server:
         ('grpc.max_concurrent_streams', 64),  # Of one connection.
         ('grpc.max_allowed_incoming_connections',
          _allow_connections(self._max_calls)),
-        ('grpc.server_handshake_timeout_ms', 10_000),
+        ('grpc.server_handshake_timeout_ms', int(1e3 * _HANDSHAKE_SECS)),
         # Finds a peer whose host vanished; lets actors look for us as often.
         ('grpc.keepalive_time_ms', 20_000),
         ('grpc.keepalive_timeout_ms', 10_000),

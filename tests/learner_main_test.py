@@ -1,5 +1,6 @@
 """Tests of learner/main.py: what a user can get wrong, and signals."""
 
+import csv
 import json
 import pathlib
 import resource
@@ -14,6 +15,7 @@ from absl.testing import absltest
 import pytest
 
 from learner import checkpoints
+from seed_metagrad import config as config_lib
 from tests import fakes
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -135,10 +137,23 @@ class LearnerMainTest(absltest.TestCase):
     fakes.wait_until(lambda: len(
         checkpoints.paths(self.workdir / 'checkpoints')) > 1 or
                      again.poll() is not None)
-    again.send_signal(signal.SIGTERM)
+    again.kill()  # Between two saves.
     _, stderr = again.communicate(timeout=_DEADLINE_SECS)
-    self.assertEqual(again.returncode, 0, stderr)
     self.assertIn(f'Resumed at {summary["env_frames"]} frames', stderr)
+    newest = checkpoints.paths(self.workdir / 'checkpoints')[0]
+    third = self.learner(f'--address={address.read_text()}')
+    fakes.wait_until(lambda: newest != checkpoints.paths(
+        self.workdir / 'checkpoints')[0] or third.poll() is not None)
+    third.send_signal(signal.SIGTERM)
+    _, stderr = third.communicate(timeout=_DEADLINE_SECS)
+    self.assertEqual(third.returncode, 0, stderr)
+    frames = [int(row['env_frames']) for row in csv.DictReader(
+        rows.read_text().splitlines())]
+    self.assertEqual(frames, sorted(set(frames)))
+    num_updates = newest.stem.partition('_')[2]
+    config = config_lib.preset('smoke')
+    resumed = (int(num_updates) * config.batch_size * config.unroll_length)
+    self.assertIn(f'Resumed at {resumed} frames', stderr)
 
 
 if __name__ == '__main__':

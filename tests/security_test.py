@@ -2,6 +2,7 @@
 
 import datetime
 import pathlib
+import socket
 import tempfile
 import threading
 from unittest import mock
@@ -19,6 +20,8 @@ from tests import fakes
 
 _Code = grpc.StatusCode
 _ACT = '/seed_metagrad.v1.Inference/Act'
+# A TLS record that says it has 512 bytes, and two of them.
+_HELLO = bytes.fromhex('16030102000100')
 _DAY = datetime.timedelta(days=1)
 _TOKEN = 'a token of 16 letters'
 
@@ -86,6 +89,16 @@ class SecurityTest(parameterized.TestCase):
     call = channel.unary_unary(_ACT).future(bytes(1 << 20))
     self.assertEqual(call.code(), _Code.RESOURCE_EXHAUSTED)
     self.assertRegex(call.details(), 'larger than max')
+
+  def test_a_message_of_a_gigabyte_is_refused(self):
+    learner = self.start()
+    channel = grpc.insecure_channel(f'localhost:{learner.port}', [
+        ('grpc.max_send_message_length', -1)])
+    self.addCleanup(channel.close)
+    call = channel.unary_unary(_ACT).future(bytes(1 << 30))
+    self.assertEqual(call.code(), _Code.RESOURCE_EXHAUSTED)
+    self.assertRegex(call.details(), f'larger than max .{1 << 30} vs')
+    _join(learner.stub()).result()
 
   def test_a_slow_writer_is_refused_and_holds_up_nobody(self):
     with mock.patch.object(server_lib, '_READ_SECS', 0.2):
@@ -155,6 +168,24 @@ class TlsTest(absltest.TestCase):
   def test_a_client_without_tls_is_refused(self):
     call = self.connect(self.issue('learner'))
     self.assertEqual(call.code(), _Code.UNAVAILABLE)
+
+  def test_handshakes_that_never_end_are_hung_up_on(self):
+    with mock.patch.object(server_lib, '_HANDSHAKE_SECS', 1.):
+      learner = fakes.FakeLearner(
+          credentials=security.server_credentials(*self.issue('learner'), ''))
+    self.addCleanup(learner.close)
+    half_open = []
+    for _ in range(200):
+      half_open.append(socket.create_connection(('localhost', learner.port)))
+      self.addCleanup(half_open[-1].close)
+      half_open[-1].sendall(_HELLO)
+    with client.open_channel(
+        f'localhost:{learner.port}', ca_file=self.ca.ca_file) as channel:
+      _join(inference_pb2_grpc.InferenceStub(channel)).result()
+    for connection in half_open:
+      connection.settimeout(fakes.DEADLINE_SECS)
+      while connection.recv(4096):
+        pass
 
   def test_a_client_certificate_lets_in_where_one_is_wanted(self):
     cert_file, key_file = self.issue('actor')
