@@ -4,6 +4,8 @@ import os
 import pathlib
 import re
 import signal
+import subprocess
+import sys
 import tempfile
 
 from absl import logging
@@ -19,6 +21,21 @@ except ModuleNotFoundError:
 
 _DEADLINE_SECS = 600
 _NODE = dict(include_dashboard=False, object_store_memory=80 << 20)  # Bytes.
+
+_STUDY = """
+title = "Two seeds"
+preset = "smoke"
+games = ["catch"]
+seeds = [1, 2]
+protocols = ["noop"]
+episodes = 30
+[settings]
+total_env_frames = 20_000
+num_actors = 1
+[[variants]]
+learned = ["discount"]
+reference_discount = 0.99
+"""
 
 
 @absltest.skipIf(
@@ -106,6 +123,27 @@ class RayLauncherSoak(absltest.TestCase):
     self.assertIn(f'Resumed at {frames} frames', self._log('learner'))
     self.assertEqual(ray_run.summary(self.workdir)['env_frames'] // 1000,
                      (frames + 2000) // 1000)
+
+  @pytest.mark.timeout(2 * _DEADLINE_SECS)
+  def test_a_study_trains_its_runs_side_by_side(self):
+    self.cluster.add_node(num_cpus=5, num_gpus=1, **_NODE)
+    self.cluster.wait_for_nodes()
+    folder = self.workdir.parent
+    (folder / 'study.toml').write_text(_STUDY)
+    subprocess.run(
+        [sys.executable, '-m', 'experiments.cli', 'compare', '--parallel=2',
+         f'--study={folder / "study.toml"}', f'--workdir={self.workdir}',
+         '--launcher=ray', f'--ray_address={self.cluster.address}'],
+        cwd=ray_run.ROOT, check=True, timeout=_DEADLINE_SECS,
+        env={**os.environ, **ray_run.SETTINGS})
+    runs = sorted(self.workdir.glob('runs/catch/*/seed_*'))
+    self.assertLen(runs, 2)
+    starts, ends = ([(run / name).stat().st_mtime for run in runs]
+                    for name in ('config.json', 'summary.json'))
+    self.assertLess(max(starts), min(ends))
+    for run in runs:
+      self.assertGreaterEqual(ray_run.summary(run)['env_frames'], 20_000)
+      self.assertTrue((run / 'evaluation/noop/summary.json').exists())
 
 
 if __name__ == '__main__':
