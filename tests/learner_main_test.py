@@ -44,31 +44,26 @@ class LearnerMainTest(absltest.TestCase):
     return self.start(
         'learner.main', '--preset=smoke', f'--workdir={self.workdir}', *flags)
 
-  def refusal(self, *flags):
-    process = self.learner(*flags)
+  def assert_refused(self, process, pattern):
     _, stderr = process.communicate(timeout=_DEADLINE_SECS)
     self.assertEqual(process.returncode, 1, stderr)
     self.assertNotIn('Traceback', stderr)
-    return stderr
+    self.assertRegex(stderr, pattern)
 
-  def test_unknown_game_names_the_nearest(self):
-    self.assertRegex(self.refusal('--env=breakuot'), 'breakuot.*breakout')
-
-  def test_value_out_of_range_is_named(self):
-    self.assertRegex(self.refusal('--trace_decay=1.5'), 'trace_decay.*1.5')
-
-  def test_address_in_use_is_named(self):
+  def test_what_a_user_gets_wrong_is_named(self):
     with socket.create_server(('127.0.0.1', 0)) as taken:
       port = taken.getsockname()[1]
-      self.assertRegex(
-          self.refusal(f'--address=127.0.0.1:{port}'), f'{port}.*in use')
-
-  def test_address_others_reach_needs_protection(self):
-    self.assertRegex(self.refusal('--address=0.0.0.0:0'), 'insecure')
-
-  def test_workdir_that_cannot_be_written_is_named(self):
-    self.workdir = pathlib.Path('/proc/workdir')
-    self.assertRegex(self.refusal(), '/proc/workdir')
+      refused = [  # All at once: each takes a while to import TensorFlow.
+          (self.learner(f'--workdir={self.folder / str(i)}', flag), pattern)
+          for i, (flag, pattern) in enumerate((
+              ('--env=breakuot', 'breakuot.*breakout'),
+              ('--trace_decay=1.5', 'trace_decay.*1.5'),
+              (f'--address=127.0.0.1:{port}', f'{port}.*in use'),
+              ('--address=0.0.0.0:0', '0.0.0.0.*insecure'),
+              ('--workdir=/proc/workdir', '/proc/workdir')))]
+      for process, pattern in refused:
+        with self.subTest(pattern):
+          self.assert_refused(process, pattern)
 
   @pytest.mark.timeout(300)
   def test_goes_on_while_the_disk_is_full_and_saves_when_there_is_room(self):
@@ -132,7 +127,7 @@ class LearnerMainTest(absltest.TestCase):
     [newest] = checkpoints.paths(self.workdir / 'checkpoints')[:1]
     self.assertEqual(newest.stem, f'checkpoint_{summary["num_updates"]}')
     self.assertIsNone(actor.poll())  # It waits for the learner to be back.
-    self.assertRegex(self.refusal('--learned='), 'learned was.*is now')
+    self.assert_refused(self.learner('--learned='), 'learned was.*is now')
     again = self.learner(f'--address={address.read_text()}')
     fakes.wait_until(lambda: len(
         checkpoints.paths(self.workdir / 'checkpoints')) > 1 or
