@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 RAY := .venv/.ray
 
-.PHONY: setup train test soak lint clean
+.PHONY: setup train test unit soak lint clean
 
 setup: $(READY)
 
@@ -27,6 +27,10 @@ $(RAY): $(READY)
 
 test: $(RAY)
 	$(BIN)/pytest $(ARGS)
+
+# The tests without those that start processes.
+unit: $(READY)
+	$(BIN)/pytest -m "not integration" $(ARGS)
 
 # The long tests.
 soak: $(RAY)

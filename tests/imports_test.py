@@ -22,6 +22,7 @@ _ALLOWED = {
     'seed_metagrad.returns': _TF,
     'seed_metagrad.optimizers': _TF,
     'seed_metagrad.meta_parameters': _TF,
+    'seed_metagrad.frames': (*_TF, 'numpy'),
     'seed_metagrad.networks': (*_TF, 'keras'),
     'seed_metagrad.losses': (
         *_TF, 'seed_metagrad.returns', 'tensorflow_probability'),
