@@ -4,6 +4,7 @@ Ctrl-C saves and stops; the same command on the same --workdir goes on.
 """
 
 import dataclasses
+import os
 import pathlib
 import signal
 import subprocess
@@ -82,6 +83,9 @@ def _run_on_ray(config: config_lib.Config, passed: list[str],
 
 
 def _run_here(config: config_lib.Config, passed: list[str]) -> int:
+  # Half of the cores: the other half steps environments.
+  os.environ.setdefault(
+      'TF_NUM_INTRAOP_THREADS', str(max(1, os.cpu_count() // 2)))
   with (tempfile.TemporaryDirectory() as folder,
         processes.stop_signals() as signals):
     address_file = pathlib.Path(folder) / 'address'

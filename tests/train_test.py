@@ -33,6 +33,9 @@ if kind == 'learner' and os.environ['FAKE_learner'] != 'early':
   address.with_suffix('.tmp').write_text('127.0.0.1:1234')
   address.with_suffix('.tmp').rename(address)
 say(f'{os.getpid()} {" ".join(sys.argv[1:])}')
+if os.environ[f'FAKE_{kind}'] == 'threads':
+  say(os.environ['TF_NUM_INTRAOP_THREADS'])
+  sys.exit(0)
 if os.environ[f'FAKE_{kind}'].isdigit():
   sys.exit(int(os.environ[f'FAKE_{kind}']))
 if os.environ[f'FAKE_{kind}'] == 'until_actors':
@@ -95,6 +98,13 @@ class TrainTest(parameterized.TestCase):
     ready, _, _ = select.select([process], [], [], _DEADLINE_SECS)
     os.close(process)
     self.assertTrue(ready, f'process {pid} still runs')
+
+  def test_tensorflow_leaves_cores_to_the_actors(self):
+    self._train(learner='threads')
+    report = self._next_report()
+    while report[0] != 'learner' or len(report) > 2:
+      report = self._next_report()
+    self.assertEqual(report[1], str(max(1, os.cpu_count() // 2)))
 
   def test_the_learner_gets_the_flags_and_the_actors_the_config(self):
     process = self._train(
