@@ -83,10 +83,10 @@ class Config:
 # `local` is for 2 cores. A run there has a hundredth of the paper's frames, so
 # the number of updates, the size of a step and the noise in it decide; the runs
 # are in results/pong. Batches of 4 unrolls, and an epsilon below the squared
-# gradients, so that the steps are normalised ones: Pong rises from 2M frames on,
-# with batches of 8 from 3.5M. A lambda of .95 makes returns less noisy, and an
-# entropy cost of .01 keeps the policy near uniform: with both changed Pong is at
-# -12 after 5M frames and at -7 after 7M, where it was at -16 and -14 before.
+# gradients, so that the steps are normalised ones: Pong rises from 2M frames
+# on, with batches of 8 from 3.5M. A lambda of .95 makes returns less noisy, and
+# an entropy cost of .01 keeps the policy near uniform: with both changed Pong
+# is at -12 after 5M frames and at -7 after 7M, where it was at -16 and -14.
 PRESETS = {
     'paper': {},
     'local': dict(
