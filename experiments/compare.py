@@ -10,16 +10,14 @@ from concurrent import futures
 import contextlib
 import fcntl
 import json
-import os
 import pathlib
-import signal
-import subprocess
 import sys
 import threading
 import time
 
 from absl import flags
 
+from experiments import processes
 from experiments import record_starts
 from experiments import results
 from experiments import start_states
@@ -27,7 +25,6 @@ from experiments import study as study_lib
 from learner import files
 from seed_metagrad.environments import atari
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
 _NUM_STARTS, _MAX_START_FRAMES = 100, 18_000
 _CLI = 'experiments.cli'
 _POLL_SECS = 0.2
@@ -53,7 +50,9 @@ def run(flag_values: flags.FlagValues) -> int:
   try:
     study = study_lib.read(flag_values.study)
     workdir.mkdir(parents=True, exist_ok=True)
-    with _held(workdir), _stop_signals() as stop:
+    stop = threading.Event()
+    with (_held(workdir),
+          processes.on_stop_signals(lambda unused_number: stop.set())):
       _adopt(pathlib.Path(flag_values.study), study, workdir)
       if 'start_states' in study.protocols:
         _make_start_states(study, workdir)
@@ -73,18 +72,6 @@ def _held(workdir: pathlib.Path) -> Iterator[None]:
     except BlockingIOError:
       raise ValueError(f'another compare works in {workdir}.') from None
     yield
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-  stop = threading.Event()
-  before = {number: signal.signal(number, lambda *_: stop.set())
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-  try:
-    yield stop
-  finally:
-    for number, handler in before.items():
-      signal.signal(number, handler)
 
 
 def _adopt(path: pathlib.Path, study: study_lib.Study, workdir: pathlib.Path):
@@ -195,13 +182,8 @@ def _flag(value) -> str:
 def _run_command(arguments: list[str], log: pathlib.Path,
                  stop: threading.Event) -> int:
   """Runs one of our commands, that ends with us; returns its status."""
-  path = os.pathsep.join(
-      filter(None, [str(_ROOT), os.environ.get('PYTHONPATH')]))
   with open(log, 'ab') as output:
-    process = subprocess.Popen(
-        [sys.executable, '-m', 'experiments.child', _CLI, *arguments],
-        stdin=subprocess.PIPE, stdout=output, stderr=output, process_group=0,
-        env={**os.environ, 'PYTHONPATH': path})
+    process = processes.start(_CLI, arguments, output)
   while process.poll() is None:
     if stop.wait(_POLL_SECS):
       process.terminate()  # Training saves.

@@ -1,6 +1,6 @@
 """Processes of ours: how they start, how they end, what they are told."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import os
 import pathlib
@@ -56,11 +56,18 @@ def end(processes: list[subprocess.Popen], grace_secs: float):
 def stop_signals() -> Iterator[list[int]]:
   """A list that grows by each signal which asks for the end."""
   arrived = []
+  with on_stop_signals(arrived.append):
+    yield arrived
+
+
+@contextlib.contextmanager
+def on_stop_signals(handle: Callable[[int], None]) -> Iterator[None]:
+  """Calls handle(number) at each signal which asks for the end."""
   before = {
-      number: signal.signal(number, lambda number, _: arrived.append(number))
+      number: signal.signal(number, lambda number, _: handle(number))
       for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
   try:
-    yield arrived
+    yield
   finally:
     for number, handler in before.items():
       signal.signal(number, handler)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -100,6 +101,8 @@ class TrainTest(parameterized.TestCase):
     self.assertTrue(ready, f'process {pid} still runs')
 
   def test_tensorflow_leaves_cores_to_the_actors(self):
+    self.enterContext(mock.patch.dict(os.environ))
+    os.environ.pop('TF_NUM_INTRAOP_THREADS', None)
     self._train(learner='threads')
     report = self._next_report()
     while report[0] != 'learner' or len(report) > 2:
