@@ -104,7 +104,9 @@ def _checked_update(config, spec, rules, state, unrolls, meta_unroll):
   remaining = tf.cast(tf.maximum(
       config.total_env_frames - state.env_frames, 0), tf.float64)
   learning_rate = tf.cast(
-      config.learning_rate * remaining / config.total_env_frames,
+      config.final_learning_rate
+      + (config.learning_rate - config.final_learning_rate)
+      * remaining / config.total_env_frames,
       tf.nest.flatten(state.params)[0].dtype)
   new, metrics = meta.update(
       state, unrolls, meta_unroll, learning_rate, rules=rules)

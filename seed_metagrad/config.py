@@ -49,7 +49,8 @@ class Config:
 
   # Inner optimizer.
   optimizer: str = 'rmsprop'  # [IMPALA], or 'adam'.
-  learning_rate: float = 6e-4  # Linear decay to 0 over the run [IMPALA].
+  learning_rate: float = 6e-4  # [IMPALA].
+  final_learning_rate: float = 0.0  # Of the linear decay over the run [IMPALA].
   rms_decay: float = 0.99  # [IMPALA].
   rms_epsilon: float = 0.1  # Inside the root [MGRL]; [IMPALA] has .01.
   max_gradient_norm: float = 40.0  # Of the summed loss [IMPALA]; 0 is none.
@@ -91,9 +92,10 @@ PRESETS = {
     'paper': {},
     'local': dict(
         network='shallow',
-        total_env_frames=12_000_000,
+        total_env_frames=14_000_000,
         lambda_=0.95,
-        entropy_cost=0.003,
+        entropy_cost=0.002,
+        final_learning_rate=3e-4,
         rms_epsilon=3e-5,
         batch_size=4,
         meta_batch_size=1,  # A quarter of the batch, as in the paper.
@@ -146,8 +148,9 @@ def check(config: Config):
                'queue_unrolls', 'checkpoints_kept', 'max_skipped_updates'):
     _require(getattr(config, name) >= 1, name, 'at least 1', config)
   for name in ('baseline_cost', 'entropy_cost', 'learning_rate', 'rho_bar',
-               'c_bar', 'rho_pg', 'max_abs_reward', 'meta_learning_rate',
-               'max_gradient_norm', 'inference_timeout_ms'):
+               'final_learning_rate', 'c_bar', 'rho_pg', 'max_abs_reward',
+               'meta_learning_rate', 'max_gradient_norm',
+               'inference_timeout_ms'):
     _require(getattr(config, name) >= 0, name, 'at least 0', config)
   for name in ('checkpoint_secs', 'metrics_secs', 'lease_secs', 'rms_epsilon'):
     _require(getattr(config, name) > 0, name, 'above 0', config)

@@ -127,6 +127,13 @@ class UpdateTest(parameterized.TestCase):
     np.testing.assert_allclose(metrics['learning_rate'], expected, rtol=1e-6)
     self.assertEqual(_changed(new.params, state.params), expected > 0.)
 
+  @parameterized.parameters((0, .1), (250, .085), (1000, .04), (1040, .04))
+  def test_learning_rate_decays_to_its_final_value(self, env_frames, expected):
+    agent, state = _make(final_learning_rate=.04)
+    state = state._replace(env_frames=tf.constant(env_frames, tf.int64))
+    _, metrics = agent.update(state, *_unrolls())
+    np.testing.assert_allclose(metrics['learning_rate'], expected, rtol=1e-6)
+
   def test_truncated_transition_moves_nothing(self):
     agent, state = _make()
     (unroll,), meta_unroll = _unrolls()
