@@ -28,6 +28,8 @@ _FATAL = (
 )
 _CHANNEL_OPTIONS = (
     ('grpc.enable_retries', 0),  # A step must never be sent twice.
+    # A connection of its own: the learner limits the calls of one.
+    ('grpc.use_local_subchannel_pool', 1),
     ('grpc.max_receive_message_length', 1 << 26),
     ('grpc.keepalive_time_ms', 10_000),
     ('grpc.keepalive_timeout_ms', 10_000),

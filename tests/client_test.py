@@ -161,6 +161,24 @@ class ClientTest(absltest.TestCase):
 
 class OpenChannelTest(absltest.TestCase):
 
+  def test_each_channel_has_a_connection_of_its_own(self):
+    learner = fakes.FakeLearner(answer=False, max_envs=200)
+    self.addCleanup(learner.close)
+    clients = []
+    for i in range(100):  # The learner takes 64 calls of one connection.
+      channel = client_lib.open_channel(f'localhost:{learner.port}')
+      self.addCleanup(channel.close)
+      client = client_lib.Client(
+          channel, client_lib.Task('catch', fakes.SPEC, 1, 0.0),
+          name=f'ann-{i}', group=0, reconnect_secs=60.0)
+      client.join()
+      client.send(fakes.outputs(1))
+      clients.append(client)  # Without it the call would be cancelled.
+    waiting = 0
+    while waiting < 100 and (batch := learner.batcher.get(patience_secs=10.)):
+      waiting += len(batch)
+    self.assertEqual(waiting, 100)
+
   def test_a_missing_file_is_an_error(self):
     with self.assertRaises(FileNotFoundError):
       client_lib.open_channel('localhost:1', ca_file='/nonexistent')
