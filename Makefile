@@ -28,7 +28,7 @@ $(RAY): $(READY)
 test: $(RAY)
 	$(BIN)/pytest $(ARGS)
 
-# The tests without those that start processes.
+# The tests without the long ones.
 unit: $(READY)
 	$(BIN)/pytest -m "not integration" $(ARGS)
 

@@ -1,12 +1,15 @@
-"""Marks the tests that start processes of ours; `make unit` leaves them out."""
+"""Marks the tests that take long; `make unit` leaves them out.
+
+They start processes of ours or send requests by the ten thousand.
+"""
 
 import pytest
 
 _INTEGRATION = frozenset((
-    'actor_faults_test', 'costs_test', 'hosts_test', 'illustrative_test',
-    'integration_test', 'learner_main_test', 'lockstep_test',
-    'quiet_tensorflow_test', 'ray_launcher_test', 'strategies_test',
-    'training_test'))
+    'actor_faults_test', 'costs_test', 'fuzz_test', 'hosts_test',
+    'illustrative_test', 'integration_test', 'learner_main_test',
+    'lockstep_test', 'quiet_tensorflow_test', 'ray_launcher_test',
+    'strategies_test', 'training_test'))
 
 
 def pytest_collection_modifyitems(items):
