@@ -52,7 +52,6 @@ class Learner:
     self._batch_size = config.batch_size // self._hosts.num  # Of this host.
     self._update = tf.function(
         update, autograph=False, jit_compile=config.xla or None)
-    self._traced = None  # `_update` as a graph, from the first step on.
     self._workdir = workdir
     self._writer = None  # While `run` runs.
     self._returns = collections.deque(maxlen=_WINDOW)
@@ -171,12 +170,8 @@ class Learner:
       self._lags.append(self.published.num_updates - finished.num_updates)
 
   def _step(self, unrolls, meta_unroll) -> dict[str, Any]:
-    arguments = (self.state, unrolls, meta_unroll)
     with self._hosts.watched():
-      # To find the graph by its arguments takes 2 ms of each call.
-      self._traced = (self._traced
-                      or self._update.get_concrete_function(*arguments))
-      state, metrics = self._traced(*arguments)
+      state, metrics = self._update(self.state, unrolls, meta_unroll)
       skipped = int(metrics.pop('skipped'))
     self.state, self.published = state, _published(state)
     if skipped:

@@ -55,9 +55,8 @@ class UnrollStore:
     self.grow(int(env_ids.max()) + 1)
     self._lengths[env_ids[first]] = 0
     columns = self._lengths[env_ids]
-    rows_of_fields = (*self._steps[0], *self._steps[1])
-    for rows, values in zip(
-        rows_of_fields, (*env_outputs, *agent_outputs), strict=True):
+    for rows, values in zip(tf.nest.flatten(self._steps), tf.nest.flatten(
+        (env_outputs, agent_outputs)), strict=True):
       rows[env_ids, columns] = values
     self._start(env_ids, columns == 0, stacks, num_updates)
     full = columns == self._unroll_length
@@ -65,7 +64,7 @@ class UnrollStore:
     if not full.any():
       return []
     finished = self._take(env_ids[full])
-    for rows in rows_of_fields:
+    for rows in tf.nest.flatten(self._steps):
       rows[env_ids[full], 0] = rows[env_ids[full], self._unroll_length]
     self._start(env_ids, full, stacks, num_updates)
     self._lengths[env_ids[full]] = 1
@@ -91,16 +90,12 @@ class UnrollStore:
     self._num_updates[env_ids[where]] = num_updates
 
   def _take(self, env_ids) -> list[Finished]:
-    env_outputs, agent_outputs = self._steps
+    unrolls = tf.nest.map_structure(
+        lambda rows: rows[env_ids], types.Unroll(self._previous, *self._steps))
     return [
-        Finished(types.Unroll(previous_frames, types.EnvOutput(*env_fields),
-                              types.AgentOutput(*agent_fields)),
-                 int(num_updates))
-        for previous_frames, env_fields, agent_fields, num_updates in zip(
-            self._previous[env_ids],
-            zip(*(rows[env_ids] for rows in env_outputs)),
-            zip(*(rows[env_ids] for rows in agent_outputs)),
-            self._num_updates[env_ids])]
+        Finished(tf.nest.map_structure(lambda rows, i=i: rows[i], unrolls),
+                 int(self._num_updates[env_id]))
+        for i, env_id in enumerate(env_ids)]
 
 
 def batch(unrolls: Sequence[types.Unroll]) -> types.Unroll:

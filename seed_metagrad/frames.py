@@ -27,11 +27,9 @@ def push(stacks: np.ndarray, observations: np.ndarray,
   """
   size = stacks.shape[-1]
   if stacks.dtype == np.uint8 and size == 4:  # As words: ten times faster.
-    words = stacks.view('<u4')[..., 0] >> 8
-    newest = observations.astype('<u4')
-    newest <<= 24
-    words[resets] = 0
-    words |= newest
+    words = stacks.view('<u4')[..., 0]
+    words = (words >> 8) | (observations.astype('<u4') << 24)
+    words[resets] &= 0xff000000
     return words.view(np.uint8).reshape(stacks.shape)
   pushed = np.concatenate(
       [stacks[..., 1:], observations[..., np.newaxis]], axis=-1)

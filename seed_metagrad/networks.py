@@ -82,9 +82,7 @@ def make(name: str, spec: types.EnvSpec, *, num_conditioning: int = 0,
   def apply(params, stacked, conditioning):
     time, batch = tf.shape(stacked)[0], tf.shape(stacked)[1]
     flat = tf.reshape(stacked, [time * batch, *stacked_shape])
-    inputs = [tf.cast(flat, dtype)]
-    # The first layer is linear: to scale its kernel is less than the frames.
-    params = [params[0] * (1. / scale), *params[1:]]
+    inputs = [tf.cast(flat, dtype) * (1. / scale)]
     if num_conditioning:
       inputs.append(tf.broadcast_to(
           tf.cast(conditioning, dtype), [time * batch, num_conditioning]))

@@ -1,6 +1,6 @@
 """Marks the tests that take long; `make unit` leaves them out.
 
-They start processes of ours or send requests by the ten thousand.
+They start processes of ours or send requests by the thousand.
 """
 
 import pytest
