@@ -1,6 +1,7 @@
 """Turns steps of many environments into unrolls of T + 1 steps."""
 
 from collections.abc import Sequence
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -55,8 +56,9 @@ class UnrollStore:
     self.grow(int(env_ids.max()) + 1)
     self._lengths[env_ids[first]] = 0
     columns = self._lengths[env_ids]
-    for rows, values in zip(tf.nest.flatten(self._steps), tf.nest.flatten(
-        (env_outputs, agent_outputs)), strict=True):
+    for rows, values in zip(
+        itertools.chain(*self._steps), (*env_outputs, *agent_outputs),
+        strict=True):
       rows[env_ids, columns] = values
     self._start(env_ids, columns == 0, stacks, num_updates)
     full = columns == self._unroll_length

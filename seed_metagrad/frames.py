@@ -25,14 +25,11 @@ def push(stacks: np.ndarray, observations: np.ndarray,
   observations: [E, ...]. resets: bool [E], where it is the first of its
   episode.
   """
-  size = stacks.shape[-1]
-  if stacks.dtype == np.uint8 and size == 4:  # As words: ten times faster.
-    words = stacks.view('<u4')[..., 0]
-    words = (words >> 8) | (observations.astype('<u4') << 24)
-    words[resets] &= 0xff000000
-    return words.view(np.uint8).reshape(stacks.shape)
-  pushed = np.concatenate(
-      [stacks[..., 1:], observations[..., np.newaxis]], axis=-1)
+  if stacks.dtype == np.uint8 and stacks.shape[-1] == 4:
+    pushed = (stacks.view('<u4') >> 8).view(np.uint8)  # Ten times faster.
+  else:
+    pushed = np.roll(stacks, -1, axis=-1)
+  pushed[..., -1] = observations
   pushed[resets, ..., :-1] = 0
   return pushed
 

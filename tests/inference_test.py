@@ -55,6 +55,27 @@ class InferenceTest(absltest.TestCase):
     self.published = inference.Published(tf.constant(3), {}, 1)
     np.testing.assert_array_equal(self.act([0, 1], False, [0, 0])[0], [3, 3])
 
+  def test_params_eta_and_seed_reach_the_agent_as_they_are_called(self):
+    def act(params, eta, stacked, seed):
+      one = tf.ones_like(stacked[:, 0, 0])
+      logits = tf.stack([params['w'] * one, eta['lambda_'] * one,
+                         eta['discount'] * one, one], axis=-1)
+      return types.AgentOutput(
+          tf.cast(one, tf.int32) * seed[1], logits, params['b'] * one)
+    published = inference.Published(
+        {'w': tf.constant(2.), 'b': tf.constant(3.)},
+        {'lambda_': tf.constant(4.), 'discount': tf.constant(5.)}, 0)
+    store = unrolls.UnrollStore(1, _SPEC)
+    agent = inference.Inference(act, _SPEC, lambda: published, store, seed=7)
+    for call in range(3):
+      actions, note = agent.act(np.array([0]), np.array([not call]),
+                                _outputs([0]))
+      finished = note()
+      np.testing.assert_array_equal(actions, [call])
+    outputs = finished[0].unroll.agent_outputs
+    np.testing.assert_array_equal(outputs.policy_logits, [[2, 4, 5, 1]] * 2)
+    np.testing.assert_array_equal(outputs.baseline, [3, 3])
+
   def test_each_environment_keeps_its_frames(self):
     self.act([0, 7], True, [0, 0], observation=5.)
     self.act([7], False, [0], observation=6.)
