@@ -7,7 +7,7 @@ what serving costs. Actors and learner share the machine.
 # Before everything that imports TensorFlow.
 from learner import quiet_tensorflow  # noqa: F401  # isort: skip
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import queue
 import threading
@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import computations
+from benchmarks import exchange
 from benchmarks import measurement
 from benchmarks import synthetic_actors
 from learner import batcher as batcher_lib
@@ -42,6 +43,9 @@ _CONNECTED = 256  # Actors at once.
 _ACTORS, _ACTOR_ENVS = (1, 2, 4, 8, 16, 32, 64), 16
 _ENVS, _ENVS_ACTORS = (1, 2, 4, 8, 16, 32, 64, 128), 4
 
+# Its address, whether the load is on, and what ends it.
+_Serving = tuple[str, Callable[[], bool], Callable[[], object]]
+
 
 def serve(options: measurement.Options
           ) -> Iterator[measurement.Result]:
@@ -54,6 +58,7 @@ def serve(options: measurement.Options
   half = _FULL._replace(
       period_secs=_FULL.num_actors * _FULL.num_envs / (rate / 2))
   yield from measure(options, spec, half)
+  yield from measure(options, spec, _FULL, 'exchange')
   yield bytes_per_env_step(spec, _FULL.num_envs)
   yield from measure(options, spec, synthetic_actors.Load(
       _CONNECTED, num_envs=1))
@@ -68,19 +73,23 @@ def serve(options: measurement.Options
 
 
 def measure(options: measurement.Options, spec: types.EnvSpec,
-            load: synthetic_actors.Load) -> list[measurement.Result]:
-  """Env steps/s, messages/s, CPU time of learner and actors, latencies."""
-  with _learner(options.env, spec) as (address, server, acting):
+            load: synthetic_actors.Load, what: str = 'serve'
+            ) -> list[measurement.Result]:
+  """Env steps/s, messages/s, CPU time of learner and actors, latencies.
+
+  what: `serve`, or `exchange` for gRPC alone.
+  """
+  serving = {'serve': _learner, 'exchange': _exchange}[what]
+  with serving(options.env, spec, load) as (address, is_ready, finish):
     actors = synthetic_actors.Processes(address, options.env, spec, load)
-    _wait_until(lambda: server.num_actors() == load.num_actors
-                and acting.num_calls > _FIRST_CALLS)
+    _wait_until(is_ready)
     time.sleep(_WARM_UP_SECS)
     start, cpu_start = time.monotonic(), time.process_time()
     actors_start = actors.cpu_secs()
     time.sleep(options.secs)
     end, cpu_end = time.monotonic(), time.process_time()
     actors_end = actors.cpu_secs()
-    server.finish(_FINISH_SECS)
+    finish()
     answers = [answer for answer in actors.answers()
                if start <= answer.time < end]
   rate = len(answers) / (end - start)
@@ -88,7 +97,7 @@ def measure(options: measurement.Options, spec: types.EnvSpec,
   us_per_env_step = 1e6 / (len(answers) * load.num_envs)
   settings = {'actors': load.num_actors, 'envs_per_request': load.num_envs,
               'load': 'half' if load.period_secs else 'full'}
-  return [measurement.Result(f'serve.{name}', value, unit, settings)
+  return [measurement.Result(f'{what}.{name}', value, unit, settings)
           for name, value, unit in (
               ('env_steps_per_s', rate * load.num_envs, 'env steps/s'),
               ('messages_per_s', rate, 'messages/s'),
@@ -101,9 +110,17 @@ def measure(options: measurement.Options, spec: types.EnvSpec,
 
 
 @contextlib.contextmanager
-def _learner(env: str, spec: types.EnvSpec
-             ) -> Iterator[tuple[
-                 str, server_lib.Server, inference_lib.Inference]]:
+def _exchange(unused_env: str, unused_spec: types.EnvSpec,
+              load: synthetic_actors.Load) -> Iterator[_Serving]:
+  with exchange.serving() as (address, answers):
+    def finish():
+      answers.done = True
+    yield address, lambda: len(answers.actors) == load.num_actors, finish
+
+
+@contextlib.contextmanager
+def _learner(env: str, spec: types.EnvSpec, load: synthetic_actors.Load
+             ) -> Iterator[_Serving]:
   """A learner that only serves; its unrolls are dropped."""
   stop, unrolls = threading.Event(), queue.Queue(64)
   batcher = batcher_lib.Batcher(*_BATCH_ENVS, _TIMEOUT_MS)
@@ -124,7 +141,10 @@ def _learner(env: str, spec: types.EnvSpec
   for thread in threads:
     thread.start()
   try:
-    yield f'127.0.0.1:{server.start()}', server, acting
+    yield (f'127.0.0.1:{server.start()}',
+           lambda: (server.num_actors() == load.num_actors
+                    and acting.num_calls > _FIRST_CALLS),
+           lambda: server.finish(_FINISH_SECS))
   finally:
     batcher.close()
     server.stop()

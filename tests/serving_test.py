@@ -30,6 +30,14 @@ class ServingTest(parameterized.TestCase):
     self.assertEqual(rate.settings, {
         'actors': 2, 'envs_per_request': 3, 'load': 'full'})
 
+  def test_the_exchange_alone_is_measured_with_the_same_actors(self):
+    load = synthetic_actors.Load(num_actors=2, num_envs=3)
+    results = {result.name: result for result in serving.measure(
+        _OPTIONS, _SPEC, load, 'exchange')}
+    self.assertGreater(results['exchange.env_steps_per_s'].value, 0)
+    self.assertEqual(
+        results['exchange.env_steps_per_s'].settings['envs_per_request'], 3)
+
   @parameterized.parameters((1, 7_300), (64, 7_100))
   def test_an_atari_step_takes_little_more_than_its_frame(self, envs, limit):
     result = serving.bytes_per_env_step(_SPEC, envs)

@@ -1,0 +1,63 @@
+"""gRPC alone: the learner's messages, answered at once and not looked at.
+
+What serving costs beyond this is the learner's own.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent import futures
+import contextlib
+import threading
+
+import grpc
+
+from protos import inference_pb2
+from protos import inference_pb2_grpc
+
+_STOP_SECS = 1.0
+_ACTION_BYTES = 4
+
+
+class Answers(inference_pb2_grpc.InferenceServicer):
+  """Leases any slots and acts with action 0, until it is `done`."""
+
+  def __init__(self):
+    self.actors: set[str] = set()
+    self.done = False
+
+  async def Join(self, request, context):
+    """Notes who came."""
+    del context
+    self.actors.add(request.actor)
+    return inference_pb2.JoinReply(env_ids=range(request.num_envs))
+
+  async def Act(self, request, context):
+    """Answers with as many actions as there are environments."""
+    del context
+    return inference_pb2.ActReply(
+        actions=bytes(_ACTION_BYTES * len(request.flags)), done=self.done)
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[tuple[str, Answers]]:
+  """A server of the learner's kind in a thread: its address, its service."""
+  answers, port, loops = Answers(), futures.Future(), futures.Future()
+  stop = asyncio.Event()
+
+  async def serve():
+    server = grpc.aio.server(
+        options=[('grpc.max_receive_message_length', -1)])
+    inference_pb2_grpc.add_InferenceServicer_to_server(answers, server)
+    port.set_result(server.add_insecure_port('127.0.0.1:0'))
+    loops.set_result(asyncio.get_running_loop())
+    await server.start()
+    await stop.wait()
+    await server.stop(_STOP_SECS)
+
+  thread = threading.Thread(target=lambda: asyncio.run(serve()))
+  thread.start()
+  try:
+    yield f'127.0.0.1:{port.result()}', answers
+  finally:
+    loops.result().call_soon_threadsafe(stop.set)
+    thread.join()
