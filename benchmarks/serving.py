@@ -62,12 +62,12 @@ def serve(options: measurement.Options
   yield bytes_per_env_step(spec, _FULL.num_envs)
   yield from measure(options, spec, synthetic_actors.Load(
       _CONNECTED, num_envs=1))
-  by_actors = [measure(options, spec, synthetic_actors.Load(n, _ACTOR_ENVS))[0]
-               for n in _ACTORS]
-  yield from by_actors
-  by_envs = [measure(options, spec, synthetic_actors.Load(_ENVS_ACTORS, n))[0]
-             for n in _ENVS]
-  yield from by_envs
+  by_actors = [_rate_and_cpu(measure(
+      options, spec, synthetic_actors.Load(n, _ACTOR_ENVS))) for n in _ACTORS]
+  by_envs = [_rate_and_cpu(measure(
+      options, spec, synthetic_actors.Load(_ENVS_ACTORS, n))) for n in _ENVS]
+  for results in by_actors + by_envs:
+    yield from results
   if options.picture:
     _draw(by_actors, by_envs, options.picture)
 
@@ -196,20 +196,30 @@ def bytes_per_env_step(spec: types.EnvSpec, num_envs: int
       {'envs_per_request': num_envs})
 
 
+def _rate_and_cpu(results):
+  return [result for result in results if result.name in (
+      'serve.env_steps_per_s', 'serve.learner_cpu_us_per_env_step')]
+
+
 def _draw(by_actors, by_envs, path):
-  """Env steps/s against the number of actors, and of environments of each."""
+  """Env steps/s and the learner's cores, against actors and environments."""
   from matplotlib import figure  # Slow to import.
-  picture = figure.Figure(figsize=(9, 4), layout='constrained')
-  left, right = picture.subplots(1, 2, sharey=True)
-  for axes, results, key, label in (
-      (left, by_actors, 'actors', f'actors of {_ACTOR_ENVS} environments'),
-      (right, by_envs, 'envs_per_request',
+  picture = figure.Figure(figsize=(9, 6), layout='constrained')
+  all_axes = picture.subplots(2, 2, sharex='col', sharey='row')
+  for (rates_axes, cores_axes), measured, key, label in zip(
+      all_axes.T, (by_actors, by_envs), ('actors', 'envs_per_request'),
+      (f'actors of {_ACTOR_ENVS} environments',
        f'environments of each of {_ENVS_ACTORS} actors')):
-    axes.plot([result.settings[key] for result in results],
-              [result.value for result in results], marker='o')
-    axes.set_xscale('log', base=2)
-    axes.set_yscale('log')
-    axes.set_xlabel(label)
+    numbers = [rate.settings[key] for rate, _ in measured]
+    rates_axes.plot(numbers, [rate.value for rate, _ in measured], marker='o')
+    rates_axes.set_xscale('log', base=2)
+    rates_axes.set_yscale('log')
+    cores_axes.plot(numbers, [1e-6 * rate.value * cpu.value
+                              for rate, cpu in measured], marker='o')
+    cores_axes.set_ylim(bottom=0)
+    cores_axes.set_xlabel(label)
+  all_axes[0, 0].set_ylabel('env steps/s')
+  all_axes[1, 0].set_ylabel('cores the learner keeps busy')
+  for axes in all_axes.flat:
     axes.grid(alpha=.3)
-  left.set_ylabel('env steps/s')
   picture.savefig(path, dpi=120)

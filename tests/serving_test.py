@@ -45,8 +45,9 @@ class ServingTest(parameterized.TestCase):
 
   def test_draws_how_it_scales(self):
     def results(key):
-      return [measurement.Result('serve.env_steps_per_s', 100. * n,
-                                 'env steps/s', {key: n}) for n in (1, 2, 4)]
+      return [[measurement.Result(f'serve.{name}', 100. * n, 'one', {key: n})
+               for name in ('env_steps_per_s', 'learner_cpu_us_per_env_step')]
+              for n in (1, 2, 4)]
     with tempfile.TemporaryDirectory() as folder:
       path = pathlib.Path(folder) / 'serving.png'
       serving._draw(
