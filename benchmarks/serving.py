@@ -216,10 +216,10 @@ def _draw(by_actors, by_envs, path):
     rates_axes.set_yscale('log')
     cores_axes.plot(numbers, [1e-6 * rate.value * cpu.value
                               for rate, cpu in measured], marker='o')
-    cores_axes.set_ylim(bottom=0)
     cores_axes.set_xlabel(label)
   all_axes[0, 0].set_ylabel('env steps/s')
   all_axes[1, 0].set_ylabel('cores the learner keeps busy')
+  all_axes[1, 0].set_ylim(bottom=0)
   for axes in all_axes.flat:
     axes.grid(alpha=.3)
   picture.savefig(path, dpi=120)
