@@ -33,7 +33,7 @@ class NotFiniteError(Exception):
 class Learner:
   """Owns the training state; the thread that calls `run` trains.
 
-  Other threads only read `published` and put into `unrolls`. In lock-step
+  Other threads only read, and put into `unrolls`. In lock-step
   `unrolls` is to be replaced by what `lockstep` makes of it.
   """
 
@@ -58,8 +58,8 @@ class Learner:
     self._lengths = collections.deque(maxlen=_WINDOW)
     self._lags = collections.deque(maxlen=_WINDOW)
     self._skipped_in_row = 0
-    self._run_start = self._last_row = (time.monotonic(), self.env_frames)
-    self._seconds_before = 0.
+    self._run_start, self._seconds_before = time.monotonic(), 0.
+    self._last_row = self._run_start, self.env_frames
 
   @property
   def env_frames(self) -> int:
@@ -69,22 +69,22 @@ class Learner:
   @property
   def seconds(self) -> float:
     """Time spent in `run`, over all runs on this workdir."""
-    return self._seconds_before + time.monotonic() - self._run_start[0]
+    return self._seconds_before + time.monotonic() - self._run_start
 
   @property
   def frames_per_s(self) -> float:
-    """Of this run, from its first update to now."""
-    return _rate(self._run_start, (time.monotonic(), self.env_frames))
+    """Over all runs on this workdir; waiting for actors counts."""
+    return _rate((0., 0), (self.seconds, self.env_frames))
 
   @property
   def policy_lag(self) -> float:
-    """Updates from an unroll's start to its use, mean of the newest."""
+    """Updates from an unroll's start to its training, mean of the newest."""
     return _mean(list(self._lags))
 
   def run(self, stop: threading.Event,
           take_episodes: Callable[[], list[inference_lib.Episode]],
           saved: Callable[[], dict[str, Any]]):
-    """Trains until all frames are done or `stop` is set; saves at the end.
+    """Trains until all frames are done or `stop` is set; saves what is new.
 
     take_episodes() gives the episodes that ended since the last call; saved()
     what a checkpoint holds besides the learner's own.
@@ -94,8 +94,8 @@ class Learner:
       hosts.LostError: another learner host is gone; all is saved.
     """
     config = self._config
-    self._run_start = self._last_row = (time.monotonic(), self.env_frames)
-    self._seconds_before = self.seconds
+    self._run_start = time.monotonic()
+    self._last_row = self._run_start, self.env_frames
     self._writer = metrics_lib.Writer(
         self._workdir, total_env_frames=config.total_env_frames,
         restored_env_frames=self.env_frames)
@@ -122,8 +122,6 @@ class Learner:
       if now - last_save >= config.checkpoint_secs:
         last_save = now
         self.save(saved())
-      if self.env_frames >= config.total_env_frames:
-        break
     if metrics and self.env_frames > self._last_row[1]:
       self._writer.write(self._row(metrics))
 
@@ -137,8 +135,11 @@ class Learner:
     size = self._batch_size
     used = self._config.inner_updates * size
     later = size if self._config.learned else 0
-    while self._gather(used + later, stop):
+    while (self.env_frames < self._config.total_env_frames
+           and self._gather(used + later, stop)):
       unrolls = [finished.unroll for finished in self.pending]
+      self._lags.extend(self.published.num_updates - finished.num_updates
+                        for finished in self.pending[:used])
       del self.pending[:used]
       meta_unroll = None
       if later:
@@ -163,11 +164,9 @@ class Learner:
     while (len(self.pending) < count and not stop.is_set()
            and time.monotonic() < deadline):
       try:
-        finished = self.unrolls.get(timeout=_POLL_SECS)
+        self.pending.append(self.unrolls.get(timeout=_POLL_SECS))
       except queue.Empty:
         continue
-      self.pending.append(finished)
-      self._lags.append(self.published.num_updates - finished.num_updates)
 
   def _step(self, unrolls, meta_unroll) -> dict[str, Any]:
     with self._hosts.watched():

@@ -53,13 +53,10 @@ class Writer:
   def __init__(self, workdir: str | os.PathLike, *, total_env_frames: int,
                restored_env_frames: int = 0):
     """Opens the files, dropping what lies after `restored_env_frames`."""
-    workdir = pathlib.Path(workdir)
+    workdir = self._workdir = pathlib.Path(workdir)
     self._rows = _Table(workdir / 'metrics.csv', restored_env_frames)
     self._episodes = _Table(workdir / 'episodes.csv', restored_env_frames)
-    with tf.Graph().as_default():  # FileWriter refuses eager mode.
-      self._events = tf.compat.v1.summary.FileWriter(
-          str(workdir / 'tensorboard'),
-          filename_suffix=f'.{restored_env_frames}')
+    self._events = _open_events(workdir, restored_env_frames)
     # TensorBoard drops the steps from here on of the events before.
     self._events.add_session_log(
         tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
@@ -75,11 +72,7 @@ class Writer:
     self._rows.append(row)
     self._progress.show(row)
     self.flush()
-    values = [tf.compat.v1.Summary.Value(tag=name, simple_value=float(value))
-              for name, value in row.items() if name != 'env_frames']
-    self._events.add_summary(tf.compat.v1.Summary(value=values),
-                             global_step=row['env_frames'])
-    self._events.flush()
+    self._write_event(row)
 
   def add_episode(self, env_frames: int, raw_return: float, length: int):
     """Notes a finished episode of `length` env steps; buffered."""
@@ -100,7 +93,29 @@ class Writer:
     self._progress.close()
     self._rows.close()
     self._episodes.close()
-    self._events.close()
+    if self._events:  # It is flushed, so nothing can fail.
+      self._events.close()
+
+  def _write_event(self, row: Row):
+    values = [tf.compat.v1.Summary.Value(tag=name, simple_value=float(value))
+              for name, value in row.items() if name != 'env_frames']
+    try:
+      self._events = self._events or _open_events(
+          self._workdir, row['env_frames'])
+      self._events.add_summary(tf.compat.v1.Summary(value=values),
+                               global_step=row['env_frames'])
+      self._events.flush()
+    except (RuntimeError, IndexError) as error:  # So it says ENOSPC and EFBIG.
+      logging.error('TensorBoard lacks the row of %d frames: %s',
+                    row['env_frames'], error)
+      self._events = None  # It has closed itself: a new file, with room.
+
+
+def _open_events(workdir: pathlib.Path, env_frames: int):
+  """A new file of events; named so that they sort."""
+  with tf.Graph().as_default():  # FileWriter refuses eager mode.
+    return tf.compat.v1.summary.FileWriter(
+        str(workdir / 'tensorboard'), filename_suffix=f'.{env_frames:012d}')
 
 
 def write_summary(workdir: str | os.PathLike, summary: Summary):

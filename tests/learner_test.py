@@ -107,15 +107,31 @@ class LearnerTest(absltest.TestCase):
     first = self.make()
     self.run_on(first, range(6), [inference.Episode(3., 7)])
     second = self.make(total_env_frames=16)
-    self.assertEqual(second.restore()['num_calls'], 5)
+    extra = second.restore()
+    self.assertEqual(extra['num_calls'], 5)
     self.assertEqual(second.env_frames, 12)
     self.assertEqual(second.published.num_updates, 3)
     self.assertEqual(second.summary().mean_return_100, 3.)
-    self.assertGreaterEqual(second.seconds, first.seconds - 1.)
+    self.assertGreater(extra['seconds'], 0.)
+    self.assertBetween(second.seconds, extra['seconds'], first.seconds)
     self.run_on(second, range(6, 8))
     with open(self.workdir / 'metrics.csv', encoding='utf-8') as file:
       frames = [int(row['env_frames']) for row in csv.DictReader(file)]
     self.assertEqual(frames, [4, 8, 12, 16])
+
+  def test_a_finished_run_learns_nothing_more(self):
+    self.run_on(self.make(), range(6))
+    again = self.make()
+    again.restore()
+    self.run_on(again, range(6, 10))
+    self.assertLen(self.calls, 3)
+    self.assertEqual(again.env_frames, 12)
+
+  def test_policy_lag_is_counted_where_an_unroll_is_trained_on(self):
+    for learned in ((), ('discount',)):
+      learner = self.make(learned=learned)
+      self.run_on(learner, range(8))
+      self.assertEqual(learner.policy_lag, 1.)  # Of 0, 0, 1, 1, 2, 2.
 
   def test_rows_hold_means_per_step_and_raw_returns(self):
     self.loss = 8.

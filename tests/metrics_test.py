@@ -5,6 +5,8 @@ import json
 import math
 import os
 import pathlib
+import re
+import resource
 import sys
 import tempfile
 import termios
@@ -69,6 +71,26 @@ class MetricsTest(parameterized.TestCase):
     self.assertRegex(logs.output[0], 'wait: .*No space')
     writer.write(_row(200))
     self.assertLen((self.workdir / 'metrics.csv').read_text().splitlines(), 3)
+
+  def test_scalars_go_on_in_a_new_file_after_the_disk_was_full(self):
+    writer = self._writer()
+    writer.write(_row(100))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, limit)
+    with self.assertLogs(level='ERROR') as logs:
+      resource.setrlimit(resource.RLIMIT_FSIZE, (500, limit[1]))
+      for env_frames in range(200, 1000, 100):  # TensorFlow says it late.
+        writer.write(_row(env_frames))
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    lost = [int(number) for number in re.findall(
+        r'TensorBoard lacks the row of (\d+) frames: .*File too large',
+        '\n'.join(logs.output))]
+    self.assertNotEmpty(lost)
+    for env_frames in (1000, 1100):
+      writer.write(_row(env_frames))
+    frames = [env_frames for env_frames, _ in self._scalars('policy_lag')]
+    self.assertEqual([frames[0], *frames[-2:]], [100, 1000, 1100])
+    self.assertLen((self.workdir / 'metrics.csv').read_text().splitlines(), 12)
 
   def test_write_raises_when_the_columns_change(self):
     writer = self._writer()
