@@ -74,7 +74,15 @@ class Reply(NamedTuple):
 def open_channel(
     address: str, *, ca_file: str = '', cert_file: str = '', key_file: str = ''
 ) -> grpc.Channel:
-  """Opens a channel: by TLS with a CA, and with a certificate of one's own."""
+  """Opens a channel: by TLS with a CA, and with a certificate of one's own.
+
+  Raises:
+    ValueError: a certificate without its key or the CA, or the reverse.
+  """
+  if bool(cert_file) != bool(key_file) or (cert_file and not ca_file):
+    raise ValueError(
+        f'a certificate needs its key and a CA, got cert_file {cert_file!r},'
+        f' key_file {key_file!r}, ca_file {ca_file!r}.')
   if not ca_file:
     return grpc.insecure_channel(address, _CHANNEL_OPTIONS)
   ca, key, cert = (
@@ -151,7 +159,7 @@ class Client:
     """Waits for the answer to `send`.
 
     Raises:
-      Done, Lost, Refused.
+      Done, Lost, Refused, Unreachable.
       ValueError: the answer is not for these environments.
     """
     try:

@@ -48,7 +48,7 @@ flags.DEFINE_bool(
     'insecure', False, 'Allow another machine without TLS and a token.')
 flags.DEFINE_float(
     'reconnect_secs', 300.0, 'Give up when the learner is away for longer.',
-    lower_bound=0.0)
+    lower_bound=1.0, upper_bound=1e6)  # Also a request's deadline.
 
 FLAGS = flags.FLAGS
 

@@ -55,7 +55,10 @@ def has_human_score(game: str) -> bool:
 
 
 def human_normalised(game: str, score: float, protocol: str) -> float:
-  """100 (score - random) / (human - random), in %, by the protocol's constants.
+  """100 (score - random) / |human - random|, in %, by the protocol's constants.
+
+  From human starts the human lost to the random policy at Video Pinball, and
+  there alone: with the sign as it is, better agents would score lower.
 
   protocol: 'noop' or 'start_states', which has those of human starts.
 
@@ -70,7 +73,7 @@ def human_normalised(game: str, score: float, protocol: str) -> float:
         f'protocol must be one of {PROTOCOLS}, got {protocol!r}.')
   random, human = (_scores()[game][f'{who}_{_STARTS[protocol]}']
                    for who in ('random', 'human'))
-  return 100 * (score - random) / (human - random)
+  return 100 * (score - random) / abs(human - random)
 
 
 def published_impala(game: str, network: str) -> float | None:

@@ -14,6 +14,7 @@ import pathlib
 import sys
 import threading
 import time
+import tomllib
 
 from absl import flags
 
@@ -78,13 +79,21 @@ def _adopt(path: pathlib.Path, study: study_lib.Study, workdir: pathlib.Path):
   """Copies the study, unless the folder is of one that does not go with it."""
   copy = workdir / results.STUDY
   if copy.exists():
-    before = results.read_study(workdir)
-    for name in ('preset', 'protocols', 'episodes', 'settings'):
+    before = results.read_study(workdir)._replace(
+        start_states=_start_states(copy))
+    study = study._replace(start_states=_start_states(path))
+    for name in ('preset', 'protocols', 'episodes', 'settings', 'start_states'):
       was, now = getattr(before, name), getattr(study, name)
       if was != now:
         raise ValueError(f'{workdir} is of a study with {name} {was!r}, now'
                          f' {now!r}: name another --workdir.')
   files.write_whole(copy, path.read_text(encoding='utf-8'))
+
+
+def _start_states(study: pathlib.Path) -> str:
+  """As it is written there: the copy lies in another folder."""
+  fields = tomllib.loads(study.read_text(encoding='utf-8'))
+  return fields.get('start_states', '')
 
 
 def _make_start_states(study: study_lib.Study, workdir: pathlib.Path):

@@ -14,6 +14,7 @@ import csv
 import io
 import json
 import pathlib
+import shutil
 import sys
 from typing import Any
 
@@ -108,7 +109,8 @@ def _run(flag_values: flags.FlagValues):
                   [episode.score for episode in episodes])}
   text = json.dumps(summary, indent=2)
   unfinished = out.with_name(f'{out.name}.tmp')
-  unfinished.mkdir(parents=True, exist_ok=True)
+  shutil.rmtree(unfinished, ignore_errors=True)  # Of one that was killed.
+  unfinished.mkdir(parents=True)
   files.write_whole(unfinished / 'episodes.csv', _csv(episodes))
   files.write_whole(unfinished / 'summary.json', f'{text}\n')
   if flag_values.video:

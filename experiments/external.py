@@ -69,7 +69,8 @@ def _read_csv(path: pathlib.Path) -> Runs:
       points.setdefault(key, []).append(point)
   if not points:
     raise ValueError(f'{path} holds no run.')
-  return {key: _curve(run) for key, run in points.items()}
+  return {(game, seed): _curve(run, f'{path}, {game}, seed {seed},')
+          for (game, seed), run in points.items()}
 
 
 def _read_events(folder: pathlib.Path, tag: str) -> Runs:
@@ -77,7 +78,8 @@ def _read_events(folder: pathlib.Path, tag: str) -> Runs:
   for path in sorted(folder.glob('*/*/')):
     if not path.name.isdigit():
       raise ValueError(f'{path} must be called by its seed: <game>/<seed>.')
-    runs[path.parent.name, int(path.name)] = _curve(_points(path, tag))
+    runs[path.parent.name, int(path.name)] = _curve(
+        _points(path, tag), f'{tag!r} of {path}')
   if not runs:
     raise ValueError(f'{folder} holds no folder <game>/<seed>.')
   return runs
@@ -99,5 +101,9 @@ def _points(path: pathlib.Path, tag: str) -> list[tuple[float, float]]:
                    f' {sorted(tags["scalars"] + tags["tensors"])}.')
 
 
-def _curve(points: list[tuple[float, float]]) -> Curve:
-  return Curve(*np.array(sorted(points)).T)
+def _curve(points: list[tuple[float, float]], where: str) -> Curve:
+  """Without the points that have no return: none has ended at first."""
+  known = [point for point in points if np.isfinite(point).all()]
+  if not known:
+    raise ValueError(f'{where} has no finite return.')
+  return Curve(*np.array(sorted(known)).T)

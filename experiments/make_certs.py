@@ -30,6 +30,7 @@ def define_flags(flag_values: flags.FlagValues):
       flag_values=flag_values)
   flags.DEFINE_integer(
       'days', 30, 'How long the certificates are valid.', lower_bound=1,
+      upper_bound=36_500,
       flag_values=flag_values)
 
 
@@ -84,7 +85,7 @@ class Authority:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         # Clocks of hosts differ.
-        .not_valid_before(now - 2 * abs(valid))
+        .not_valid_before(min(now, now + valid) - datetime.timedelta(days=1))
         .not_valid_after(now + valid)
         .add_extension(x509.BasicConstraints(is_ca, None), critical=True))
     if hosts:

@@ -30,6 +30,7 @@ def _run(flag_values: flags.FlagValues):
   if out.exists():
     raise ValueError(f'{out} is there already and is not written over: name'
                      ' another file by --out.')
+  out.parent.mkdir(parents=True, exist_ok=True)
   policy = evaluate.load_policy(flag_values)
   video.check(policy.config.env)
   episode, = evaluate.play(

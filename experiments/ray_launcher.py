@@ -188,7 +188,14 @@ class _Launch:
     while not ended and len(signals) < 2 and time.monotonic() < deadline:
       ended, _ = ray.wait([self._learner.reference], timeout=_POLL_SECS)
       self._echo()
-    return ray.get(ended[0]) if ended else 128 + signal.SIGKILL
+    if not ended:
+      return 128 + signal.SIGKILL
+    try:
+      status = ray.get(ended[0])
+    except exceptions.RayError as error:  # Its worker was lost while it saved.
+      processes.say(f'learner: {error}')
+      return 1
+    return 0 if status == -signal.SIGTERM else status  # It had just started.
 
   def _echo(self):
     """Prints what the learner printed."""

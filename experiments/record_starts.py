@@ -108,6 +108,7 @@ def _run(flag_values: flags.FlagValues):
   out = pathlib.Path(flag_values.out)
   if out.exists():
     raise ValueError(f'{out} is there already and is not written over.')
+  out.parent.mkdir(parents=True, exist_ok=True)
   if flag_values.checkpoint and flag_values.actions:
     raise ValueError('either --checkpoint or --actions plays, not both.')
   env, seed = flag_values.env, flag_values.seed

@@ -22,23 +22,31 @@ from learner import files
 from seed_metagrad import config as config_lib
 
 _ABOUT_MEDIANS = (
-    'Median over games of the mean over seeds of human-normalised scores, with'
-    ' a 95% interval: a bootstrap stratified by game, where every game has at'
-    ' least two seeds. Columns: how episodes begin, and the reference discount.'
-    ' Published: Xu et al. 2018, table 1: 57 games, 200M frames, the deep'
-    ' network; comparable only with a study of the same.')
+    'Median over games of the mean over seeds of human-normalised scores, once'
+    " each of the study's games has a score, with a 95% interval: a bootstrap"
+    ' stratified by game, where every game has at least two seeds. With few'
+    ' seeds it is too narrow. Rows: which hypers are learned; {} is plain'
+    ' IMPALA. Columns: how episodes begin, and the reference discount.'
+    ' Published: Xu et al. 2018, table 1 (191.8: Espeholt et al. 2018): 57'
+    ' games, 200M frames, the deep network; comparable only with a study of the'
+    ' same.')
 _ABOUT_AGGREGATES = (
     'Interquartile mean of human-normalised scores over all runs (%), and the'
     ' probability that a run beats one of the baseline on the raw score of a'
-    ' game drawn among the common ones; 95% stratified bootstrap intervals'
-    ' (Agarwal et al. 2021).')
+    ' game drawn among the common ones; both once all games have a score; 95%'
+    ' stratified bootstrap intervals (Agarwal et al. 2021), too narrow with few'
+    ' seeds.')
 _ABOUT_SCORES = (
     'Raw scores of the game: mean over seeds with the 95% bootstrap interval,'
-    ' where there are at least two seeds. Published IMPALA: no-op starts, 200M'
-    ' frames, discount .99 (Espeholt et al. 2018, table C.1).')
+    ' where there are at least two seeds. Of two seeds it is just from one to'
+    ' the other, and holds the true mean about half the time. Published IMPALA:'
+    ' no-op starts, 200M frames, discount .99 (Espeholt et al. 2018, table'
+    ' C.1).')
 _ABOUT_PICTURES = (
     'Improvement: 100 (score - baseline) / (max(human, baseline) - random).'
-    ' Curves: finished runs; mean over seeds with its 95% bootstrap interval.')
+    ' Curves: finished runs; mean over seeds with its 95% bootstrap interval,'
+    ' which of two seeds is from one to the other.')
+_BEGINNINGS = {'noop': '1 to 30 no-ops', 'start_states': 'start states'}
 _ABOUT_STARTS = (
     'The human start points of the paper were never published: its columns of'
     ' human starts are not what was evaluated here. Start states: {}.')
@@ -135,7 +143,8 @@ def _budget(study: study_lib.Study, results: list[results_lib.Result]) -> str:
   return (f'Games: {len(study.games)}. Variants: {len(study.variants)}. Seeds:'
           f' {len(study.seeds)}. {frames:,} frames a run, each evaluated'
           f' with {episodes} of the sampled policy from'
-          f' {" and ".join(study.protocols)}. {_count(results)}')
+          f' {" and ".join(map(_BEGINNINGS.get, study.protocols))}.'
+          f' {_count(results)}')
 
 
 def _count(results: list[results_lib.Result]) -> str:
@@ -156,10 +165,9 @@ def _differences(study: study_lib.Study) -> str:
   """Settings of all runs that are not the paper's."""
   config = study.config(study.runs()[0])
   paper = config_lib.preset('paper')
-  own = ('env', 'seed', 'workdir', 'discount', *study_lib.Variant._fields)
   return ', '.join(
       f'{field.name} {getattr(config, field.name)!r}'
-      for field in dataclasses.fields(config) if field.name not in own
+      for field in dataclasses.fields(config) if field.name not in study_lib.OWN
       and getattr(config, field.name) != getattr(paper, field.name)) or 'none'
 
 

@@ -21,7 +21,6 @@ img {max-width: 100%}
 pre {background: #f4f4f4; padding: 1rem; overflow-x: auto}
 """
 _PROTOCOLS = {'start_states': 'Start states', 'noop': 'No-op starts'}
-_STATUSES = ('not run', 'unfinished', 'failed', 'no human score')
 
 
 def page(title: str, sections: list[tuple[str, str]]) -> str:
@@ -89,19 +88,18 @@ def picture(drawn: figure.Figure, title: str) -> tuple[bytes, str]:
 def _median(row: report_tables.Row) -> str:
   published = (f'<small>published {row["published"]}%</small>'
                if row['published'] else '')
+  counts = (f'<small>{row["games"]} of {row["study_games"]} games,'
+            f' {row["runs"]} runs</small>' if row['runs'] != '0' else '')
   if not row['median']:
-    return _cell(row['status'], published)
+    return _cell(row['status'], counts + published)
   interval = f' [{row["low"]}, {row["high"]}]' if row['low'] else ''
-  counts = f'{row["games"]} games, {row["runs"]} runs'
-  if row['status'] != 'done':
-    counts += f', {row["status"]}'
-  return _cell(f'{row["median"]}%{interval}',
-               f'<small>{html.escape(counts)}</small>{published}')
+  partial = '' if row['status'] == 'done' else f', {row["status"]}'
+  return _cell(f'{row["median"]}%{interval}{partial}', counts + published)
 
 
 def _cell(text: str, after: str = '') -> str:
   style = {'failed': ' class="failed"'}.get(
-      text, ' class="missing"' if text in _STATUSES else '')
+      text, ' class="missing"' if text in report_tables.STATUSES else '')
   return f'<td{style}>{html.escape(text)}{after}</td>'
 
 

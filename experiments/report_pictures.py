@@ -1,6 +1,6 @@
 """The pictures of a report, as matplotlib figures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import math
 
 from matplotlib import figure
@@ -21,7 +21,7 @@ def improvements(found: list[report_tables.Contender], protocol: str
   for contender in found:
     other = report_tables.baseline(contender, found)
     if other:
-      values = sorted(report_tables.improvements(contender, other, protocol),
+      values = sorted(relative_improvements(contender, other, protocol),
                       key=lambda bar: bar[1])
       if values:
         bars.append((f'{contender.title}\nover {other.title}', values))
@@ -38,6 +38,24 @@ def improvements(found: list[report_tables.Contender], protocol: str
     axes.axvline(0, color='black', linewidth=0.8)
     axes.set(title=title, xlabel='relative improvement (%)')
   return picture
+
+
+def relative_improvements(
+    contender: report_tables.Contender, other: report_tables.Contender,
+    protocol: str) -> Iterator[tuple[str, float]]:
+  """100 (score - other's) / (max(human, other's) - random) of common games.
+
+  As in Wang et al. 2016 (1511.06581, eq. 10), with |human - random| as in
+  `atari57.human_normalised`; games with a human score only.
+  """
+  for game in report_tables.common_games(contender, other, protocol):
+    if atari57.has_human_score(game):
+      # Of normalised scores, with random at 0; |human - random| is 100.
+      ours, theirs = (
+          atari57.human_normalised(
+              game, float(x.scores[protocol][game].mean()), protocol)
+          for x in (contender, other))
+      yield game, 100 * (ours - theirs) / max(100.0, theirs)
 
 
 def returns(games: tuple[str, ...], found: list[report_tables.Contender]
@@ -87,7 +105,7 @@ def _grid(games: list[str], draw: Callable) -> figure.Figure | None:
   handles = {label: handle for axes in grid for handle, label in
              zip(*axes.get_legend_handles_labels())}
   picture.legend(handles.values(), handles.keys(), loc='outside lower center',
-                 ncols=min(len(handles), 4))
+                 ncols=min(len(handles), columns + 1) if columns > 1 else 1)
   return picture
 
 

@@ -3,7 +3,6 @@
 A place without a run says so; nothing is filled in.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,10 @@ from experiments import study as study_lib
 Row = dict[str, str]
 
 NOT_RUN, FAILED = results_lib.NOT_RUN, results_lib.FAILED
-_PARTIAL, _NO_HUMAN = 'partial', 'no human score'
+_PARTIAL, _NO_HUMAN, _NO_SCORE = 'partial', 'no human score', 'no score'
+# What stands where a number is missing.
+STATUSES = (NOT_RUN, FAILED, results_lib.UNFINISHED, _PARTIAL, _NO_HUMAN,
+            _NO_SCORE)
 _PUBLISHED_ROWS = tuple(dict.fromkeys(
     cell.learned for cell in atari57.PUBLISHED_MEDIANS))
 _DISCOUNTS = (0.99, 0.995)
@@ -35,9 +37,11 @@ class Contender(NamedTuple):
   @property
   def title(self) -> str:
     """With the reference discount."""
-    if self.variant is None:
-      return self.label
-    return f'{self.label}, {self.variant.reference_discount:g}'
+    return _title(self.variant) if self.variant else self.label
+
+
+def _title(variant: study_lib.Variant) -> str:
+  return f'{variant.label}, {variant.reference_discount:g}'
 
 
 def contenders(study: study_lib.Study, results: list[results_lib.Result],
@@ -87,7 +91,11 @@ def _of_other(study, name: str, runs: external.Runs) -> Contender:
 
 def medians(study: study_lib.Study, results: list[results_lib.Result],
             found: list[Contender]) -> list[Row]:
-  """MGRL's table 1, a row a cell; more rows for what the table lacks."""
+  """MGRL's table 1, a row a cell; more rows for what the table lacks.
+
+  A median is of all games of the study or is not there: others could not be
+  compared.
+  """
   by_variant = {contender.variant: contender for contender in found
                 if contender.variant}
   variants = [
@@ -101,8 +109,8 @@ def medians(study: study_lib.Study, results: list[results_lib.Result],
       row = _place(variant.label, protocol, f'{variant.reference_discount:g}')
       contender = by_variant.get(variant)
       if contender and protocol in study.protocols:
-        row |= _median(contender, protocol)
-        row['status'] = _status(row, protocol, [
+        row |= _median(study, contender, protocol)
+        row['status'] = _status(study, protocol, [
             result for result in results if result.run.variant == variant])
       published = _published(variant, protocol)
       rows.append(row | {'published': _text(published)})
@@ -110,8 +118,8 @@ def medians(study: study_lib.Study, results: list[results_lib.Result],
       if contender.variant is None:
         row = _place(contender.label, protocol, '')
         if protocol == 'noop':
-          row |= _median(contender, protocol)
-          row['status'] = _other_status(row, study, contender)
+          row |= _median(study, contender, protocol)
+          row['status'] = _other_status(study, contender)
         rows.append(row | {'published': ''})
   return rows
 
@@ -126,17 +134,22 @@ def _published(variant: study_lib.Variant, protocol: str) -> float | None:
 def _place(label: str, protocol: str, discount: str) -> Row:
   return {'learned': label, 'protocol': protocol,
           'reference_discount': discount, 'status': NOT_RUN, 'median': '',
-          'low': '', 'high': '', 'games': '0', 'runs': '0'}
+          'low': '', 'high': '', 'games': '0', 'study_games': '', 'runs': '0'}
 
 
-def _median(contender: Contender, protocol: str) -> Row:
+def _median(study, contender: Contender, protocol: str) -> Row:
   runs = _normalised(contender, protocol)
-  counts = {'games': str(len(runs)),
+  games = _human_games(study)
+  counts = {'games': str(len(runs)), 'study_games': str(len(games)),
             'runs': str(sum(map(len, runs.values())))}
-  if not runs:
+  if not runs or runs.keys() != games:
     return counts
   estimate = estimates.median(list(runs.values()))
   return counts | dict(zip(('median', 'low', 'high'), map(_text, estimate)))
+
+
+def _human_games(study: study_lib.Study) -> set[str]:
+  return set(filter(atari57.has_human_score, study.games))
 
 
 def _normalised(contender: Contender, protocol: str) -> dict[str, np.ndarray]:
@@ -147,23 +160,22 @@ def _normalised(contender: Contender, protocol: str) -> dict[str, np.ndarray]:
           if atari57.has_human_score(game)}
 
 
-def _status(row: Row, protocol: str, results: list[results_lib.Result]) -> str:
+def _status(study: study_lib.Study, protocol: str,
+            results: list[results_lib.Result]) -> str:
   states = {result.status for result in results}
   evaluated = [protocol in result.evaluations for result in results]
   if any(evaluated):
-    if row['median'] == '':
+    if not _human_games(study):
       return _NO_HUMAN
     return results_lib.DONE if all(evaluated) else _PARTIAL
-  return next(status for status in (
-      results_lib.FAILED, results_lib.UNFINISHED, NOT_RUN, results_lib.DONE)
+  return next(status for status in (FAILED, results_lib.UNFINISHED, NOT_RUN)
               if status in states)
 
 
-def _other_status(row: Row, study: study_lib.Study,
-                  contender: Contender) -> str:
+def _other_status(study: study_lib.Study, contender: Contender) -> str:
   if not contender.scores['noop']:
     return results_lib.UNFINISHED
-  if row['median'] == '':
+  if not _human_games(study):
     return _NO_HUMAN
   has_all = contender.scores['noop'].keys() == set(study.games)
   return results_lib.DONE if has_all else _PARTIAL
@@ -190,7 +202,8 @@ def _score(study, results, contender, protocol, game) -> Row:
     states = {result.status for result in results if (
         result.run.game, result.run.variant) == (game, contender.variant)}
     row['mean'] = next((status for status in (
-        FAILED, results_lib.UNFINISHED) if status in states), NOT_RUN)
+        FAILED, results_lib.UNFINISHED) if status in states),
+                       NOT_RUN if contender.variant else _NO_SCORE)
     return row
   row |= dict(zip(('mean', 'low', 'high'), map(_raw, estimates.mean(raw))))
   if atari57.has_human_score(game):
@@ -200,7 +213,10 @@ def _score(study, results, contender, protocol, game) -> Row:
 
 
 def aggregates(study: study_lib.Study, found: list[Contender]) -> list[Row]:
-  """Interquartile mean, and probability of improvement over {}."""
+  """Interquartile mean, and probability of improvement over {}.
+
+  Both are of all games of the study or are not there.
+  """
   rows = []
   for protocol in study.protocols:
     for contender in found:
@@ -209,8 +225,10 @@ def aggregates(study: study_lib.Study, found: list[Contender]) -> list[Row]:
              'games': str(len(runs)),
              'runs': str(sum(map(len, runs.values()))),
              **_columns('iqm', estimates.interquartile_mean(
-                 list(runs.values())) if runs else None)}
-      rows.append(row | _improvement(contender, protocol, found))
+                 list(runs.values()))
+                        if runs and runs.keys() == _human_games(study)
+                        else None)}
+      rows.append(row | _improvement(study, contender, protocol, found))
   return rows
 
 
@@ -232,13 +250,14 @@ def common_games(contender: Contender, other: Contender,
           if game in other.scores.get(protocol, {})]
 
 
-def _improvement(contender: Contender, protocol: str,
+def _improvement(study, contender: Contender, protocol: str,
                  found: list[Contender]) -> Row:
   other = baseline(contender, found)
   games = common_games(contender, other, protocol) if other else []
   estimate = estimates.probability_of_improvement(
       [contender.scores[protocol][game] for game in games],
-      [other.scores[protocol][game] for game in games]) if games else None
+      [other.scores[protocol][game] for game in games]
+      ) if set(games) == set(study.games) else None
   return {'over': other.title if other else '', 'common_games': str(len(games)),
           **_columns('probability', estimate, digits=2)}
 
@@ -246,7 +265,7 @@ def _improvement(contender: Contender, protocol: str,
 def runs(results: list[results_lib.Result]) -> list[Row]:
   """How every run of the study stands."""
   return [{
-      'game': result.run.game, 'variant': result.run.variant.name,
+      'game': result.run.game, 'variant': _title(result.run.variant),
       'seed': str(result.run.seed), 'status': result.status,
       'env_frames': str(result.env_frames),
       **{f'{protocol}_mean': _raw(summary['mean'])
@@ -272,19 +291,3 @@ def _raw(score: float | None) -> str:
 def columns(rows: list[Row]) -> list[str]:
   """Every column that a row has, in the order of their first coming."""
   return list(dict.fromkeys(name for row in rows for name in row))
-
-
-def improvements(contender: Contender, other: Contender, protocol: str
-                 ) -> Iterator[tuple[str, float]]:
-  """100 (score - other's) / (max(human, other's) - random) of common games.
-
-  As in Wang et al. 2016 (1511.06581, eq. 10); games with a human score only.
-  """
-  for game in common_games(contender, other, protocol):
-    if atari57.has_human_score(game):
-      # Normalised scores have random at 0 and the human at 100.
-      ours, theirs = (
-          atari57.human_normalised(
-              game, float(x.scores[protocol][game].mean()), protocol)
-          for x in (contender, other))
-      yield game, 100 * (ours - theirs) / max(100.0, theirs)

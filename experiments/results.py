@@ -83,7 +83,7 @@ def _read(study: study_lib.Study, workdir: pathlib.Path,
   evaluations = {}
   for protocol in study.protocols:
     path = evaluation_folder(workdir, run, protocol) / 'summary.json'
-    if path.exists():
+    if trained and path.exists():
       evaluations[protocol] = _json(path, ('mean', 'interval', 'episodes'))
   if failure_path(workdir, run).exists():
     status = FAILED

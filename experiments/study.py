@@ -28,7 +28,7 @@ from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 
 _OF_VARIANT = ('learned', 'reference_discount', 'conditioning')
-_OWN = ('env', 'seed', 'workdir', 'discount', *_OF_VARIANT)  # Not `settings`.
+OWN = ('env', 'seed', 'workdir', 'discount', *_OF_VARIANT)  # Not `settings`.
 
 
 class Variant(NamedTuple):
@@ -126,7 +126,7 @@ def _study(fields: dict[str, Any], folder: pathlib.Path) -> Study:
   if fields.get('episodes', 1) < 1:
     raise ValueError(f'episodes must be at least 1, got {fields["episodes"]}.')
   settings = fields.setdefault('settings', {})
-  known = set(config_lib.Config.__dataclass_fields__) - set(_OWN)
+  known = set(config_lib.Config.__dataclass_fields__) - set(OWN)
   _check_names('settings', settings, known, optional=known)
   fields['variants'] = tuple(map(_variant, fields['variants']))
   if 'start_states' in fields:
@@ -142,6 +142,8 @@ def _variant(fields: dict[str, Any]) -> Variant:
 
 
 def _check_names(what: str, fields: dict[str, Any], known, optional):
+  if not isinstance(fields, dict):
+    raise ValueError(f'{what} must be a table, got {fields!r}.')
   unknown = sorted(fields.keys() - set(known))
   if unknown:
     raise ValueError(

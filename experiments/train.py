@@ -126,14 +126,16 @@ class _Actor:
   def tend(self):
     """Starts the process again after a pause if it has ended."""
     status, now = self.process.poll(), time.monotonic()
-    # Status 0: the learner told it that training is over.
-    if not status or self.given_up:
+    if status is None or self.given_up:
       return
     if self._start_again is None:
       lived = now - self._started
       self._failures = 1 if lived > _LONGEST_PAUSE_SECS else self._failures + 1
-      pause = _FIRST_PAUSE_SECS * 2**(self._failures - 1)
-      self._start_again = now + min(pause, _LONGEST_PAUSE_SECS)
+      pause = min(_FIRST_PAUSE_SECS * 2**(self._failures - 1),
+                  _LONGEST_PAUSE_SECS)
+      if status == 0:  # Training is over, or else somebody ended it.
+        pause = _LONGEST_PAUSE_SECS
+      self._start_again = now + pause
     elif self._failures > _MAX_FAILURES:
       self.given_up = True
       processes.say(
@@ -174,6 +176,8 @@ def _tend(learner: subprocess.Popen, actors: list[_Actor],
     time.sleep(_POLL_SECS)
   if learner.poll() is None:
     _stop(learner, signals)
+  if signals and learner.returncode == -signal.SIGTERM:
+    return 0  # It had just been started.
   if learner.returncode < 0:
     name = signal.Signals(-learner.returncode).name
     processes.say(f'The learner was ended by {name}.')

@@ -22,8 +22,9 @@ class Agent(NamedTuple):
   """What a learner runs.
 
   init(seed) -> types.LearnerState
-  act(params, eta, stacked, seed) -> types.AgentOutput, all [E, ...]
-  update(state, unrolls, meta_unroll) -> (state, metrics)
+  act(params, eta, stacked, seed) -> types.AgentOutput; stacked and the outputs
+      are [E, ...], seed is int32 [2]
+  update(state, unrolls, meta_unroll) -> (state, metrics), as of meta.update
   """
 
   init: Any

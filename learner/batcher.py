@@ -95,13 +95,10 @@ class Batcher:
     deadline = None if patience_secs is None else self._clock() + patience_secs
     with self._changed:
       while not self._closed:
+        self._drop_cancelled()
         if self._num_envs >= self._min_envs or self._remaining_secs() == 0:
-          self._drop_cancelled()
-          if self._num_envs >= self._min_envs or self._remaining_secs() == 0:
-            batch = self._take()
-            if batch:
-              return batch
-            continue
+          if batch := self._take():
+            return batch
         waits = [self._remaining_secs()]
         if deadline is not None:
           waits.append(deadline - self._clock())

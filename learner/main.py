@@ -102,7 +102,13 @@ def _lockstep(config, learner, inference, extra):
 
 
 def _server(config, acting: _Acting) -> server_lib.Server:
-  protected = bool(FLAGS.cert_file and FLAGS.key_file and FLAGS.token_file)
+  if (bool(FLAGS.cert_file) != bool(FLAGS.key_file)
+      or FLAGS.client_ca_file and not FLAGS.cert_file):
+    raise ValueError(
+        '--cert_file and --key_file go together, and --client_ca_file needs'
+        f' both: got {FLAGS.cert_file!r}, {FLAGS.key_file!r} and'
+        f' {FLAGS.client_ca_file!r}.')
+  protected = bool(FLAGS.cert_file and FLAGS.token_file)
   security.check_address(
       FLAGS.address, protected=protected, insecure=FLAGS.insecure)
   credentials = None

@@ -54,8 +54,11 @@ def serve(port: int, learner: learner_lib.Learner,
   """
   numbers = registry.CollectorRegistry()
   numbers.register(_Numbers(learner, server))
-  page, thread = prometheus_client.start_http_server(
-      port, '127.0.0.1', numbers)
+  try:
+    page, thread = prometheus_client.start_http_server(
+        port, '127.0.0.1', numbers)
+  except OSError as error:
+    raise OSError(f'metrics_port {port} cannot be had: {error}') from error
   try:
     yield page.server_port
   finally:

@@ -137,8 +137,11 @@ class Server:
     try:
       port = self._bind(server)
     except RuntimeError as error:
+      keys = '' if self._credentials is None else (
+          ' Or do certificate and key not match?')
       self._port.set_exception(ValueError(
-          f'address {self._address} cannot be had; is it in use? ({error})'))
+          f'address {self._address} cannot be had; is it in use?{keys}'
+          f' ({error})'))
       return
     await server.start()
     await self._set_health(health_pb2.HealthCheckResponse.SERVING)

@@ -31,7 +31,11 @@ class _Done(Exception):
 
 
 class Inference(inference_pb2_grpc.InferenceServicer):
-  """The service; `env_states` are given back to their peers, once each."""
+  """The service; `env_states` are given back to their peers.
+
+  To whoever joins as one, until its first step was answered: an actor may be
+  lost before, and the step that it repeats is still to come.
+  """
 
   def __init__(
       self,
@@ -66,7 +70,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
         peer, context.peer(), request.num_envs)
     return inference_pb2.JoinReply(
         env_ids=lease.env_ids.tolist(),
-        env_state=self._env_states.pop(peer, b''))
+        env_state=self._env_states.get(peer, b''))
 
   async def Act(self, request, context):
     """Answers with the actions at one step of a group."""
@@ -76,6 +80,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
       lease = self._leases.find(request.run_id)
       peer = f'{lease.peer} at {peer}'
       actions = await self._actions(lease, request)
+      self._env_states.pop(lease.peer, None)
     except _Done:
       self._leases.end_actor(request.run_id, 'training is over')
       return inference_pb2.ActReply(done=True)

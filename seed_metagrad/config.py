@@ -28,7 +28,7 @@ class Config:
   embedding_size: int = 16  # Of the learned hypers [MGRL].
 
   # Inner loss: the value of a fixed hyper, the start of a learned one.
-  discount: float = 0.99  # [IMPALA]; learned, it starts here, at gamma' [C].
+  discount: float = 0.99  # [IMPALA]; a learned one's start: give gamma' [C].
   lambda_: float = 1.0  # [IMPALA]; learned, it starts at most at .99 [C].
   baseline_cost: float = 0.5  # [IMPALA], with the 1/2 of the square inside.
   entropy_cost: float = 0.01  # [IMPALA].
@@ -44,7 +44,7 @@ class Config:
   meta_batch_size: int = 8  # B' unrolls of the next batch [MGRL].
   meta_optimizer: str = 'adam'  # [MGRL], or 'sgd'.
   meta_learning_rate: float = 0.001  # On the logits [MGRL].
-  trace_decay: float = 0.0  # mu of MGRL eq. 5; 0 on Atari [MGRL].
+  trace_decay: float = 0.0  # mu of MGRL; 0 on Atari [MGRL].
   inner_updates: int = 1  # Inner updates per meta-update [MGRL].
 
   # Inner optimizer.
@@ -151,7 +151,7 @@ def check(config: Config):
   for name in ('baseline_cost', 'entropy_cost', 'learning_rate', 'rho_bar',
                'final_learning_rate', 'c_bar', 'rho_pg', 'max_abs_reward',
                'meta_learning_rate', 'max_gradient_norm',
-               'inference_timeout_ms'):
+               'inference_timeout_ms', 'seed'):
     _require(getattr(config, name) >= 0, name, 'at least 0', config)
   for name in ('checkpoint_secs', 'metrics_secs', 'lease_secs', 'rms_epsilon'):
     _require(getattr(config, name) > 0, name, 'above 0', config)

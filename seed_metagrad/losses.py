@@ -62,7 +62,7 @@ def vtrace_targets(outputs: types.NetworkOutput, discount, lambda_,
 def actor_critic_loss(online: types.NetworkOutput, target: types.NetworkOutput,
                       hypers: types.Hypers, unroll: types.Unroll,
                       **target_settings):
-  """The inner loss J (MGRL eq. 12), a sum over steps, and its terms' sums.
+  """The inner loss J (MGRL), a sum over steps, and its terms' sums.
 
   -dJ/dtheta = A dlog pi/dtheta + b (g - v) dv/dtheta + c dH/dtheta, with eta
   live in both the policy and the value term.
@@ -88,7 +88,7 @@ def actor_critic_loss(online: types.NetworkOutput, target: types.NetworkOutput,
 
 def meta_policy_gradient_loss(outputs: types.NetworkOutput, discount, lambda_,
                               unroll: types.Unroll, **target_settings):
-  """The meta-objective J' as a loss (MGRL eq. 13).
+  """The meta-objective J' as a loss (MGRL).
 
   J' = -sum sg(g_eta' - v_theta') log pi_theta'(a'|s'): the policy-gradient term
   only. Baseline, bootstraps and ratios are of the updated parameters; their

@@ -1,8 +1,8 @@
 """Meta-gradient reinforcement learning (Xu, van Hasselt, Silver 2018).
 
-theta' = theta + f(tau, theta, eta)                        the agent's update
-z'     = mu z + df(tau, theta, eta)/d eta                  eq. 5
-d eta  = -beta dJ'(tau', theta', eta')/d theta' z'         eq. 6, 7
+theta' = theta + f(tau, theta, eta)                        eq. 1, the update
+z'     = mu z + df(tau, theta, eta)/d eta                  the trace
+d eta  = -beta dJ'(tau', theta', eta')/d theta' z'         eq. 2, with z'
 
 theta' is the agent's real next step; tau' is a later sample.
 """
@@ -121,7 +121,8 @@ def update(state: types.LearnerState, unrolls, meta_unroll, learning_rate, *,
   """One iteration of MGRL's algorithm 1; plain IMPALA where eta is empty.
 
   unrolls: a sequence of types.Unroll [T + 1, B, ...], one inner update each.
-  meta_unroll: types.Unroll [T + 1, B', ...], later than all of them.
+  meta_unroll: types.Unroll [T + 1, B', ...], later than all of them; None
+      where nothing is learned.
 
   Returns:
     (state, metrics). num_updates and env_frames are the caller's to count.

@@ -1,7 +1,6 @@
 """Networks as (init, apply); the only file that knows Keras."""
 
 import functools
-import math
 
 import keras
 from keras import layers
@@ -9,7 +8,7 @@ import tensorflow as tf
 
 from seed_metagrad import types
 
-_INITIALIZER = 'lecun_normal'  # Sonnet's default: 1/sqrt(fan_in), truncated.
+_INITIALIZER = 'lecun_normal'  # Truncated; 1/sqrt(fan_in) after that.
 
 
 def mlp(x, dtype):
@@ -117,8 +116,3 @@ def _conv(filters, size, stride, padding, activation, dtype):
 def _dense(units, activation, dtype):
   return layers.Dense(units, activation, kernel_initializer=_INITIALIZER,
                       dtype=dtype)
-
-
-def num_params(params) -> int:
-  """How many numbers a nest of parameters holds."""
-  return sum(math.prod(p.shape) for p in tf.nest.flatten(params))

@@ -16,7 +16,7 @@ from seed_metagrad import types
 
 
 def n_step(rewards, discounts, values, *, n: int):
-  """n-step returns, shorter where the unroll ends (MGRL eq. 1).
+  """n-step returns, shorter where the unroll ends (MGRL).
 
   g_t = R_{t+1} + gamma R_{t+2} + ... + gamma^n v(S_{t+n}), [T, B].
 
@@ -37,7 +37,7 @@ def n_step(rewards, discounts, values, *, n: int):
 
 
 def lambda_returns(rewards, discounts, values, lambda_):
-  """lambda-returns (MGRL eq. 2; Sutton and Barto 2018, eq. 12.18), [T, B].
+  """lambda-returns (MGRL; Sutton and Barto 2018, eq. 12.18), [T, B].
 
   g_t = R_{t+1} + gamma [(1 - lambda) v(S_{t+1}) + lambda g_{t+1}].
   """

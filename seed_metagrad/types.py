@@ -50,7 +50,7 @@ class AgentOutput(NamedTuple):
 class Unroll(NamedTuple):
   """T + 1 steps of one environment [T + 1, ...], or of B [T + 1, B, ...]."""
 
-  previous_frames: Array  # Before x_0, for its stack: [S - 1, ...], no T.
+  previous_frames: Array  # Before x_0: [S - 1, ...] or [B, S - 1, ...].
   env_outputs: EnvOutput
   agent_outputs: AgentOutput
 
@@ -114,6 +114,6 @@ class LearnerState(NamedTuple):
   opt_state: Nest
   eta: Nest  # Logits of the learned hypers: {name: []} or {name: [states]}.
   meta_opt_state: Nest
-  trace: Nest  # z of MGRL eq. 5; () where the trace decay is 0.
+  trace: Nest  # z of MGRL; () where the trace decay is 0.
   num_updates: Array  # int64 [].
   env_frames: Array  # int64 [], frames consumed by updates.

@@ -68,7 +68,7 @@ class ActTest(parameterized.TestCase):
     # Four standard deviations of a mean of 4000.
     np.testing.assert_allclose(counts / 4000., expected, atol=4 * .5 / 63.)
 
-  def test_agrees_with_the_forward_pass_of_updates(self):
+  def test_sees_eta_where_it_is_conditioned(self):
     agent, state = _make()
     output = self._act(agent, state, 1)
     eta = {name: logit + 1. for name, logit in state.eta.items()}

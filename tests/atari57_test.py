@@ -32,6 +32,13 @@ class Atari57Test(parameterized.TestCase):
     self.assertAlmostEqual(
         atari57.human_normalised('pong', score, protocol), expected, places=2)
 
+  def test_a_better_score_is_higher_in_every_game(self):
+    for game in atari57.games():
+      for protocol in atari57.PROTOCOLS:
+        low, high = (atari57.human_normalised(game, score, protocol)
+                     for score in (0., 1.))
+        self.assertLess(low, high, game)
+
   @parameterized.parameters(
       ('catch', 'noop', "got 'catch'"), ('pong', 'human', "got 'human'"))
   def test_unknown_game_or_protocol_is_named(self, game, protocol, text):

@@ -49,6 +49,14 @@ class BatcherTest(absltest.TestCase):
     self.assertEqual(_peers(batcher.get()), ['a'])
 
   def test_the_timeout_counts_from_the_first_request(self):
+    batcher = self.make(8, 8, timeout_ms=10.0)
+    batcher.submit(_request('a'))
+    self.now = 0.009
+    batcher.submit(_request('b'))
+    self.now = 0.011
+    self.assertEqual(_peers(batcher.get(patience_secs=0.)), ['a', 'b'])
+
+  def test_the_timeout_wakes_get(self):
     batcher = batcher_lib.Batcher(8, 8, timeout_ms=1.0)  # The real clock.
     self.addCleanup(batcher.close)
     got = self.pool.submit(batcher.get)

@@ -190,6 +190,10 @@ class CompareTest(absltest.TestCase):
       before = path.read_bytes()
       self._compare()
     self.assertEqual(path.read_bytes(), before)
+    self.study.write_text(
+        f'start_states = "mine"\n{self.study.read_text()}')
+    with self.assertRaisesRegex(SystemExit, "start_states '', now 'mine'"):
+      self._compare()
 
   def test_one_compare_at_a_time(self):
     self.workdir.mkdir()

@@ -59,7 +59,7 @@ class ConfigFlagsTest(parameterized.TestCase):
   def test_help_is_the_comment_and_the_default(self):
     values = _parse()
     self.assertEqual(values['trace_decay'].help,
-                     'mu of MGRL eq. 5; 0 on Atari [MGRL]. [paper: 0.0]')
+                     'mu of MGRL; 0 on Atari [MGRL]. [paper: 0.0]')
     self.assertEqual(
         values['learned'].help,
         '() is plain IMPALA. [paper: discount,lambda_]')

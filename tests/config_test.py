@@ -24,7 +24,7 @@ _BAD = {
     'trace_decay': (-.1, 1.1), 'network': ('', 'resnet'),
     'policy_target': ('q',), 'meta_optimizer': ('rmsprop',),
     'optimizer': ('sgd',), 'learned': (('gamma',), ('discount', 'discount')),
-    'inference_min_envs': (0, 257),
+    'inference_min_envs': (0, 257), 'seed': (-1,),
 }
 
 

@@ -47,6 +47,11 @@ class ExternalTest(parameterized.TestCase):
     np.testing.assert_array_equal(runs['pong', 1].env_frames, [1000, 2000])
     np.testing.assert_array_equal(runs['pong', 1].mean_returns, [-20, -10])
 
+  def test_points_without_a_return_are_none(self):
+    self.path.write_text(_CSV + 'pong,2,500,nan\npong,2,2000,inf\n')
+    _, runs = external.read(f'x:{self.path}')
+    np.testing.assert_array_equal(runs['pong', 2].env_frames, [1000])
+
   @parameterized.parameters(
       (1000, -20.0), (1500, -15.0), (2000, -10.0), (2010, -10.0), (2100, None))
   def test_score_is_that_after_as_many_frames(self, env_frames, score):
@@ -76,6 +81,7 @@ class ExternalTest(parameterized.TestCase):
       ('game,seed,env_frames\n', 'must have the columns'),
       (_CSV + 'pong,1,many,2\n', 'runs.csv, line 6: a number'),
       (_CSV + 'pong,1\n', 'runs.csv, line 6: a number'),
+      (_CSV + 'alien,3,1000,nan\n', 'alien, seed 3, has no finite return'),
       ('game,seed,env_frames,mean_return\n', 'holds no run'))
   def test_damaged_csv_is_named(self, text, error):
     self.path.write_text(text)

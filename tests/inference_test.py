@@ -180,10 +180,11 @@ class ServeTest(absltest.TestCase):
       for future, size in zip(futures, (2, 1), strict=True):
         np.testing.assert_array_equal(
             future.result(_DEADLINE_SECS), np.full(size, 2))
-    got = [finished.get(timeout=_DEADLINE_SECS) for _ in range(3)]
-    self.assertLen(got, 3)
+    for _ in range(3):
+      finished.get(timeout=_DEADLINE_SECS)
     batcher.close()
     thread.join(_DEADLINE_SECS)
+    self.assertTrue(finished.empty())
     self.assertFalse(thread.is_alive())
 
 

@@ -60,6 +60,7 @@ class LearnerMainTest(absltest.TestCase):
               ('--trace_decay=1.5', 'trace_decay.*1.5'),
               (f'--address=127.0.0.1:{port}', f'{port}.*in use'),
               ('--address=0.0.0.0:0', '0.0.0.0.*insecure'),
+              ('--cert_file=a.pem', "go together.*'a.pem', '' and ''"),
               ('--workdir=/proc/workdir', '/proc/workdir')))]
       for process, pattern in refused:
         with self.subTest(pattern):

@@ -44,7 +44,7 @@ def _policy_gradient(theta, unroll, advantages):
 
 
 def _inner_gradient(theta, unroll, hypers, config):
-  """MGRL eq. 12; dH/dlogit_a = -pi_a (log pi_a + H)."""
+  """MGRL's gradient; dH/dlogit_a = -pi_a (log pi_a + H)."""
   x = unroll.env_outputs.observation[:-1]
   values, advantages = _targets(
       theta, unroll, hypers.discount, hypers.lambda_, config)

@@ -199,7 +199,7 @@ class MetaPolicyGradientLossTest(parameterized.TestCase):
         gradients.policy_logits,
         reference.derivative(loss, outputs.policy_logits),
         rtol=1e-6, atol=1e-9)
-    self.assertIsNone(gradients.baseline)  # No value term (MGRL eq. 13).
+    self.assertIsNone(gradients.baseline)  # No value term (MGRL).
 
 
 if __name__ == '__main__':

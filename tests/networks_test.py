@@ -49,7 +49,7 @@ class NetworksTest(parameterized.TestCase):
     inputs = _FEATURES[name] + (16 if num_conditioning else 0)
     heads = (inputs + 1) * (spec.num_actions + 1)
     self.assertEqual(
-        networks.num_params(network.init(0)),
+        sum(p.size for p in network.init(0)),
         _TORSO_SIZES[name] + heads + 16 * num_conditioning)
 
   @parameterized.parameters(sorted(networks.TORSOS))

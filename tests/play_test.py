@@ -22,7 +22,7 @@ class PlayTest(absltest.TestCase):
     super().setUp()
     self.folder = pathlib.Path(
         self.enterContext(tempfile.TemporaryDirectory()))
-    self.out = self.folder / 'game.gif'
+    self.out = self.folder / 'films/game.gif'
 
   def _play(self, env):
     untrained.make_workdir(self.folder / 'run', env)
@@ -38,6 +38,7 @@ class PlayTest(absltest.TestCase):
     self.assertStartsWith(self.out.read_bytes(), b'GIF89a')
 
   def test_nothing_is_written_over(self):
+    self.out.parent.mkdir()
     self.out.write_text('dear')
     with self.assertRaisesRegex(SystemExit, 'game.gif is there already'):
       self._play('pong')

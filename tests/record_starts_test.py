@@ -21,7 +21,7 @@ class RecordStartsTest(parameterized.TestCase):
     super().setUp()
     self.folder = pathlib.Path(
         self.enterContext(tempfile.TemporaryDirectory()))
-    self.out = self.folder / 'starts.json'
+    self.out = self.folder / 'starts/breakout.json'
 
   def _record(self, *arguments):
     flag_values = command_flags.parse(
@@ -83,8 +83,9 @@ class RecordStartsTest(parameterized.TestCase):
       self._record(*arguments)
 
   def test_nothing_is_written_over(self):
+    self.out.parent.mkdir()
     self.out.write_text('dear')
-    with self.assertRaisesRegex(SystemExit, 'starts.json is there already'):
+    with self.assertRaisesRegex(SystemExit, 'breakout.json is there already'):
       self._record('--env=breakout')
     self.assertEqual(self.out.read_text(), 'dear')
 

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def n_step(rewards, discounts, values, n):
-  """G^0_t = v_t; G^n_t = R_{t+1} + gamma_{t+1} G^{n-1}_{t+1} (MGRL eq. 1)."""
+  """G^0_t = v_t; G^n_t = R_{t+1} + gamma_{t+1} G^{n-1}_{t+1}."""
   if n == 0:
     return values
   next_returns = n_step(rewards, discounts, values, n - 1)[1:]

@@ -29,6 +29,14 @@ class ReportPicturesTest(absltest.TestCase):
     self.assertEqual([label.get_text() for label in axes.get_yticklabels()],
                      ['pong', 'breakout'])
 
+  def test_relative_improvement(self):
+    impala, both, _ = self.found
+    # Breakout (300 - 150) / 150, Pong (100 - 50) / 100, the human's.
+    percents = dict(report_pictures.relative_improvements(both, impala, 'noop'))
+    self.assertSameElements(percents, ['breakout', 'pong'])
+    self.assertAlmostEqual(percents['breakout'], 100.0)
+    self.assertAlmostEqual(percents['pong'], 50.0)
+
   def test_curves_are_the_mean_of_the_seeds(self):
     axes = report_pictures.returns(self.games, self.found).axes
     self.assertEqual([part.get_title() for part in axes],

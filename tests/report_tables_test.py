@@ -16,6 +16,7 @@ import numpy as np
 from experiments import external
 from experiments import report_tables
 from experiments import results as results_lib
+from experiments import study as study_lib
 from tests import fake_study
 
 
@@ -46,13 +47,23 @@ class ReportTablesTest(absltest.TestCase):
     self.assertEqual(row, {
         'learned': '{}', 'protocol': 'noop', 'reference_discount': '0.99',
         'status': 'done', 'median': '50.0', 'low': '0.0', 'high': '100.0',
-        'games': '3', 'runs': '6', 'published': '191.8'})
+        'games': '3', 'study_games': '3', 'runs': '6', 'published': '191.8'})
 
-  def test_part_of_the_games_is_said_to_be_part(self):
+  def test_part_of_the_games_has_no_median(self):
     row = self._medians()['{discount, lambda}', 'noop', '0.99']
-    self.assertEqual(  # One seed of Pong: no interval.
+    self.assertEqual(
+        (row['status'], row['median'], row['games'], row['runs']),
+        ('partial', '', '2', '3'))
+
+  def test_part_of_the_seeds_has_a_median_without_an_interval(self):
+    run = study_lib.Run('seaquest', fake_study.BOTH, 1)
+    self.fake.train(run)
+    self.fake.evaluate(run, 68.4)
+    self.results = results_lib.read(self.fake.study, self.fake.workdir)
+    row = self._medians()['{discount, lambda}', 'noop', '0.99']
+    self.assertEqual(  # One seed of Pong.
         (row['status'], row['median'], row['low'], row['games'], row['runs']),
-        ('partial', '200.0', '', '2', '3'))
+        ('partial', '100.0', '', '3', '4'))
 
   def test_failed_and_not_run_stay_empty(self):
     rows = self._medians()
@@ -100,17 +111,15 @@ class ReportTablesTest(absltest.TestCase):
     self.assertEqual(rows['{}, 0.99']['iqm'], '50.0')
     self.assertEqual(rows['{}, 0.99']['probability'], '')
     both = rows['{discount, lambda}, 0.99']
-    # Breakout 1, Pong (1 + 1/2) / 2.
-    self.assertEqual((both['over'], both['common_games'], both['probability']),
-                     ('{}, 0.99', '2', '0.88'))
+    self.assertEqual((both['over'], both['common_games'], both['iqm'],
+                      both['probability']), ('{}, 0.99', '2', '', ''))
 
-  def test_relative_improvement(self):
-    impala, both, _ = self._contenders()
-    # Breakout (300 - 150) / 150, Pong (100 - 50) / 100, the human's.
-    percents = dict(report_tables.improvements(both, impala, 'noop'))
-    self.assertSameElements(percents, ['breakout', 'pong'])
-    self.assertAlmostEqual(percents['breakout'], 100.0)
-    self.assertAlmostEqual(percents['pong'], 50.0)
+  def test_probability_of_improvement_once_all_games_are_there(self):
+    self.fake.do('seaquest', fake_study.BOTH, 68.4, 68.4)
+    self.results = results_lib.read(self.fake.study, self.fake.workdir)
+    both = report_tables.aggregates(self.fake.study, self._contenders())[1]
+    # Breakout 1, Pong (1 + 1/2) / 2, Seaquest 1/2.
+    self.assertEqual((both['common_games'], both['probability']), ('3', '0.75'))
 
   def test_another_system_has_the_same_frames_or_no_score(self):
     rows = self._medians(('SEED RL', {
@@ -121,7 +130,7 @@ class ReportTablesTest(absltest.TestCase):
     row = rows['SEED RL', 'noop', '']
     self.assertEqual(
         (row['status'], row['median'], row['games'], row['runs']),
-        ('partial', '100.0', '2', '2'))
+        ('partial', '', '2', '2'))
     self.assertEqual(rows['SEED RL', 'start_states', '']['status'], 'not run')
 
   def test_another_system_without_a_game_of_the_study(self):

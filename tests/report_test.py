@@ -140,7 +140,7 @@ class ReportTest(parameterized.TestCase):
     self.assertIn('Start states: a test.', page)
     self.assertEqual(  # 100% by the constants of its own protocol.
         _Tables(page).tables['medians'][1][1],
-        '100.0%|1 games, 1 runs, partial|published 144.4%')
+        'partial|1 of 3 games, 1 runs|published 144.4%')
 
   def test_another_system_is_one_more_row(self):
     fake_study.partial(self.folder / 'study')
@@ -149,7 +149,7 @@ class ReportTest(parameterized.TestCase):
     page = self._report(f'--external=SEED RL:{runs}')
     row = _Tables(page).tables['medians'][-1]
     self.assertEqual(row[0], 'SEED RL')
-    self.assertEqual(row[3], '100.0%|1 games, 1 runs, partial')
+    self.assertEqual(row[3], 'partial|1 of 3 games, 1 runs')
     self.assertIn('SEED RL. Their own mean return', page)
 
   @parameterized.parameters(

@@ -143,7 +143,7 @@ class ServiceTest(absltest.TestCase):
   def test_states_are_asked_for_and_given_back(self):
     learner = self.start(env_states={'ann/0': b'saved'})
     self.assertEqual(self.join().result().env_state, b'saved')
-    self.assertEqual(self.join(run_id=2).result().env_state, b'')
+    self.assertEqual(self.join(run_id=2).result().env_state, b'saved')
     learner.server.ask_for_states(True)
     self.assertTrue(self.act(run_id=2).result().send_state)
     learner.server.ask_for_states(False)

@@ -26,9 +26,10 @@ def end(*_):
   say('asked')
   if os.environ[f'FAKE_{kind}'] != 'stubborn':
     sys.exit(0)
-signal.signal(signal.SIGTERM, end)
+if os.environ[f'FAKE_{kind}'] != 'unready':
+  signal.signal(signal.SIGTERM, end)
 flags = dict(flag[2:].split('=') for flag in sys.argv[1:])
-if kind == 'learner' and os.environ['FAKE_learner'] != 'early':
+if kind == 'learner' and os.environ['FAKE_learner'] not in ('early', 'unready'):
   pathlib.Path(flags['workdir']).mkdir()
   address = pathlib.Path(flags['address_file'])
   address.with_suffix('.tmp').write_text('127.0.0.1:1234')
@@ -51,7 +52,7 @@ import sys
 from experiments import cli, train
 train._LEARNER, train._ACTOR = 'fakes.learner', 'fakes.actor'
 train._FIRST_PAUSE_SECS = train._POLL_SECS = .01
-train._ACTOR_GRACE_SECS = .3
+train._ACTOR_GRACE_SECS = train._LONGEST_PAUSE_SECS = .3
 cli.main(['seed-metagrad', 'train', *sys.argv[1:]])
 """
 
@@ -128,10 +129,11 @@ class TrainTest(parameterized.TestCase):
     self.assertEqual(process.wait(_DEADLINE_SECS), 0)
 
   @parameterized.parameters(
-      ('0', 0), ('3', 3), ('until_actors', 4), ('early', 0))
+      ('0', 0), ('3', 3), ('until_actors', 4), ('early', 0),
+      ('unready', 0))
   def test_the_status_is_that_of_the_learner(self, learner, status):
     process = self._train(learner=learner)
-    if learner == 'early':
+    if learner in ('early', 'unready'):
       self._next_report()
       process.terminate()
     self.assertEqual(process.wait(_DEADLINE_SECS), status)
@@ -169,6 +171,16 @@ class TrainTest(parameterized.TestCase):
     process.terminate()
     _, stderr = process.communicate(timeout=_DEADLINE_SECS)
     self.assertIn('actor-0 ended with status -9 and starts again', stderr)
+
+  def test_an_actor_that_somebody_ended_starts_again_after_a_while(self):
+    process = self._train('--num_actors=1')
+    actor, _ = self._reports(2)
+    os.kill(int(actor[1]), signal.SIGTERM)
+    self.assertEqual(self._next_report(), ['actor', 'asked'])
+    self.assertEqual(self._next_report()[2:], actor[2:])
+    process.terminate()
+    _, stderr = process.communicate(timeout=_DEADLINE_SECS)
+    self.assertIn('actor-0 ended with status 0 and starts again', stderr)
 
   def test_training_stops_when_no_actor_can_live(self):
     process = self._train('--num_actors=1', actor='2')
