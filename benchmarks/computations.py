@@ -83,8 +83,8 @@ def _update_secs(config, spec, options):
   agent = agent_lib.make(config, spec)
   state = agent.init(_SEED)
   unroll = random_unroll(config, spec)
-  meta_unroll = unrolls_lib.first(
-      unroll, config.meta_batch_size) if config.learned else None
+  meta_unroll = unrolls_lib.columns(
+      unroll, 0, config.meta_batch_size) if config.learned else None
   step = tf.function(agent.update, autograph=False)
   def call():
     _, metrics = step(state, [unroll], meta_unroll)

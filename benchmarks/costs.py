@@ -141,7 +141,7 @@ def _acting(config: config_lib.Config, spec: types.EnvSpec, num_envs: int, act,
 def _learning(config: config_lib.Config, spec: types.EnvSpec,
               agent: agent_lib.Agent, state) -> Callable[[], int]:
   unroll = computations.random_unroll(config, spec)
-  meta_unroll = unrolls_lib.first(unroll, config.meta_batch_size)
+  meta_unroll = unrolls_lib.columns(unroll, 0, config.meta_batch_size)
   step = tf.function(agent.update, autograph=False)
 
   def call():

@@ -14,6 +14,7 @@ import signal
 import tensorflow as tf
 
 from learner import agent as agent_lib
+from learner import unrolls as unrolls_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import types
 
@@ -80,10 +81,7 @@ def _part(unroll: types.Unroll, index: tf.Tensor,
   """Part `index` of an unroll of a batch."""
   with tf.device('/CPU:0'):  # Only the part goes to the replica's device.
     size = unroll.env_outputs.reward.shape[1] // num_parts
-    return types.Unroll(
-        unroll.previous_frames[index * size:(index + 1) * size],
-        *tf.nest.map_structure(
-            lambda x: x[:, index * size:(index + 1) * size], unroll[1:]))
+    return unrolls_lib.columns(unroll, index * size, (index + 1) * size)
 
 
 def _mirrored() -> tf.distribute.Strategy:

@@ -128,8 +128,8 @@ def from_arrays(arrays: Sequence[Sequence[np.ndarray]]) -> list[Finished]:
   return [one._replace(num_updates=int(one.num_updates)) for one in unrolls]
 
 
-def first(unroll: types.Unroll, batch_size: int) -> types.Unroll:
-  """The first `batch_size` unrolls of a batch."""
+def columns(unroll: types.Unroll, start, stop) -> types.Unroll:
+  """The unrolls `start` to `stop` of a batch [T + 1, B, ...]."""
   return types.Unroll(
-      unroll.previous_frames[:batch_size],
-      *tf.nest.map_structure(lambda x: x[:, :batch_size], unroll[1:]))
+      unroll.previous_frames[start:stop],
+      *tf.nest.map_structure(lambda x: x[:, start:stop], unroll[1:]))

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from learner import hosts as hosts_lib
 from learner import strategies
+from learner import unrolls as unrolls_lib
 from seed_metagrad import config as config_lib
 from tests import tiny
 
@@ -60,11 +61,10 @@ def cluster(count: int) -> list[dict[str, str]]:
        'task': {'type': 'worker', 'index': index}})} for index in range(count)]
 
 
-def _columns(unroll, size, index):
-  return unroll._replace(**{
-      name: tf.nest.map_structure(
-          lambda x: x[:, index * size:(index + 1) * size],
-          getattr(unroll, name)) for name in ('env_outputs', 'agent_outputs')})
+def _of_host(unroll, batch_size, hosts):
+  size = batch_size // hosts.num
+  return unrolls_lib.columns(
+      unroll, hosts.index * size, (hosts.index + 1) * size)
 
 
 def _train(case, strategy_name, strategy):
@@ -79,10 +79,8 @@ def _train(case, strategy_name, strategy):
     meta_unroll = tiny.tensors(tiny.unroll(10 * k + 9, _META_BATCH))
     state, metrics = update(
         state,
-        [_columns(unroll, _BATCH // hosts.num, hosts.index)
-         for unroll in unrolls],
-        _columns(meta_unroll, _META_BATCH // hosts.num, hosts.index)
-        if settings.learned else None)
+        [_of_host(unroll, _BATCH, hosts) for unroll in unrolls],
+        _of_host(meta_unroll, _META_BATCH, hosts) if settings.learned else None)
     assert metrics['gradient_norm'] > _MAX_NORM, metrics
   parts = {**state._asdict(), 'metrics': metrics}
   return {name: np.concatenate([np.ravel(x) for x in tf.nest.flatten(part)])

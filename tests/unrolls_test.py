@@ -122,11 +122,11 @@ class UnrollsTest(absltest.TestCase):
     self.assertEqual(batch.env_outputs.reward.shape, (_LENGTH + 1, 3))
     self.assertEqual(batch.env_outputs.reward[2, 1], 12)
     self.assertEqual(batch.previous_frames.shape, (3, 1, 2))
-    part = unrolls.first(batch, 2)
+    part = unrolls.columns(batch, 1, 3)
     np.testing.assert_array_equal(
-        part.env_outputs.reward, batch.env_outputs.reward[:, :2])
+        part.env_outputs.reward, batch.env_outputs.reward[:, 1:3])
     np.testing.assert_array_equal(
-        part.previous_frames, batch.previous_frames[:2])
+        part.previous_frames, batch.previous_frames[1:3])
 
 
 if __name__ == '__main__':
