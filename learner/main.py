@@ -206,6 +206,7 @@ def _train(config, workdir, strategy, hosts, stop: threading.Event):
         stack.enter_context(monitor.serve(FLAGS.metrics_port, learner, server))
       learner.run(stop, inference.take_episodes, acting.saved)
     if not stop.is_set():
+      logging.info('All %d frames are done', learner.env_frames)
       stop.set()
       server.finish(_FINISH_SECS)
   finally:

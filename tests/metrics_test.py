@@ -16,6 +16,7 @@ from absl import flags
 from absl import logging
 from absl.testing import absltest
 from absl.testing import parameterized
+import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
 from learner import metrics
@@ -72,6 +73,8 @@ class MetricsTest(parameterized.TestCase):
     writer.write(_row(200))
     self.assertLen((self.workdir / 'metrics.csv').read_text().splitlines(), 3)
 
+  @pytest.mark.filterwarnings(  # TensorFlow's thread ends by its error.
+      'ignore::pytest.PytestUnhandledThreadExceptionWarning')
   def test_scalars_go_on_in_a_new_file_after_the_disk_was_full(self):
     writer = self._writer()
     writer.write(_row(100))
