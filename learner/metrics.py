@@ -5,6 +5,7 @@ restored checkpoint is dropped, since these frames are trained on again.
 """
 
 from collections.abc import Iterable
+import contextlib
 import csv
 import io
 import json
@@ -93,8 +94,10 @@ class Writer:
     self._progress.close()
     self._rows.close()
     self._episodes.close()
-    if self._events:  # It is flushed, so nothing can fail.
-      self._events.close()
+    if self._events:
+      # All rows are flushed: a full disk costs the mark of a start at most.
+      with contextlib.suppress(RuntimeError, IndexError):
+        self._events.close()
 
   def _write_event(self, row: Row):
     values = [tf.compat.v1.Summary.Value(tag=name, simple_value=float(value))

@@ -150,6 +150,7 @@ class ServiceTest(absltest.TestCase):
     reply = self.act(run_id=2, sequence=1, env_state=b'now').result()
     self.assertFalse(reply.send_state)
     self.assertEqual(learner.requests[-1].env_state, b'now')
+    self.assertEqual(self.join(run_id=3).result().env_state, b'')  # Gone on.
 
 
 if __name__ == '__main__':
