@@ -11,7 +11,7 @@ import subprocess
 import time
 from typing import Any, NamedTuple
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
+from experiments import processes
 
 
 class Options(NamedTuple):
@@ -103,7 +103,8 @@ def _commit() -> str:
   """The commit, with -dirty where files differ from it; '' if unknown."""
   try:
     done = subprocess.run(
-        ['git', 'describe', '--always', '--dirty'], cwd=_ROOT, text=True,
+        ['git', 'describe', '--always', '--dirty'], text=True,
+        cwd=processes.ROOT,
         capture_output=True, check=False)
   except OSError:  # No git here.
     return ''

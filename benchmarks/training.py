@@ -13,12 +13,12 @@ import tempfile
 import time
 
 from benchmarks import measurement
+from experiments import processes
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 
 Results = Iterator[measurement.Result]
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
 _PRESET = 'local'
 _VARIANTS = ((), ('discount', 'lambda_'))  # What is learned.
 _START_SECS = 300.0  # To the first update; a busy machine is slow.
@@ -42,7 +42,7 @@ class Run:
     self._process = subprocess.Popen(
         [sys.executable, '-m', 'experiments.cli', 'train',
          *(f'--{name}={value}' for name, value in arguments.items())],
-        cwd=_ROOT, stdout=self._log, stderr=self._log, process_group=0)
+        cwd=processes.ROOT, stdout=self._log, stderr=self._log, process_group=0)
 
   def wait_for_update(self) -> None:
     """Waits for the first row of metrics.
@@ -121,7 +121,8 @@ def startup(options: measurement.Options) -> Results:
              'print(time.perf_counter() - start)')
   times = [
       float(subprocess.run(
-          [sys.executable, '-c', program], cwd=_ROOT, text=True, check=True,
+          [sys.executable, '-c', program], text=True, check=True,
+          cwd=processes.ROOT,
           capture_output=True).stdout)
       for _ in range(1 + options.repeats)]
   yield measurement.Result(

@@ -11,13 +11,13 @@ import time
 
 from seed_metagrad import config as config_lib
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def python_path() -> str:
   """PYTHONPATH with this package in it, installed or not."""
   return os.pathsep.join(
-      filter(None, [str(_ROOT), os.environ.get('PYTHONPATH')]))
+      filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
 
 
 def start(module: str, arguments: list[str], output=None) -> subprocess.Popen:

@@ -1,6 +1,5 @@
 """What happens to actors, as real processes, hurts no other actor."""
 
-import pathlib
 import signal
 import subprocess
 import sys
@@ -10,8 +9,8 @@ import numpy as np
 
 from actors import client as client_lib
 from tests import fakes
+from tests import sources
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
 _REFUSED = 2  # Exit status.
 _COMERS = 100
 
@@ -28,7 +27,7 @@ class ActorFaultsTest(absltest.TestCase):
     actor = subprocess.Popen(
         [sys.executable, '-m', 'actors.main', '--env=catch', f'--name={name}',
          f'--address=localhost:{self.learner.port}'],
-        cwd=_ROOT, stderr=subprocess.DEVNULL)
+        cwd=sources.ROOT, stderr=subprocess.DEVNULL)
     self.addCleanup(actor.wait)
     self.addCleanup(actor.kill)
     self.wait_for_steps(name)

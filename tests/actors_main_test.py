@@ -1,6 +1,5 @@
 """Tests of actors/main.py: real processes."""
 
-import pathlib
 import signal
 import subprocess
 import sys
@@ -8,8 +7,7 @@ import sys
 from absl.testing import absltest
 
 from tests import fakes
-
-_ROOT = pathlib.Path(__file__).parent.parent
+from tests import sources
 
 # Prints what an actor should not import.
 _MODULES = """
@@ -25,7 +23,7 @@ class ActorsMainTest(absltest.TestCase):
     process = subprocess.Popen(
         [sys.executable, '-m', 'actors.main', '--env=catch',
          '--envs_per_group=2', *flags], stderr=subprocess.PIPE, text=True,
-        cwd=_ROOT)
+        cwd=sources.ROOT)
     self.addCleanup(self._end, process)
     return process
 
@@ -97,7 +95,7 @@ class ActorsMainTest(absltest.TestCase):
   def test_no_tensorflow_is_imported(self):
     output = subprocess.run(
         [sys.executable, '-c', _MODULES], check=True, capture_output=True,
-        cwd=_ROOT, text=True).stdout
+        cwd=sources.ROOT, text=True).stdout
     self.assertEqual(output.strip(), '[]')
 
 

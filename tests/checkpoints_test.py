@@ -17,8 +17,7 @@ import numpy as np
 
 from learner import checkpoints
 from seed_metagrad import types
-
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
+from tests import sources
 
 
 def _state(num_updates: int, fill: float = 0.5) -> types.LearnerState:
@@ -68,7 +67,7 @@ class CheckpointsTest(parameterized.TestCase):
     for moment in range(4):  # Of 30 ms that a save takes.
       with subprocess.Popen(
           [sys.executable, '-c', script, self.directory, str(saved + 1)],
-          cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
+          cwd=sources.ROOT, stdout=subprocess.PIPE, text=True) as process:
         lines = [process.stdout.readline()]
         with contextlib.suppress(subprocess.TimeoutExpired):
           process.wait(moment * .01)

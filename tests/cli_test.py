@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import pathlib
 import subprocess
 import sys
 
@@ -10,13 +9,12 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from experiments import cli
-
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
+from tests import sources
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess:
   return subprocess.run(
-      [sys.executable, '-m', 'experiments.cli', *arguments], cwd=_ROOT,
+      [sys.executable, '-m', 'experiments.cli', *arguments], cwd=sources.ROOT,
       text=True, capture_output=True, timeout=60)
 
 
@@ -41,7 +39,7 @@ class CliTest(parameterized.TestCase):
 
   def test_every_command_has_its_module(self):
     for command in {**cli.COMMANDS, **cli.PROCESSES}.values():
-      path = _ROOT / f'{command.module.replace(".", "/")}.py'
+      path = sources.ROOT / f'{command.module.replace(".", "/")}.py'
       self.assertTrue(path.exists(), path)
 
   @parameterized.parameters('train', 'actor')
@@ -62,7 +60,7 @@ class CliTest(parameterized.TestCase):
     program = ('import sys\nfrom experiments import cli, train\n'
                'sys.exit({"numpy", "tensorflow", "grpc"} & set(sys.modules)'
                ' or 0)')
-    ended = subprocess.run([sys.executable, '-c', program], cwd=_ROOT,
+    ended = subprocess.run([sys.executable, '-c', program], cwd=sources.ROOT,
                            text=True, capture_output=True, timeout=60)
     self.assertEqual(ended.returncode, 0, ended.stderr)
 

@@ -20,8 +20,8 @@ import pytest
 
 from tests import bad_requests
 from tests import fakes
+from tests import sources
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
 _REQUESTS = int(os.environ.get('FUZZ_REQUESTS', '100000'))
 _AT_ONCE = 50
 _IDLE_CONNECTIONS = 3000
@@ -57,7 +57,7 @@ class FuzzSoak(absltest.TestCase):
       process = subprocess.Popen(
           [sys.executable, '-m', module,
            f'--token_file={self.folder / "token"}', *flags],
-          cwd=_ROOT, stderr=log)
+          cwd=sources.ROOT, stderr=log)
     self.addCleanup(process.wait)
     self.addCleanup(process.kill)
     return process

@@ -15,9 +15,9 @@ import pytest
 
 from experiments import make_certs
 from tests import fakes
+from tests import sources
 from tests import wire
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
 _FRAMES = 120_000
 _PARTITION_SECS = 30.0
 _DEADLINE_SECS = 900.0
@@ -46,7 +46,7 @@ class HostsSoak(absltest.TestCase):
       process = subprocess.Popen(
           [*self.wire.on(host), sys.executable, '-m', module,
            f'--token_file={self.certs / "token"}', *arguments],
-          cwd=_ROOT, stderr=log,
+          cwd=sources.ROOT, stderr=log,
           env={**os.environ, 'PYTHONUNBUFFERED': '1'})
     self.addCleanup(process.wait)
     self.addCleanup(process.kill)

@@ -11,8 +11,8 @@ import numpy as np
 from protos import codec
 from seed_metagrad import types
 from tests import fakes
+from tests import sources
 
-_ROOT = pathlib.Path(__file__).parent.parent
 _ATARI = types.EnvSpec((84, 84), 'uint8', num_actions=18)
 
 
@@ -23,11 +23,11 @@ class InferencePb2Test(absltest.TestCase):
     subprocess.run(
         [sys.executable, '-m', 'grpc_tools.protoc', '-I.',
          f'--python_out={out}', f'--grpc_python_out={out}',
-         'protos/inference.proto'], check=True, cwd=_ROOT)
+         'protos/inference.proto'], check=True, cwd=sources.ROOT)
     for name in ('inference_pb2.py', 'inference_pb2_grpc.py'):
       self.assertEqual(
           pathlib.Path(out, 'protos', name).read_text(),
-          (_ROOT / 'protos' / name).read_text(), name)
+          (sources.ROOT / 'protos' / name).read_text(), name)
 
   def test_an_atari_step_fits_its_budget(self):
     for num_envs in (1, 64):

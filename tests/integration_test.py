@@ -9,7 +9,8 @@ import tempfile
 from absl.testing import absltest
 import pytest
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
+from tests import sources
+
 _LIMIT_SECS = 120.
 _DEADLINE_SECS = 280.  # With the start of all processes, on a busy machine.
 
@@ -22,7 +23,7 @@ class IntegrationTest(absltest.TestCase):
       workdir = pathlib.Path(folder) / 'workdir'
       done = subprocess.run(
           [sys.executable, '-m', 'experiments.cli', 'train', '--preset=smoke',
-           f'--workdir={workdir}'], cwd=_ROOT, timeout=_DEADLINE_SECS,
+           f'--workdir={workdir}'], cwd=sources.ROOT, timeout=_DEADLINE_SECS,
           stderr=subprocess.PIPE, text=True, check=False)
       self.assertEqual(done.returncode, 0, done.stderr)
       summary = json.loads((workdir / 'summary.json').read_text())

@@ -13,8 +13,8 @@ import pytest
 
 from tests import ray_run
 from tests import replicas
+from tests import sources
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
 _DEADLINE_SECS = 600
 _LOST = 5  # learner.main's status.
 
@@ -30,7 +30,7 @@ class LearnerHostsSoak(absltest.TestCase):
   def _start(self, module, log, *flags, env=None):
     with open(self.folder / log, 'wb') as file:
       process = subprocess.Popen(
-          [sys.executable, '-m', module, *flags], cwd=_ROOT, env=env,
+          [sys.executable, '-m', module, *flags], cwd=sources.ROOT, env=env,
           stderr=file)
     self.addCleanup(process.wait)
     self.addCleanup(process.kill)

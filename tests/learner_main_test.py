@@ -17,8 +17,8 @@ import pytest
 from learner import checkpoints
 from seed_metagrad import config as config_lib
 from tests import fakes
+from tests import sources
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
 _DEADLINE_SECS = 60.
 
 
@@ -32,7 +32,7 @@ class LearnerMainTest(absltest.TestCase):
 
   def start(self, module, *flags):
     process = subprocess.Popen(
-        [sys.executable, '-m', module, *flags], cwd=_ROOT, text=True,
+        [sys.executable, '-m', module, *flags], cwd=sources.ROOT, text=True,
         stderr=subprocess.PIPE)
     def end():
       process.kill()
@@ -75,7 +75,8 @@ class LearnerMainTest(absltest.TestCase):
           [sys.executable, '-m', 'learner.main', '--preset=smoke',
            f'--workdir={self.workdir}', f'--address_file={address}',
            '--total_env_frames=1000000000', '--checkpoint_secs=0.5'],
-          cwd=_ROOT, stderr=stderr, preexec_fn=lambda: resource.setrlimit(
+          cwd=sources.ROOT, stderr=stderr,
+          preexec_fn=lambda: resource.setrlimit(
               resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY)))
     self.addCleanup(learner.wait)
     self.addCleanup(learner.kill)

@@ -15,8 +15,8 @@ from learner import checkpoints
 from learner import lockstep
 from seed_metagrad import config as config_lib
 from tests import fakes
+from tests import sources
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
 _DEADLINE_SECS = 100.
 _FRAMES_PER_UPDATE = 8 * 20  # batch_size * unroll_length.
 _CLOCK = ('seconds', 'frames_per_s')  # The only columns that may differ.
@@ -55,7 +55,7 @@ class Run:
 
   def _start(self, module, *flags):
     process = subprocess.Popen(
-        [sys.executable, '-m', module, *flags], cwd=_ROOT, text=True,
+        [sys.executable, '-m', module, *flags], cwd=sources.ROOT, text=True,
         stderr=subprocess.PIPE)
     def end():
       process.kill()

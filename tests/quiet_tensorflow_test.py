@@ -7,11 +7,11 @@ import tempfile
 
 from absl.testing import absltest
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
+from tests import sources
 
 
 def _run(program: str, *path: str) -> subprocess.CompletedProcess:
-  start = f'import sys; sys.path[:0] = {[*path, str(_ROOT)]}\n'
+  start = f'import sys; sys.path[:0] = {[*path, str(sources.ROOT)]}\n'
   return subprocess.run([sys.executable, '-c', start + program], text=True,
                         capture_output=True, timeout=100)
 

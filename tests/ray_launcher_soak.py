@@ -13,6 +13,7 @@ from absl.testing import absltest
 import pytest
 
 from tests import ray_run
+from tests import sources
 
 try:
   from ray import cluster_utils
@@ -134,7 +135,7 @@ class RayLauncherSoak(absltest.TestCase):
         [sys.executable, '-m', 'experiments.cli', 'compare', '--parallel=2',
          f'--study={folder / "study.toml"}', f'--workdir={self.workdir}',
          '--launcher=ray', f'--ray_address={self.cluster.address}'],
-        cwd=ray_run.ROOT, check=True, timeout=_DEADLINE_SECS,
+        cwd=sources.ROOT, check=True, timeout=_DEADLINE_SECS,
         env={**os.environ, **ray_run.SETTINGS})
     runs = sorted(self.workdir.glob('runs/catch/*/seed_*'))
     self.assertLen(runs, 2)

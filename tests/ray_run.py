@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 
+from tests import sources
+
 # Ray's workers are nice by default: others of this machine would starve them.
 SETTINGS = {'RAY_worker_niceness': '0', 'RAY_USAGE_STATS_ENABLED': '0'}
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def start(workdir: str, address: str, *flags: str) -> subprocess.Popen:
@@ -17,7 +18,7 @@ def start(workdir: str, address: str, *flags: str) -> subprocess.Popen:
   return subprocess.Popen(
       [sys.executable, '-m', 'experiments.cli', 'train', '--launcher=ray',
        '--preset=smoke', f'--workdir={workdir}', f'--ray_address={address}',
-       *flags], cwd=ROOT, env={**os.environ, **SETTINGS})
+       *flags], cwd=sources.ROOT, env={**os.environ, **SETTINGS})
 
 
 def pids(*words: str) -> list[int]:

@@ -12,7 +12,8 @@ from unittest import mock
 from absl.testing import absltest
 from absl.testing import parameterized
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
+from tests import sources
+
 _DEADLINE_SECS = 30.0
 
 # Reports what happens to it, a line each, and does what FAKE_<kind> says.
@@ -50,6 +51,7 @@ time.sleep(60)
 _DRIVER = """
 import sys
 from experiments import cli, train
+
 train._LEARNER, train._ACTOR = 'fakes.learner', 'fakes.actor'
 train._FIRST_PAUSE_SECS = train._POLL_SECS = .01
 train._ACTOR_GRACE_SECS = train._LONGEST_PAUSE_SECS = .3
@@ -78,7 +80,7 @@ class TrainTest(parameterized.TestCase):
         stderr=subprocess.PIPE, text=True, env={
             **os.environ, 'FAKE_learner': learner, 'FAKE_actor': actor,
             'REPORT': str(self.folder / 'report'),
-            'PYTHONPATH': f'{_ROOT}{os.pathsep}{self.folder}'})
+            'PYTHONPATH': f'{sources.ROOT}{os.pathsep}{self.folder}'})
     self.addCleanup(process.wait)
     self.addCleanup(process.kill)
     self.addCleanup(process.stderr.close)

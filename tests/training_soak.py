@@ -21,8 +21,8 @@ import pytest
 
 from learner import checkpoints
 from tests import fakes
+from tests import sources
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
 _SECS = 60 * float(os.environ.get('SOAK_MINUTES', '30'))
 _ENV = os.environ.get('SOAK_ENV', 'pong')
 _ACTOR_SECS = 20.0  # Between kills of an actor,
@@ -47,7 +47,8 @@ class TrainingSoak(absltest.TestCase):
     with open(self.folder / 'log', 'ab') as log:
       process = subprocess.Popen(
           [sys.executable, '-m', module, f'--env={_ENV}',
-           f'--address={self.address}', *arguments], cwd=_ROOT, stderr=log)
+           f'--address={self.address}', *arguments],
+          cwd=sources.ROOT, stderr=log)
     self.addCleanup(process.wait)
     self.addCleanup(process.kill)
     return process
