@@ -16,9 +16,9 @@ from benchmarks import measurement
 from benchmarks import serving
 from benchmarks import synthetic_actors
 from benchmarks import training
-from learner import agent as agent_lib
 from learner import inference as inference_lib
 from learner import unrolls as unrolls_lib
+from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 from seed_metagrad import types

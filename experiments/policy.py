@@ -9,9 +9,9 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from learner import agent as agent_lib
 from learner import checkpoints
 from learner import workdir as workdir_lib
+from seed_metagrad import agent as agent_lib
 from seed_metagrad import environments
 from seed_metagrad import frames
 from seed_metagrad import meta_parameters

@@ -13,8 +13,8 @@ import signal
 
 import tensorflow as tf
 
-from learner import agent as agent_lib
 from learner import unrolls as unrolls_lib
+from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import types
 

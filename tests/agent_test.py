@@ -5,7 +5,7 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow as tf
 
-from learner import agent as agent_lib
+from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import frames
 from seed_metagrad import meta_parameters

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from learner import agent
+from seed_metagrad import agent
 from seed_metagrad import config as config_lib
 from seed_metagrad import meta
 from seed_metagrad import meta_parameters

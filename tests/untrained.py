@@ -2,9 +2,9 @@
 
 import pathlib
 
-from learner import agent as agent_lib
 from learner import checkpoints
 from learner import workdir as workdir_lib
+from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 
