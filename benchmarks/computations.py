@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import measurement
-from learner import inference as inference_lib
-from learner import unrolls as unrolls_lib
+from learner.inference import unrolls as unrolls_lib
+from learner.inference import worker as inference_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments

@@ -16,8 +16,8 @@ from benchmarks import measurement
 from benchmarks import serving
 from benchmarks import synthetic_actors
 from benchmarks import training
-from learner import inference as inference_lib
-from learner import unrolls as unrolls_lib
+from learner.inference import unrolls as unrolls_lib
+from learner.inference import worker as inference_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments

@@ -20,12 +20,12 @@ from benchmarks import computations
 from benchmarks import exchange
 from benchmarks import measurement
 from benchmarks import synthetic_actors
-from learner import batcher as batcher_lib
-from learner import inference as inference_lib
-from learner import leases as leases_lib
-from learner import server as server_lib
-from learner import unrolls as unrolls_lib
-from learner import validation
+from learner.inference import batcher as batcher_lib
+from learner.inference import unrolls as unrolls_lib
+from learner.inference import worker as inference_lib
+from learner.serving import leases as leases_lib
+from learner.serving import server as server_lib
+from learner.serving import validation
 from protos import codec
 from protos import inference_pb2
 from seed_metagrad import environments

@@ -23,7 +23,7 @@ from experiments import record_starts
 from experiments import results
 from experiments import start_states
 from experiments import study as study_lib
-from learner import files
+from learner.storage import files
 from seed_metagrad.environments import atari
 
 _NUM_STARTS, _MAX_START_FRAMES = 100, 18_000

@@ -29,7 +29,7 @@ from experiments import estimates
 from experiments import game_pool
 from experiments import start_states
 from experiments import video
-from learner import files
+from learner.storage import files
 from seed_metagrad import environments
 from seed_metagrad.environments import atari
 

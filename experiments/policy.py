@@ -9,8 +9,8 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from learner import checkpoints
-from learner import workdir as workdir_lib
+from learner.storage import checkpoints
+from learner.storage import workdir as workdir_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import environments
 from seed_metagrad import frames

@@ -18,7 +18,7 @@ from experiments import report_pictures
 from experiments import report_tables
 from experiments import results as results_lib
 from experiments import study as study_lib
-from learner import files
+from learner.storage import files
 from seed_metagrad import config as config_lib
 
 _ABOUT_MEDIANS = (

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments import atari_game
-from learner import files
+from learner.storage import files
 
 _FORMAT = 1
 _KEYS = {'format', 'game', 'rom_md5', 'source', 'starts'}

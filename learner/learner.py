@@ -12,11 +12,11 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from learner import checkpoints
-from learner import hosts as hosts_lib
-from learner import inference as inference_lib
-from learner import metrics as metrics_lib
-from learner import unrolls as unrolls_lib
+from learner.distributed import hosts as hosts_lib
+from learner.inference import unrolls as unrolls_lib
+from learner.inference import worker as inference_lib
+from learner.reporting import metrics as metrics_lib
+from learner.storage import checkpoints
 from seed_metagrad import config as config_lib
 from seed_metagrad import meta_parameters
 from seed_metagrad import types

@@ -23,22 +23,22 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from learner import batcher as batcher_lib
 from learner import config_flags
-from learner import files
-from learner import hosts as hosts_lib
-from learner import inference as inference_lib
 from learner import learner as learner_lib
-from learner import leases as leases_lib
-from learner import lockstep as lockstep_lib
-from learner import metrics
-from learner import monitor
-from learner import security
-from learner import server as server_lib
-from learner import strategies
-from learner import unrolls as unrolls_lib
-from learner import validation
-from learner import workdir as workdir_lib
+from learner.distributed import hosts as hosts_lib
+from learner.distributed import strategies
+from learner.inference import batcher as batcher_lib
+from learner.inference import lockstep as lockstep_lib
+from learner.inference import unrolls as unrolls_lib
+from learner.inference import worker as inference_lib
+from learner.reporting import metrics
+from learner.reporting import prometheus as monitor
+from learner.serving import leases as leases_lib
+from learner.serving import security
+from learner.serving import server as server_lib
+from learner.serving import validation
+from learner.storage import files
+from learner.storage import workdir as workdir_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 

@@ -1,4 +1,4 @@
-"""Tests of learner/batcher.py."""
+"""Tests of learner/inference/batcher.py."""
 
 from concurrent import futures
 import threading
@@ -6,7 +6,7 @@ import threading
 from absl.testing import absltest
 import numpy as np
 
-from learner import batcher as batcher_lib
+from learner.inference import batcher as batcher_lib
 
 _DEADLINE_SECS = 20.0
 

@@ -15,7 +15,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from learner import checkpoints
+from learner.storage import checkpoints
 from seed_metagrad import types
 from tests import sources
 
@@ -56,7 +56,7 @@ class CheckpointsTest(parameterized.TestCase):
     script = textwrap.dedent("""
         import sys
         import numpy as np
-        from learner import checkpoints
+        from learner.storage import checkpoints
         for n in range(int(sys.argv[2]), 10**6):
           state = {'num_updates': np.int64(n), 'w': np.full(10**6, n)}
           checkpoints.save(sys.argv[1], state, extra={}, keep=2)

@@ -7,7 +7,7 @@ import grpc
 import numpy as np
 
 from actors import client as client_lib
-from learner import validation
+from learner.serving import validation
 from tests import fakes
 
 _TASK = client_lib.Task('catch', fakes.SPEC, num_envs=2, sticky_actions=0.0)

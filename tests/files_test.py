@@ -7,7 +7,7 @@ import tempfile
 
 from absl.testing import absltest
 
-from learner import files
+from learner.storage import files
 
 
 class WriteWholeTest(absltest.TestCase):

@@ -8,7 +8,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import tensorflow as tf
 
-from learner import hosts as hosts_lib
+from learner.distributed import hosts as hosts_lib
 from tests import replicas
 
 _DEADLINE_SECS = 100
@@ -18,8 +18,8 @@ _HOST = """
 from learner import quiet_tensorflow
 import os, signal
 import tensorflow as tf
-from learner import hosts as hosts_lib
-from learner import strategies
+from learner.distributed import hosts as hosts_lib
+from learner.distributed import strategies
 from tests import replicas
 hosts = hosts_lib.Hosts(strategies.make(replicas.config('multi_worker')))
 print(hosts.num, hosts.index, hosts.is_chief)

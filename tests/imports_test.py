@@ -88,10 +88,10 @@ class ImportsTest(parameterized.TestCase):
       ('seed_metagrad.returns', 'seed_metagrad.losses'),
       ('seed_metagrad.meta', 'threading'),
       ('seed_metagrad.environments.catch', 'tensorflow'),
-      ('actors.actor', 'learner.server'),
+      ('actors.actor', 'learner.serving.server'),
       ('actors.client', 'tensorflow.keras'),
-      ('learner.server', 'actors'),
-      ('learner.server', 'experiments.train'),
+      ('learner.serving.server', 'actors'),
+      ('learner.serving.server', 'experiments.train'),
       ('experiments.train', 'tests.reference'),
   )
   def test_import_is_refused_when_the_table_lacks_it(self, module, name):

@@ -1,4 +1,4 @@
-"""Tests of learner/inference.py: a scripted agent that remembers."""
+"""Tests of learner/inference/worker.py: a scripted agent that remembers."""
 
 import queue
 import threading
@@ -7,9 +7,9 @@ from absl.testing import absltest
 import numpy as np
 import tensorflow as tf
 
-from learner import batcher as batcher_lib
-from learner import inference
-from learner import unrolls
+from learner.inference import batcher as batcher_lib
+from learner.inference import unrolls
+from learner.inference import worker as inference
 from seed_metagrad import types
 
 _SPEC = types.EnvSpec((1,), 'float32', num_actions=4, frame_stack=2)

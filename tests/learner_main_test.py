@@ -14,7 +14,7 @@ from urllib import request
 from absl.testing import absltest
 import pytest
 
-from learner import checkpoints
+from learner.storage import checkpoints
 from seed_metagrad import config as config_lib
 from tests import fakes
 from tests import sources

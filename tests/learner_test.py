@@ -9,9 +9,9 @@ from absl.testing import absltest
 import numpy as np
 import tensorflow as tf
 
-from learner import inference
 from learner import learner as learner_lib
-from learner import unrolls
+from learner.inference import unrolls
+from learner.inference import worker as inference
 from seed_metagrad import config as config_lib
 from seed_metagrad import types
 

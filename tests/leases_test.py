@@ -1,10 +1,10 @@
-"""Tests of learner/leases.py."""
+"""Tests of learner/serving/leases.py."""
 
 import asyncio
 
 from absl.testing import absltest
 
-from learner import leases as leases_lib
+from learner.serving import leases as leases_lib
 
 
 class LeasesTest(absltest.TestCase):

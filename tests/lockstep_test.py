@@ -11,8 +11,8 @@ from absl.testing import absltest
 import numpy as np
 import pytest
 
-from learner import checkpoints
-from learner import lockstep
+from learner.inference import lockstep
+from learner.storage import checkpoints
 from seed_metagrad import config as config_lib
 from tests import fakes
 from tests import sources

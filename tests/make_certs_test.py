@@ -10,7 +10,7 @@ import grpc
 
 from actors import client
 from experiments import make_certs
-from learner import security
+from learner.serving import security
 from protos import inference_pb2_grpc
 from tests import fakes
 

@@ -19,7 +19,7 @@ from absl.testing import parameterized
 import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
-from learner import metrics
+from learner.reporting import metrics
 
 
 def _row(env_frames: int, **changed) -> metrics.Row:

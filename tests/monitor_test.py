@@ -1,4 +1,4 @@
-"""Tests of learner/monitor.py."""
+"""Tests of learner/reporting/prometheus.py."""
 
 import socket
 import types
@@ -7,7 +7,7 @@ from urllib import request
 from absl.testing import absltest
 from prometheus_client import parser
 
-from learner import monitor
+from learner.reporting import prometheus as monitor
 from tests import fakes
 
 _LEARNER = types.SimpleNamespace(

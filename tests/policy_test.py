@@ -10,7 +10,7 @@ import tempfile
 from absl.testing import absltest
 import numpy as np
 
-from learner import workdir as workdir_lib
+from learner.storage import workdir as workdir_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import environments
 from tests import untrained

@@ -16,9 +16,9 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from learner import hosts as hosts_lib
-from learner import strategies
-from learner import unrolls as unrolls_lib
+from learner.distributed import hosts as hosts_lib
+from learner.distributed import strategies
+from learner.inference import unrolls as unrolls_lib
 from seed_metagrad import config as config_lib
 from tests import tiny
 

@@ -1,4 +1,4 @@
-"""Tests of learner/security.py, over real gRPC."""
+"""Tests of learner/serving/security.py, over real gRPC."""
 
 import datetime
 import pathlib
@@ -13,8 +13,8 @@ import grpc
 
 from actors import client
 from experiments import make_certs
-from learner import security
-from learner import server as server_lib
+from learner.serving import security
+from learner.serving import server as server_lib
 from protos import inference_pb2_grpc
 from tests import fakes
 

@@ -1,4 +1,4 @@
-"""Tests of learner/server.py."""
+"""Tests of learner/serving/server.py."""
 
 from concurrent import futures
 import os
@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1 import health_pb2_grpc
 
 from actors import client
-from learner import server as server_lib
+from learner.serving import server as server_lib
 from protos import inference_pb2_grpc
 from tests import fakes
 

@@ -1,4 +1,4 @@
-"""Tests of learner/service.py, over real gRPC."""
+"""Tests of learner/serving/service.py, over real gRPC."""
 
 from absl.testing import absltest
 import grpc

@@ -9,7 +9,7 @@ from absl.testing import parameterized
 import numpy as np
 import pytest
 
-from learner import strategies
+from learner.distributed import strategies
 from tests import replicas
 
 

@@ -19,7 +19,7 @@ import time
 from absl.testing import absltest
 import pytest
 
-from learner import checkpoints
+from learner.storage import checkpoints
 from tests import fakes
 from tests import sources
 

@@ -1,10 +1,10 @@
-"""Tests of learner/unrolls.py, with steps numbered so that none can hide."""
+"""Tests of learner/inference/unrolls.py, with steps that are numbered."""
 
 from absl.testing import absltest
 import numpy as np
 import tensorflow as tf
 
-from learner import unrolls
+from learner.inference import unrolls
 from seed_metagrad import types
 
 _SPEC = types.EnvSpec((2,), 'uint8', num_actions=3, frame_stack=2)

@@ -2,8 +2,8 @@
 
 import pathlib
 
-from learner import checkpoints
-from learner import workdir as workdir_lib
+from learner.storage import checkpoints
+from learner.storage import workdir as workdir_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments

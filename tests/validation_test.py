@@ -1,10 +1,10 @@
-"""Tests of learner/validation.py."""
+"""Tests of learner/serving/validation.py."""
 
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from learner import validation
+from learner.serving import validation
 from protos import codec
 from protos import inference_pb2
 from seed_metagrad import types

@@ -11,7 +11,7 @@ import tempfile
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from learner import workdir
+from learner.storage import workdir
 from seed_metagrad import config as config_lib
 
 _SMOKE = config_lib.preset('smoke')

@@ -8,7 +8,7 @@ from prometheus_client import core
 from prometheus_client import registry
 
 from learner import learner as learner_lib
-from learner import server as server_lib
+from learner.serving import server as server_lib
 
 _SILENT_SECS = 10.0
 

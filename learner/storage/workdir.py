@@ -12,7 +12,7 @@ import pathlib
 
 from absl import logging
 
-from learner import files
+from learner.storage import files
 from seed_metagrad import config as config_lib
 
 # What a resumed run may set anew: none of these changes what is learned from

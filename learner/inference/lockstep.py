@@ -11,9 +11,9 @@ from typing import Any
 from absl import logging
 import numpy as np
 
-from learner import batcher as batcher_lib
-from learner import inference as inference_lib
-from learner import unrolls as unrolls_lib
+from learner.inference import batcher as batcher_lib
+from learner.inference import unrolls as unrolls_lib
+from learner.inference import worker as inference_lib
 from seed_metagrad import config as config_lib
 
 _SAVE_SECS = 5.0  # For actors to send their state.

@@ -20,7 +20,7 @@ import tensorflow as tf
 import tqdm
 from tqdm import contrib
 
-from learner import files
+from learner.storage import files
 
 Row = dict[str, float | int]
 

@@ -19,7 +19,7 @@ import zipfile
 from absl import logging
 import numpy as np
 
-from learner import files
+from learner.storage import files
 from seed_metagrad import types
 
 _DIGEST_BYTES = 64

@@ -16,11 +16,11 @@ from grpc_health.v1 import health
 from grpc_health.v1 import health_pb2
 from grpc_health.v1 import health_pb2_grpc
 
-from learner import batcher as batcher_lib
-from learner import leases as leases_lib
-from learner import security
-from learner import service
-from learner import validation
+from learner.inference import batcher as batcher_lib
+from learner.serving import leases as leases_lib
+from learner.serving import security
+from learner.serving import service
+from learner.serving import validation
 from protos import inference_pb2
 from protos import inference_pb2_grpc
 

@@ -13,7 +13,7 @@ import signal
 
 import tensorflow as tf
 
-from learner import unrolls as unrolls_lib
+from learner.inference import unrolls as unrolls_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import types

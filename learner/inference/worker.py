@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from learner import batcher as batcher_lib
-from learner import unrolls as unrolls_lib
+from learner.inference import batcher as batcher_lib
+from learner.inference import unrolls as unrolls_lib
 from seed_metagrad import frames
 from seed_metagrad import types
 

@@ -9,10 +9,10 @@ from absl import logging
 import grpc
 import numpy as np
 
-from learner import batcher as batcher_lib
-from learner import leases as leases_lib
-from learner import security
-from learner import validation
+from learner.inference import batcher as batcher_lib
+from learner.serving import leases as leases_lib
+from learner.serving import security
+from learner.serving import validation
 from protos import codec
 from protos import inference_pb2
 from protos import inference_pb2_grpc

@@ -1,0 +1,1 @@
+"""One update over several devices and hosts."""

@@ -1,0 +1,1 @@
+"""Requests to actions to unrolls, on one thread."""

@@ -1,0 +1,1 @@
+"""What a run tells people: table, TensorBoard, progress, summary, figure."""

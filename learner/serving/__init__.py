@@ -1,0 +1,1 @@
+"""The gRPC boundary: nothing unchecked passes it."""
