@@ -11,7 +11,7 @@ import subprocess
 import time
 from typing import Any, NamedTuple
 
-from experiments import processes
+from experiments.launch import processes
 
 
 class Options(NamedTuple):

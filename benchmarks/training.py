@@ -13,7 +13,7 @@ import tempfile
 import time
 
 from benchmarks import measurement
-from experiments import processes
+from experiments.launch import processes
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 

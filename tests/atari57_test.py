@@ -6,7 +6,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 from ale_py import roms
 
-from experiments import atari57
+from experiments.scores import atari57
 
 
 class Atari57Test(parameterized.TestCase):

@@ -4,7 +4,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from experiments import atari_game
+from experiments.evaluation import atari_game
 from seed_metagrad.environments import atari
 
 _NUM_STEPS = 25

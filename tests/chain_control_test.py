@@ -5,7 +5,7 @@ from absl.testing import parameterized
 import numpy as np
 import tqdm
 
-from experiments import chain_control
+from experiments.illustrative import chain_control
 from seed_metagrad import types
 from seed_metagrad.environments import chain
 

@@ -12,9 +12,9 @@ import time
 
 from absl.testing import absltest
 
-from experiments import compare
-from experiments import results
-from experiments import start_states
+from experiments.comparison import compare
+from experiments.comparison import results
+from experiments.evaluation import start_states
 from tests import command_flags
 
 _DEADLINE_SECS = 30.0

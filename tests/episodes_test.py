@@ -4,8 +4,8 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from experiments import episodes
-from experiments import game_pool
+from experiments.evaluation import episodes
+from experiments.evaluation import game_pool
 from seed_metagrad import types
 
 _FRAME = np.zeros((2, 2), np.uint8)

@@ -3,7 +3,7 @@
 from absl.testing import absltest
 import numpy as np
 
-from experiments import estimates
+from experiments.scores import estimates
 
 # Games by seeds.
 _RUNS = np.array([

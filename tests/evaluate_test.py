@@ -1,7 +1,7 @@
 """The command evaluates, writes what it says and writes over nothing."""
 
 # Before everything that imports TensorFlow.
-from experiments import policy  # noqa: F401  # isort: skip
+from experiments.evaluation import policy  # noqa: F401  # isort: skip
 
 import contextlib
 import csv
@@ -15,8 +15,8 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from experiments import evaluate
-from experiments import start_states
+from experiments.evaluation import evaluate
+from experiments.evaluation import start_states
 from tests import command_flags
 from tests import untrained
 

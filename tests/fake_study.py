@@ -3,8 +3,8 @@
 import json
 import pathlib
 
-from experiments import results
-from experiments import study as study_lib
+from experiments.comparison import results
+from experiments.comparison import study as study_lib
 
 TOML = """
 title = "Three <games>"

@@ -5,8 +5,8 @@ import contextlib
 from absl.testing import absltest
 import numpy as np
 
-from experiments import atari_game
-from experiments import game_pool
+from experiments.evaluation import atari_game
+from experiments.evaluation import game_pool
 
 
 def _pool(num_games, **kwargs):

@@ -13,7 +13,7 @@ from absl import flags
 from absl.testing import absltest
 import pytest
 
-from experiments import make_certs
+from experiments.launch import make_certs
 from tests import fakes
 from tests import sources
 from tests import wire

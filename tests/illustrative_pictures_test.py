@@ -3,10 +3,10 @@
 from absl.testing import absltest
 import numpy as np
 
-from experiments import chain_control
-from experiments import illustrative
-from experiments import illustrative_pictures
-from experiments import markov_processes
+from experiments.illustrative import chain_control
+from experiments.illustrative import figures as illustrative_pictures
+from experiments.illustrative import markov_processes
+from experiments.illustrative import run as illustrative
 
 _A = markov_processes.PROCESSES['A']
 

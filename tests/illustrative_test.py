@@ -10,9 +10,9 @@ from absl import flags
 from absl.testing import absltest
 import numpy as np
 
-from experiments import chain_control
-from experiments import illustrative
-from experiments import prediction
+from experiments.illustrative import chain_control
+from experiments.illustrative import prediction
+from experiments.illustrative import run as illustrative
 
 
 def _run(out, *arguments):

@@ -91,8 +91,8 @@ class ImportsTest(parameterized.TestCase):
       ('actors.actor', 'learner.serving.server'),
       ('actors.client', 'tensorflow.keras'),
       ('learner.serving.server', 'actors'),
-      ('learner.serving.server', 'experiments.train'),
-      ('experiments.train', 'tests.reference'),
+      ('learner.serving.server', 'experiments.launch.train'),
+      ('experiments.launch.train', 'tests.reference'),
   )
   def test_import_is_refused_when_the_table_lacks_it(self, module, name):
     self.assertFalse(_may_import(module, name))

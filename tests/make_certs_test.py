@@ -1,4 +1,4 @@
-"""Tests of experiments/make_certs.py; security_test.py has more of TLS."""
+"""Tests of experiments/launch/make_certs.py; security_test has more of TLS."""
 
 import pathlib
 import stat
@@ -9,7 +9,7 @@ from absl.testing import absltest
 import grpc
 
 from actors import client
-from experiments import make_certs
+from experiments.launch import make_certs
 from learner.serving import security
 from protos import inference_pb2_grpc
 from tests import fakes

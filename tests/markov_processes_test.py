@@ -4,7 +4,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from experiments import markov_processes
+from experiments.illustrative import markov_processes
 
 _A, _B = markov_processes.PROCESSES['A'], markov_processes.PROCESSES['B']
 

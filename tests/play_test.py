@@ -1,7 +1,7 @@
 """One game is played and filmed."""
 
 # Before everything that imports TensorFlow.
-from experiments import policy  # noqa: F401  # isort: skip
+from experiments.evaluation import policy  # noqa: F401  # isort: skip
 
 import contextlib
 import io
@@ -10,8 +10,8 @@ import tempfile
 
 from absl.testing import absltest
 
-from experiments import evaluate
-from experiments import play
+from experiments.evaluation import evaluate
+from experiments.evaluation import play
 from tests import command_flags
 from tests import untrained
 

@@ -1,7 +1,7 @@
 """A policy acts as the agent did and refuses what does not fit."""
 
 # Before everything that imports TensorFlow.
-from experiments import policy as policy_lib  # isort: skip
+from experiments.evaluation import policy as policy_lib  # isort: skip
 
 import json
 import pathlib

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from experiments import markov_processes
-from experiments import prediction
+from experiments.illustrative import markov_processes
+from experiments.illustrative import prediction
 from seed_metagrad import meta
 from tests import reference
 

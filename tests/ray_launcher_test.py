@@ -48,7 +48,7 @@ class RayLauncherTest(parameterized.TestCase):
       ((0,), 0, [0.]), ((4,), 4, [0.]), ((1, -9, 0), 0, [0., 5., 10.]),
       ((2,) * 6, 2, [0., 5., 10., 20., 40., 60.]))
   def test_a_process_starts_again_after_a_pause(self, statuses, last, pauses):
-    from experiments import ray_launcher
+    from experiments.launch import ray_launcher
     waiting, asked = list(statuses), []
 
     def start(pause_secs):
@@ -63,7 +63,7 @@ class RayLauncherTest(parameterized.TestCase):
     self.assertEqual(asked, pauses)
 
   def test_a_process_that_cannot_be_run_is_given_up(self):
-    from experiments import ray_launcher
+    from experiments.launch import ray_launcher
 
     @ray.remote
     def fail():

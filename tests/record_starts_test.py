@@ -8,9 +8,9 @@ import tempfile
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from experiments import atari_game
-from experiments import record_starts
-from experiments import start_states
+from experiments.evaluation import atari_game
+from experiments.evaluation import record_starts
+from experiments.evaluation import start_states
 from tests import command_flags
 from tests import untrained
 

@@ -6,7 +6,7 @@ import re
 from absl.testing import absltest
 from matplotlib import figure
 
-from experiments import report_page
+from experiments.comparison import report_page
 
 
 class ReportPageTest(absltest.TestCase):

@@ -6,9 +6,9 @@ import tempfile
 from absl.testing import absltest
 import numpy as np
 
-from experiments import report_pictures
-from experiments import report_tables
-from experiments import results as results_lib
+from experiments.comparison import report_figures as report_pictures
+from experiments.comparison import report_tables
+from experiments.comparison import results as results_lib
 from tests import fake_study
 
 

@@ -13,10 +13,10 @@ import tempfile
 from absl.testing import absltest
 import numpy as np
 
-from experiments import external
-from experiments import report_tables
-from experiments import results as results_lib
-from experiments import study as study_lib
+from experiments.comparison import external
+from experiments.comparison import report_tables
+from experiments.comparison import results as results_lib
+from experiments.comparison import study as study_lib
 from tests import fake_study
 
 

@@ -12,7 +12,7 @@ import tempfile
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from experiments import report
+from experiments.comparison import report
 from tests import command_flags
 from tests import fake_study
 

@@ -7,8 +7,8 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from experiments import results
-from experiments import study as study_lib
+from experiments.comparison import results
+from experiments.comparison import study as study_lib
 from tests import fake_study
 
 

@@ -12,7 +12,7 @@ from absl.testing import parameterized
 import grpc
 
 from actors import client
-from experiments import make_certs
+from experiments.launch import make_certs
 from learner.serving import security
 from learner.serving import server as server_lib
 from protos import inference_pb2_grpc

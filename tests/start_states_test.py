@@ -8,7 +8,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from experiments import start_states
+from experiments.evaluation import start_states
 
 _STATES = start_states.StartStates('pong', 'a random policy', [b'\0\1', b'\2'])
 

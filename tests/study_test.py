@@ -6,10 +6,11 @@ import tempfile
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from experiments import study as study_lib
+from experiments.comparison import study as study_lib
 from tests import fake_study
+from tests import sources
 
-_STUDIES = pathlib.Path(study_lib.__file__).parent / 'studies'
+_STUDIES = sources.ROOT / 'experiments' / 'studies'
 
 
 def _read(text, name='study.toml'):

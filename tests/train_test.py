@@ -50,7 +50,8 @@ time.sleep(60)
 
 _DRIVER = """
 import sys
-from experiments import cli, train
+from experiments import cli
+from experiments.launch import train
 
 train._LEARNER, train._ACTOR = 'fakes.learner', 'fakes.actor'
 train._FIRST_PAUSE_SECS = train._POLL_SECS = .01

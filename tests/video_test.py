@@ -8,9 +8,9 @@ from absl.testing import absltest
 import numpy as np
 from PIL import Image
 
-from experiments import atari_game
-from experiments import episodes
-from experiments import video
+from experiments.evaluation import atari_game
+from experiments.evaluation import episodes
+from experiments.evaluation import video
 
 _HYPERS = {'discount': 0.991, 'lambda_': 0.97}
 

@@ -6,9 +6,9 @@ import math
 from matplotlib import figure
 import numpy as np
 
-from experiments import atari57
-from experiments import estimates
-from experiments import report_tables
+from experiments.comparison import report_tables
+from experiments.scores import atari57
+from experiments.scores import estimates
 
 _POINTS = 200  # Of a curve.
 _COLUMNS = 3  # Of small pictures.

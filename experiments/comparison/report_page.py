@@ -6,7 +6,7 @@ import io
 
 from matplotlib import figure
 
-from experiments import report_tables
+from experiments.comparison import report_tables
 
 _STYLE = """
 body {font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto;

@@ -17,8 +17,8 @@ import ray
 from ray import exceptions
 from ray.util import scheduling_strategies
 
-from experiments import processes
-from experiments import ray_processes
+from experiments.launch import processes
+from experiments.launch import ray_processes
 from seed_metagrad import config as config_lib
 
 _POLL_SECS = 0.5

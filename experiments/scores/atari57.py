@@ -1,6 +1,6 @@
 """The 57 games: human-normalised scores and what was published.
 
-The scores are in data/atari57.csv; data/README.md says where they come from.
+The scores are in atari57.csv; README.md says where they come from.
 """
 
 import csv
@@ -8,7 +8,7 @@ import functools
 import pathlib
 from typing import NamedTuple
 
-_SCORES = pathlib.Path(__file__).parent / 'data' / 'atari57.csv'
+_SCORES = pathlib.Path(__file__).parent / 'atari57.csv'
 # Protocol to the columns of its constants.
 _STARTS = {'noop': 'noop_starts', 'start_states': 'human_starts'}
 PROTOCOLS = tuple(_STARTS)

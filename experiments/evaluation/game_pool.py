@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments import atari_game
+from experiments.evaluation import atari_game
 
 
 class Start(NamedTuple):

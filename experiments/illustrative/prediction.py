@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from experiments import markov_processes
+from experiments.illustrative import markov_processes
 from seed_metagrad import losses
 from seed_metagrad import meta
 from seed_metagrad import meta_parameters

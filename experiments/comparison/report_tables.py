@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments import atari57
-from experiments import estimates
-from experiments import external
-from experiments import results as results_lib
-from experiments import study as study_lib
+from experiments.comparison import external
+from experiments.comparison import results as results_lib
+from experiments.comparison import study as study_lib
+from experiments.scores import atari57
+from experiments.scores import estimates
 
 Row = dict[str, str]
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from experiments import game_pool
+from experiments.evaluation import game_pool
 from seed_metagrad.environments import environment
 
 

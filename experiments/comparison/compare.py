@@ -18,11 +18,11 @@ import tomllib
 
 from absl import flags
 
-from experiments import processes
-from experiments import record_starts
-from experiments import results
-from experiments import start_states
-from experiments import study as study_lib
+from experiments.comparison import results
+from experiments.comparison import study as study_lib
+from experiments.evaluation import record_starts
+from experiments.evaluation import start_states
+from experiments.launch import processes
 from learner.storage import files
 from seed_metagrad.environments import atari
 

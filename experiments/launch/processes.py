@@ -11,7 +11,7 @@ import time
 
 from seed_metagrad import config as config_lib
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def python_path() -> str:
@@ -28,7 +28,7 @@ def start(module: str, arguments: list[str], output=None) -> subprocess.Popen:
   output: a file or subprocess.PIPE for what it prints; None is our own.
   """
   return subprocess.Popen(
-      [sys.executable, '-m', 'experiments.child', module, *arguments],
+      [sys.executable, '-m', 'experiments.launch.child', module, *arguments],
       stdin=subprocess.PIPE, stdout=output,
       stderr=output and subprocess.STDOUT, process_group=0,
       env={**os.environ, 'PYTHONPATH': python_path()})

@@ -16,11 +16,11 @@ from learner import quiet_tensorflow  # noqa: F401 isort: skip, the first.
 import numpy as np
 import tqdm
 
-from experiments import chain_control
-from experiments import estimates
-from experiments import illustrative_pictures
-from experiments import markov_processes
-from experiments import prediction
+from experiments.illustrative import chain_control
+from experiments.illustrative import figures as illustrative_pictures
+from experiments.illustrative import markov_processes
+from experiments.illustrative import prediction
+from experiments.scores import estimates
 
 _MUS = (0., .5, .9, 1.)  # Of trace.png.
 _GRID = np.linspace(0., 1., 21)  # Of the fixed values to compare with.

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import study as study_lib
+from experiments.comparison import study as study_lib
 
 STUDY = 'study.toml'
 DONE, FAILED = 'done', 'failed'

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import ray
 
-from experiments import make_certs
-from experiments import processes
+from experiments.launch import make_certs
+from experiments.launch import processes
 
 _LEARNER, _ACTOR = 'learner.main', 'actors.main'
 _POLL_SECS = 0.5

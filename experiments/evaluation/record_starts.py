@@ -13,11 +13,11 @@ import sys
 from absl import flags
 import numpy as np
 
-from experiments import atari_game
-from experiments import episodes as episodes_lib
-from experiments import evaluate
-from experiments import game_pool
-from experiments import start_states
+from experiments.evaluation import atari_game
+from experiments.evaluation import episodes as episodes_lib
+from experiments.evaluation import evaluate
+from experiments.evaluation import game_pool
+from experiments.evaluation import start_states
 from seed_metagrad import environments
 from seed_metagrad import types
 from seed_metagrad.environments import atari

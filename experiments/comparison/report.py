@@ -12,12 +12,12 @@ import sys
 
 from absl import flags
 
-from experiments import external
-from experiments import report_page
-from experiments import report_pictures
-from experiments import report_tables
-from experiments import results as results_lib
-from experiments import study as study_lib
+from experiments.comparison import external
+from experiments.comparison import report_figures as report_pictures
+from experiments.comparison import report_page
+from experiments.comparison import report_tables
+from experiments.comparison import results as results_lib
+from experiments.comparison import study as study_lib
 from learner.storage import files
 from seed_metagrad import config as config_lib
 

@@ -22,8 +22,8 @@ import pathlib
 import tomllib
 from typing import Any, NamedTuple
 
-from experiments import atari57
-from experiments import atari_game
+from experiments.evaluation import atari_game
+from experiments.scores import atari57
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 

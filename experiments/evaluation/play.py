@@ -5,8 +5,8 @@ import sys
 
 from absl import flags
 
-from experiments import evaluate
-from experiments import video
+from experiments.evaluation import evaluate
+from experiments.evaluation import video
 
 
 def define_flags(flag_values: flags.FlagValues):

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments import atari_game
+from experiments.evaluation import atari_game
 from learner.storage import files
 
 _FORMAT = 1

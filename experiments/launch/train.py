@@ -14,7 +14,7 @@ import time
 
 from absl import flags
 
-from experiments import processes
+from experiments.launch import processes
 from learner import config_flags
 from seed_metagrad import config as config_lib
 
@@ -71,7 +71,7 @@ def run(flag_values: flags.FlagValues) -> int:
 def _run_on_ray(config: config_lib.Config, passed: list[str],
                 flag_values: flags.FlagValues) -> int:
   try:
-    from experiments import ray_launcher  # Needs an extra.
+    from experiments.launch import ray_launcher  # Needs an extra.
   except ModuleNotFoundError as error:
     sys.exit(f'seed-metagrad train: {error}. --launcher=ray needs'
              " pip install 'seed-metagrad[ray]'.")

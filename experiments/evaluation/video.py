@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 from PIL import ImageDraw
 
-from experiments import atari_game
-from experiments import episodes as episodes_lib
+from experiments.evaluation import atari_game
+from experiments.evaluation import episodes as episodes_lib
 from seed_metagrad.environments import atari
 
 _SCALE = 2

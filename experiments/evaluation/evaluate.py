@@ -22,13 +22,13 @@ from absl import flags
 import numpy as np
 import tqdm
 
-from experiments import atari57
-from experiments import atari_game
-from experiments import episodes as episodes_lib
-from experiments import estimates
-from experiments import game_pool
-from experiments import start_states
-from experiments import video
+from experiments.evaluation import atari_game
+from experiments.evaluation import episodes as episodes_lib
+from experiments.evaluation import game_pool
+from experiments.evaluation import start_states
+from experiments.evaluation import video
+from experiments.scores import atari57
+from experiments.scores import estimates
 from learner.storage import files
 from seed_metagrad import environments
 from seed_metagrad.environments import atari
@@ -127,7 +127,9 @@ def load_policy(flag_values: flags.FlagValues):
   """
   if flag_values.env:
     environments.spec(flag_values.env)  # Names the nearest ones.
-  from experiments import policy as policy_lib  # Slow: it brings TensorFlow.
+  from experiments.evaluation import (
+    policy as policy_lib,  # Slow: it brings TensorFlow.
+  )
   return policy_lib.load(flag_values.checkpoint, flag_values.env)
 
 

@@ -1,0 +1,1 @@
+"""Many runs to one report."""

@@ -1,0 +1,1 @@
+"""Play a checkpoint by the papers' protocols."""

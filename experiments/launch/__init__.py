@@ -1,0 +1,1 @@
+"""Start processes and keep them alive, here or on Ray."""
