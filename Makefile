@@ -1,6 +1,6 @@
 # Each target sets up what it needs; a second call starts at once.
 #   make train ARGS="--env=breakout --learned="
-#   make test ARGS=tests/returns_test.py
+#   make test ARGS=tests/seed_metagrad/returns_test.py
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -34,7 +34,7 @@ unit: $(READY)
 
 # The long tests.
 soak: $(RAY)
-	$(BIN)/pytest $(or $(ARGS),$(wildcard tests/*_soak.py))
+	$(BIN)/pytest $(or $(ARGS),$(wildcard tests/soak/*_soak.py))
 
 lint: $(READY)
 	$(BIN)/ruff check $(ARGS)

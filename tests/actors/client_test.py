@@ -1,0 +1,192 @@
+"""Tests of actors/client.py, against a real server."""
+
+import time
+
+from absl.testing import absltest
+import grpc
+import numpy as np
+
+from actors import client as client_lib
+from learner.serving import validation
+from tests.support import fakes
+
+_TASK = client_lib.Task('catch', fakes.SPEC, num_envs=2, sticky_actions=0.0)
+_STEP = fakes.outputs(2)
+
+
+class ClientTest(absltest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.learner = self.start()
+
+  def start(self, address='localhost:0', **kwargs):
+    learner = fakes.FakeLearner(address, **kwargs)
+    self.addCleanup(learner.close)
+    return learner
+
+  def connect(self, address='', **kwargs):
+    channel = client_lib.open_channel(
+        address or f'localhost:{self.learner.port}')
+    self.addCleanup(channel.close)
+    kwargs = dict(
+        name='ann', group=0, reconnect_secs=fakes.DEADLINE_SECS) | kwargs
+    return client_lib.Client(channel, kwargs.pop('task', _TASK), **kwargs)
+
+  def test_receive_answers_send(self):
+    client = self.connect()
+    self.assertEqual(client.join(), b'')
+    for _ in range(3):
+      client.send(_STEP)
+      reply = client.receive()
+      self.assertEqual(reply.actions.tolist(), [0, 1])  # The slot % 3.
+      self.assertEqual(reply.actions.dtype, np.int32)
+      self.assertFalse(reply.send_state)
+    self.assertEqual(
+        [request.new_run for request in self.learner.requests],
+        [True, False, False])
+
+  def test_join_returns_the_state_of_an_earlier_run(self):
+    learner = self.start(env_states={'ann/1': b'saved'})
+    client = self.connect(f'localhost:{learner.port}', group=1)
+    self.assertEqual(client.join(), b'saved')
+
+  def test_send_carries_the_state(self):
+    client = self.connect()
+    client.join()
+    self.learner.server.ask_for_states(True)
+    client.send(_STEP)
+    self.assertTrue(client.receive().send_state)
+    client.send(_STEP, b'state')
+    client.receive()
+    self.assertEqual(self.learner.requests[-1].env_state, b'state')
+
+  def test_another_task_is_refused_at_once(self):
+    client = self.connect(task=_TASK._replace(env='pong'))
+    with self.assertRaisesRegex(
+        client_lib.Refused, "refused ann: INVALID_ARGUMENT: env .*got 'pong'"):
+      client.join()
+
+  def test_a_missing_token_is_refused_at_once(self):
+    learner = self.start(token='a token of 16 letters')
+    with self.assertRaisesRegex(client_lib.Refused, 'UNAUTHENTICATED'):
+      self.connect(f'localhost:{learner.port}').join()
+
+  def test_a_superseded_client_is_refused(self):
+    old, new = self.connect(), self.connect()
+    old.join()
+    new.join()
+    old.send(_STEP)
+    with self.assertRaisesRegex(client_lib.Refused, 'superseded'):
+      old.receive()
+    new.send(_STEP)
+    new.receive()
+
+  def test_an_expired_lease_is_joined_anew(self):
+    client = self.connect()
+    client.join()
+    self.learner.now = 1e6
+    fakes.wait_until(lambda: not self.learner.server.num_actors())
+    client.send(_STEP)
+    with self.assertRaises(client_lib.Lost):
+      client.receive()
+    client.join()
+    client.send(_STEP)
+    client.receive()
+    self.assertTrue(self.learner.requests[-1].new_run)
+
+  def test_a_restarted_learner_is_found_again(self):
+    client = self.connect()
+    client.join()
+    client.send(_STEP)
+    client.receive()
+    self.learner.close()
+    client.send(_STEP)
+    with self.assertRaises(client_lib.Lost):
+      client.receive()
+    learner = self.start(f'localhost:{self.learner.port}')
+    client.join()
+    client.send(_STEP)
+    client.receive()
+    self.assertTrue(learner.requests[0].new_run)
+
+  def test_a_learner_that_never_comes_is_given_up(self):
+    client = self.connect('unix:/nonexistent/s', reconnect_secs=0.5)
+    start = time.monotonic()
+    with self.assertRaisesRegex(
+        client_lib.Unreachable, 'for 0.5 s; at last UNAVAILABLE'):
+      client.join()
+    self.assertGreaterEqual(time.monotonic() - start, 0.5)
+
+  def test_a_full_learner_is_waited_for(self):
+    self.learner.stub().Join(fakes.join_request(actor='bob', num_envs=16))
+    client = self.connect(reconnect_secs=0.1)
+    with self.assertRaisesRegex(client_lib.Unreachable, 'RESOURCE_EXHAUSTED'):
+      client.join()
+
+  def test_done_is_told_by_join_and_by_receive(self):
+    client = self.connect()
+    client.join()
+    self.learner.server.finish(0.0)
+    client.send(_STEP)
+    with self.assertRaises(client_lib.Done):
+      client.receive()
+    with self.assertRaises(client_lib.Done):
+      client.join()
+
+  def test_an_answer_of_another_length_is_refused(self):
+    learner = self.start(answer=False)
+    client = self.connect(f'localhost:{learner.port}')
+    client.join()
+    client.send(_STEP)
+    learner.batcher.get()[0][1].set_result(np.zeros(3, np.int32))
+    with self.assertRaisesRegex(ValueError, 'actions must be 8 bytes .*got 12'):
+      client.receive()
+
+  def test_atari_frames_arrive_as_they_were_sent(self):
+    spec = fakes.SPEC._replace(
+        observation_shape=(84, 84), observation_dtype='uint8')
+    learner = self.start(task=validation.Task('pong', spec), max_envs=64)
+    client = self.connect(
+        f'localhost:{learner.port}',
+        task=client_lib.Task('pong', spec, 64, 0.0))
+    frames = np.random.default_rng(0).integers(
+        256, size=(64, 84, 84), dtype=np.uint8)
+    client.join()
+    client.send(fakes.outputs(64, spec)._replace(observation=frames))
+    client.receive()
+    np.testing.assert_array_equal(
+        learner.requests[0].env_outputs.observation, frames)
+
+
+class OpenChannelTest(absltest.TestCase):
+
+  def test_each_channel_has_a_connection_of_its_own(self):
+    learner = fakes.FakeLearner(answer=False, max_envs=200)
+    self.addCleanup(learner.close)
+    clients = []
+    for i in range(100):  # The learner takes 64 calls of one connection.
+      channel = client_lib.open_channel(f'localhost:{learner.port}')
+      self.addCleanup(channel.close)
+      client = client_lib.Client(
+          channel, client_lib.Task('catch', fakes.SPEC, 1, 0.0),
+          name=f'ann-{i}', group=0, reconnect_secs=60.0)
+      client.join()
+      client.send(fakes.outputs(1))
+      clients.append(client)  # Without it the call would be cancelled.
+    waiting = 0
+    while waiting < 100 and (batch := learner.batcher.get(patience_secs=10.)):
+      waiting += len(batch)
+    self.assertEqual(waiting, 100)
+
+  def test_a_missing_file_is_an_error(self):
+    with self.assertRaises(FileNotFoundError):
+      client_lib.open_channel('localhost:1', ca_file='/nonexistent')
+
+  def test_no_files_make_an_insecure_channel(self):
+    with client_lib.open_channel('localhost:1') as channel:
+      self.assertIsInstance(channel, grpc.Channel)
+
+
+if __name__ == '__main__':
+  absltest.main()

@@ -1,0 +1,122 @@
+"""Lock-step over real gRPC: equal runs are equal, and resumes are exact."""
+
+import csv
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+
+from absl.testing import absltest
+import numpy as np
+import pytest
+
+from learner.inference import lockstep
+from learner.storage import checkpoints
+from seed_metagrad import config as config_lib
+from tests.repository import sources
+from tests.support import fakes
+
+pytestmark = pytest.mark.integration
+
+_DEADLINE_SECS = 100.
+_FRAMES_PER_UPDATE = 8 * 20  # batch_size * unroll_length.
+_CLOCK = ('seconds', 'frames_per_s')  # The only columns that may differ.
+
+
+class Run:
+  """A learner and two actors on Catch: 2 * 2 * 4 environments."""
+
+  def __init__(self, test, folder, num_updates):
+    self.workdir = folder / 'workdir'
+    self._address = folder / 'address'
+    self._address.unlink(missing_ok=True)
+    self._test = test
+    self.learner = self._start(
+        'learner.main', '--preset=smoke', '--lockstep', '--envs_per_group=4',
+        f'--total_env_frames={num_updates * _FRAMES_PER_UPDATE}',
+        '--checkpoints_kept=100', '--checkpoint_secs=0.000001',
+        f'--workdir={self.workdir}', f'--address_file={self._address}')
+
+  def start_actors(self, order):
+    fakes.wait_until(self._address.exists)
+    self.actors = [
+        self._start('actors.main', f'--address={self._address.read_text()}',
+                    f'--index={index}', '--env=catch', '--envs_per_group=4')
+        for index in order]
+
+  def finish(self):
+    _, stderr = self.learner.communicate(timeout=_DEADLINE_SECS)
+    self._test.assertEqual(self.learner.returncode, 0, stderr)
+    for actor in self.actors:
+      actor.terminate()
+      actor.communicate(timeout=_DEADLINE_SECS)
+
+  def checkpoints(self):
+    return checkpoints.paths(self.workdir / 'checkpoints')
+
+  def _start(self, module, *flags):
+    process = subprocess.Popen(
+        [sys.executable, '-m', module, *flags], cwd=sources.ROOT, text=True,
+        stderr=subprocess.PIPE)
+    def end():
+      process.kill()
+      process.communicate()
+    self._test.addCleanup(end)
+    return process
+
+
+def _rows(run):
+  with open(run.workdir / 'metrics.csv', encoding='utf-8') as file:
+    rows = list(csv.DictReader(file))
+  return [{name: value for name, value in row.items() if name not in _CLOCK}
+          for row in rows]
+
+
+def _arrays(path):
+  """Everything of a checkpoint but the JSON, which holds seconds."""
+  with np.load(path) as npz:
+    return {name: npz[name] for name in npz.files if name != 'extra'}
+
+
+class LockStepTest(absltest.TestCase):
+
+  def start(self, num_updates, folder=None):
+    folder = folder or self.enterContext(tempfile.TemporaryDirectory())
+    return Run(self, pathlib.Path(folder), num_updates)
+
+  def assert_same(self, one, other):
+    self.assertEqual(_rows(one), _rows(other))
+    self.assertEqual((one.workdir / 'episodes.csv').read_text(),
+                     (other.workdir / 'episodes.csv').read_text())
+    ours, theirs = (_arrays(run.checkpoints()[0]) for run in (one, other))
+    self.assertEqual(ours.keys(), theirs.keys())
+    for name, array in ours.items():
+      self.assertEqual(array.tobytes(), theirs[name].tobytes(), name)
+
+  @pytest.mark.timeout(400)
+  def test_equal_runs_are_equal_and_a_resume_is_exact(self):
+    whole = self.start(30)
+    whole.start_actors([0, 1])
+    whole.finish()
+    self.assertLen(_rows(whole), 30)
+    stopped = self.start(30)
+    stopped.start_actors([1, 0])  # Whoever comes first.
+    fakes.wait_until(lambda: len(stopped.checkpoints()) > 4, _DEADLINE_SECS)
+    stopped.learner.send_signal(signal.SIGTERM)
+    stopped.finish()
+    self.assertLess(len(stopped.checkpoints()), 30)
+    resumed = self.start(30, stopped.workdir.parent)
+    resumed.start_actors([0, 1])
+    resumed.finish()
+    self.assert_same(whole, resumed)
+
+  def test_batches_must_be_whole(self):
+    config = config_lib.preset('smoke', envs_per_group=3)
+    with self.assertRaisesRegex(ValueError, 'is 12, no multiple of .* 8'):
+      lockstep.num_envs(config)
+    self.assertEqual(lockstep.num_envs(config_lib.preset('smoke')), 32)
+
+
+if __name__ == '__main__':
+  absltest.main()

@@ -1,0 +1,204 @@
+"""Tests of learner/serving/security.py, over real gRPC."""
+
+import datetime
+import pathlib
+import socket
+import tempfile
+import threading
+from unittest import mock
+
+from absl.testing import absltest
+from absl.testing import parameterized
+import grpc
+
+from actors import client
+from experiments.launch import make_certs
+from learner.serving import security
+from learner.serving import server as server_lib
+from protos import inference_pb2_grpc
+from tests.support import fakes
+
+_Code = grpc.StatusCode
+_ACT = '/seed_metagrad.v1.Inference/Act'
+# A TLS record that says it has 512 bytes, and two of them.
+_HELLO = bytes.fromhex('16030102000100')
+_DAY = datetime.timedelta(days=1)
+_TOKEN = 'a token of 16 letters'
+
+
+def _join(stub, **kwargs):
+  """Returns the pending call of a join."""
+  return stub.Join.future(
+      fakes.join_request(), timeout=fakes.DEADLINE_SECS, **kwargs)
+
+
+def _bearer(token):
+  return (('authorization', f'Bearer {token}'),)
+
+
+class SecurityTest(parameterized.TestCase):
+
+  def start(self, **kwargs):
+    learner = fakes.FakeLearner(**kwargs)
+    self.addCleanup(learner.close)
+    return learner
+
+  @parameterized.parameters(
+      (None,), (_bearer('a token of 16 lettera'),), (_bearer(''),),
+      (_bearer(_TOKEN + 'x'),), ((('authorization', _TOKEN),),))
+  def test_a_stranger_is_refused_and_logged(self, metadata):
+    learner = self.start(token=_TOKEN)
+    with self.assertLogs(level='WARNING') as logs:
+      call = _join(learner.stub(), metadata=metadata)
+      self.assertEqual(call.code(), _Code.UNAUTHENTICATED)
+    self.assertEqual(call.details(), 'the token is missing or wrong.')
+    self.assertRegex(logs.output[0], 'Refused .*UNAUTHENTICATED')
+    self.assertNotIn(_TOKEN, str(logs.output))
+
+  def test_a_token_lets_in(self):
+    learner = self.start(token=_TOKEN)
+    _join(learner.stub(), metadata=_bearer(_TOKEN)).result()
+
+  def test_read_token_strips_and_checks(self):
+    folder = self.enterContext(tempfile.TemporaryDirectory())
+    path = pathlib.Path(folder, 'token')
+    path.write_text(f'{_TOKEN}\n')
+    self.assertEqual(security.read_token(str(path)), _TOKEN)
+    path.write_text('short')
+    with self.assertRaisesRegex(ValueError, 'at least 16 .*got 5'):
+      security.read_token(str(path))
+
+  def test_an_open_address_must_be_protected(self):
+    check = security.check_address
+    with self.assertRaisesRegex(ValueError, '0.0.0.0:5 can be reached'):
+      check('0.0.0.0:5', protected=False, insecure=False)
+    check('0.0.0.0:5', protected=True, insecure=False)
+    check('0.0.0.0:5', protected=False, insecure=True)
+    check('localhost:5', protected=False, insecure=False)
+
+  def test_bytes_that_are_no_request_are_refused(self):
+    learner = self.start()
+    channel = grpc.insecure_channel(f'localhost:{learner.port}')
+    call = channel.unary_unary(_ACT).future(b'\xff' * 9)
+    self.assertEqual(call.code(), _Code.INVALID_ARGUMENT)
+    self.assertEqual(call.details(), '9 bytes came that are no request.')
+
+  def test_a_huge_request_is_refused(self):
+    learner = self.start()
+    channel = grpc.insecure_channel(f'localhost:{learner.port}')
+    call = channel.unary_unary(_ACT).future(bytes(1 << 20))
+    self.assertEqual(call.code(), _Code.RESOURCE_EXHAUSTED)
+    self.assertRegex(call.details(), 'larger than max')
+
+  def test_a_message_of_a_gigabyte_is_refused(self):
+    learner = self.start()
+    channel = grpc.insecure_channel(f'localhost:{learner.port}', [
+        ('grpc.max_send_message_length', -1)])
+    self.addCleanup(channel.close)
+    call = channel.unary_unary(_ACT).future(bytes(1 << 30))
+    self.assertEqual(call.code(), _Code.RESOURCE_EXHAUSTED)
+    self.assertRegex(call.details(), f'larger than max .{1 << 30} vs')
+    _join(learner.stub()).result()
+
+  def test_a_slow_writer_is_refused_and_holds_up_nobody(self):
+    with mock.patch.object(server_lib, '_READ_SECS', 0.2):
+      learner = self.start()
+    release = threading.Event()
+    self.addCleanup(release.set)
+
+    def never():
+      release.wait(fakes.DEADLINE_SECS)
+      yield b''
+
+    channel = grpc.insecure_channel(f'localhost:{learner.port}')
+    slow = channel.stream_unary(_ACT).future(never())
+    _join(learner.stub()).result()
+    self.assertEqual(slow.code(), _Code.DEADLINE_EXCEEDED)
+    self.assertEqual(
+        slow.details(), 'no whole request came within 0.2 s.')
+
+  def test_a_flood_of_refusals_is_logged_in_part(self):
+    refusals = security.RefusalLog()
+    with self.assertLogs(level='WARNING') as logs:
+      for _ in range(1000):
+        refusals.log('eve', _Code.INVALID_ARGUMENT, 'no.')
+      refusals.flush()
+      refusals.log('ann', _Code.INVALID_ARGUMENT, 'no.')
+    self.assertLen(logs.output, 22)
+    self.assertRegex(logs.output[20], 'Refused 980 more')
+    self.assertRegex(logs.output[21], 'Refused ann: INVALID_ARGUMENT, no.')
+
+
+class TlsTest(absltest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.ca, self.strangers = (
+        make_certs.Authority(
+            self.enterContext(tempfile.TemporaryDirectory()), name, valid=_DAY)
+        for name in ('ours', 'theirs'))
+
+  def issue(self, name, *, authority=None, valid=_DAY):
+    return (authority or self.ca).issue(name, ['localhost'], valid=valid)
+
+  def connect(self, server_files, client_ca='', **files):
+    """Returns the pending call of a join over TLS."""
+    learner = fakes.FakeLearner(
+        credentials=security.server_credentials(*server_files, client_ca))
+    self.addCleanup(learner.close)
+    channel = client.open_channel(f'localhost:{learner.port}', **files)
+    self.addCleanup(channel.close)
+    return _join(inference_pb2_grpc.InferenceStub(channel))
+
+  def test_a_known_certificate_lets_in(self):
+    call = self.connect(self.issue('learner'), ca_file=self.ca.ca_file)
+    self.assertEqual(call.code(), _Code.OK)
+
+  def test_a_certificate_of_another_ca_is_refused(self):
+    call = self.connect(
+        self.issue('learner', authority=self.strangers),
+        ca_file=self.ca.ca_file)
+    self.assertRegex(call.details(), 'CERTIFICATE_VERIFY_FAILED')
+
+  def test_an_expired_certificate_is_refused(self):
+    call = self.connect(
+        self.issue('learner', valid=-_DAY), ca_file=self.ca.ca_file)
+    self.assertRegex(call.details(), 'CERTIFICATE_VERIFY_FAILED')
+
+  def test_a_client_without_tls_is_refused(self):
+    call = self.connect(self.issue('learner'))
+    self.assertEqual(call.code(), _Code.UNAVAILABLE)
+
+  def test_handshakes_that_never_end_are_hung_up_on(self):
+    with mock.patch.object(server_lib, '_HANDSHAKE_SECS', 1.):
+      learner = fakes.FakeLearner(
+          credentials=security.server_credentials(*self.issue('learner'), ''))
+    self.addCleanup(learner.close)
+    half_open = []
+    for _ in range(200):
+      half_open.append(socket.create_connection(('localhost', learner.port)))
+      self.addCleanup(half_open[-1].close)
+      half_open[-1].sendall(_HELLO)
+    with client.open_channel(
+        f'localhost:{learner.port}', ca_file=self.ca.ca_file) as channel:
+      _join(inference_pb2_grpc.InferenceStub(channel)).result()
+    for connection in half_open:
+      connection.settimeout(fakes.DEADLINE_SECS)
+      while connection.recv(4096):
+        pass
+
+  def test_a_client_certificate_lets_in_where_one_is_wanted(self):
+    cert_file, key_file = self.issue('actor')
+    call = self.connect(
+        self.issue('learner'), self.ca.ca_file, ca_file=self.ca.ca_file,
+        cert_file=cert_file, key_file=key_file)
+    self.assertEqual(call.code(), _Code.OK)
+
+  def test_no_client_certificate_is_refused_where_one_is_wanted(self):
+    call = self.connect(
+        self.issue('learner'), self.ca.ca_file, ca_file=self.ca.ca_file)
+    self.assertEqual(call.code(), _Code.UNAVAILABLE)
+
+
+if __name__ == '__main__':
+  absltest.main()

@@ -1,0 +1,131 @@
+"""Tests of learner/serving/server.py."""
+
+from concurrent import futures
+import os
+import resource
+import tempfile
+from unittest import mock
+
+from absl.testing import absltest
+from absl.testing import parameterized
+import grpc
+from grpc_health.v1 import health_pb2
+from grpc_health.v1 import health_pb2_grpc
+
+from actors import client
+from learner.serving import server as server_lib
+from protos import inference_pb2_grpc
+from tests.support import fakes
+
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class ServerTest(parameterized.TestCase):
+
+  def start(self, *args, **kwargs):
+    learner = fakes.FakeLearner(*args, **kwargs)
+    self.addCleanup(learner.close)
+    return learner
+
+  def test_start_refuses_an_address_in_use(self):
+    learner = self.start()
+    address = f'localhost:{learner.port}'
+    with self.assertRaisesRegex(ValueError, f'{address} cannot be had'):
+      fakes.FakeLearner(address)
+
+  @parameterized.parameters(
+      (1024, 1 << 20, 4352, 4864),  # Room is made for all of them.
+      (1024, 4096, 3584, 4096),  # As many as the system allows.
+      (1 << 20, 1 << 20, 4352, None),
+      (1024, resource.RLIM_INFINITY, 4352, 4864),
+      (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 4352, None))
+  def test_connections_fit_in_the_open_files(self, soft, hard, fit, raised):
+    with mock.patch.multiple(
+        resource, getrlimit=lambda _: (soft, hard), setrlimit=mock.DEFAULT
+    ) as mocks:
+      self.assertEqual(server_lib._allow_connections(4352), fit)
+    calls = mocks['setrlimit'].call_args_list
+    self.assertEqual([call.args[1] for call in calls],
+                     [(raised, hard)] if raised else [])
+
+  def test_a_unix_socket_serves(self):
+    folder = self.enterContext(tempfile.TemporaryDirectory())
+    address = f'unix:{folder}/s'
+    self.start(address)
+    stub = inference_pb2_grpc.InferenceStub(client.open_channel(address))
+    self.assertEqual(list(stub.Join(fakes.join_request()).env_ids), [0, 1])
+
+  def test_silent_names_who_owes_a_request(self):
+    learner = self.start(answer=False)
+    stub = learner.stub()
+    stub.Join(fakes.join_request())
+    stub.Join(fakes.join_request(group=1, run_id=2))
+    waiting = stub.Act.future(fakes.act_request())
+    fakes.wait_until(lambda: len(learner.server.silent(0.0)) == 1)
+    learner.now = 30.0
+    self.assertEqual(learner.server.silent(20.0), [('ann/1', 2, 30.0)])
+    self.assertEmpty(learner.server.silent(31.0))
+    self.assertEqual(learner.server.num_actors(), 1)
+    waiting.cancel()
+
+  def test_a_silent_actor_expires_though_nobody_else_comes(self):
+    learner = self.start(lease_secs=60.0)
+    learner.stub().Join(fakes.join_request())
+    learner.now = 60.0
+    fakes.wait_until(lambda: not learner.server.num_actors())
+
+  def test_finish_answers_everyone_done(self):
+    learner = self.start(answer=False)
+    stub = learner.stub()
+    stub.Join(fakes.join_request())
+    stub.Join(fakes.join_request(actor='bob', run_id=2))
+    waiting = stub.Act.future(fakes.act_request())
+    fakes.wait_until(lambda: len(learner.server.silent(0.0)) == 1)
+    with futures.ThreadPoolExecutor() as pool:
+      finished = pool.submit(learner.server.finish, fakes.DEADLINE_SECS)
+      self.assertTrue(waiting.result().done)
+      self.assertTrue(stub.Act(fakes.act_request(run_id=2)).done)
+      self.assertTrue(finished.result())
+    self.assertTrue(stub.Join(fakes.join_request(run_id=3)).done)
+
+  def test_finish_says_when_an_actor_was_not_told(self):
+    learner = self.start()
+    learner.stub().Join(fakes.join_request())
+    self.assertFalse(learner.server.finish(0.0))
+
+  def test_health_follows_the_server(self):
+    learner = self.start()
+    channel = grpc.insecure_channel(f'localhost:{learner.port}')
+    check = health_pb2_grpc.HealthStub(channel).Check
+    for service in ('', 'seed_metagrad.v1.Inference'):
+      request = health_pb2.HealthCheckRequest(service=service)
+      self.assertEqual(check(request).status, _SERVING)
+    learner.server.finish(0.0)
+    self.assertEqual(check(request).status, _NOT_SERVING)
+
+  def test_stop_makes_waiting_actors_try_again(self):
+    learner = self.start(answer=False)
+    stub = learner.stub()
+    stub.Join(fakes.join_request())
+    waiting = stub.Act.future(fakes.act_request())
+    learner.batcher.get()
+    learner.close()
+    self.assertEqual(waiting.code(), grpc.StatusCode.UNAVAILABLE)
+
+  @parameterized.parameters(16, 256)
+  def test_256_actors_at_once_are_served(self, num_channels):
+    learner = self.start(max_envs=512)
+    stubs = [learner.stub(options=(('grpc.use_local_subchannel_pool', 1),))
+             for _ in range(num_channels)]
+    runs = [(stubs[i % num_channels], i) for i in range(256)]
+    joins = [stub.Join.future(fakes.join_request(actor=f'a{i}', run_id=i))
+             for stub, i in runs]
+    self.assertLen({tuple(join.result().env_ids) for join in joins}, 256)
+    acts = [stub.Act.future(fakes.act_request(run_id=i)) for stub, i in runs]
+    self.assertTrue(all(act.result().actions for act in acts))
+    self.assertLess(len(os.listdir('/proc/self/task')), 100)
+
+
+if __name__ == '__main__':
+  absltest.main()

@@ -1,0 +1,221 @@
+"""Acting and updating with the mlp: masks, schedules, skipped updates."""
+
+from absl.testing import absltest
+from absl.testing import parameterized
+import numpy as np
+import tensorflow as tf
+
+from seed_metagrad import agent as agent_lib
+from seed_metagrad import config as config_lib
+from seed_metagrad import frames
+from seed_metagrad import meta_parameters
+from seed_metagrad import networks
+from seed_metagrad import types
+from tests.support import tiny
+
+_SPEC = tiny.SPEC._replace(action_repeat=4)
+_BATCH = 3
+_NAN = float('nan')
+
+
+def _config(**fields):
+  return config_lib.preset('smoke', **{**dict(
+      total_env_frames=1000, learning_rate=.1, rms_epsilon=.01), **fields})
+
+
+def _make(**fields):
+  agent = agent_lib.make(_config(**fields), _SPEC)
+  return agent, agent.init(1)
+
+
+def _unrolls(seed=0, steps=1):
+  return tiny.unrolls(_BATCH, steps, seed)
+
+
+def _with_env(unroll, **fields):
+  return unroll._replace(env_outputs=unroll.env_outputs._replace(**fields))
+
+
+def _assert_same(a, b):
+  for x, y in zip(tf.nest.flatten(a), tf.nest.flatten(b), strict=True):
+    np.testing.assert_array_equal(x, y)
+
+
+def _changed(a, b):
+  return any(not np.array_equal(x, y) for x, y in zip(
+      tf.nest.flatten(a), tf.nest.flatten(b), strict=True))
+
+
+class ActTest(parameterized.TestCase):
+
+  def _act(self, agent, state, seed, num_envs=64):
+    stacked = np.random.default_rng(0).normal(size=[num_envs, tiny.SIZE, 1])
+    return agent.act(
+        state.params, state.eta, stacked, tf.constant([0, seed]))
+
+  def test_is_made_by_its_seed(self):
+    agent, state = _make()
+    a, b, other = (self._act(agent, state, seed) for seed in (1, 1, 2))
+    _assert_same(a, b)
+    self.assertTrue(_changed(a.action, other.action))
+    _assert_same(a.policy_logits, other.policy_logits)
+
+  def test_actions_follow_the_policy(self):
+    agent, state = _make()
+    output = self._act(agent, state, 1, num_envs=4000)
+    expected = tf.reduce_mean(tf.nn.softmax(output.policy_logits), axis=0)
+    counts = np.bincount(output.action, minlength=tiny.NUM_ACTIONS)
+    # Four standard deviations of a mean of 4000.
+    np.testing.assert_allclose(counts / 4000., expected, atol=4 * .5 / 63.)
+
+  def test_sees_eta_where_it_is_conditioned(self):
+    agent, state = _make()
+    output = self._act(agent, state, 1)
+    eta = {name: logit + 1. for name, logit in state.eta.items()}
+    moved = self._act(agent, state._replace(eta=eta), 1)
+    self.assertTrue(_changed(output.baseline, moved.baseline))
+    plain, plain_state = _make(conditioning=False)
+    _assert_same(self._act(plain, plain_state, 1),
+                 self._act(plain, plain_state._replace(eta=eta), 1))
+
+  def test_sees_what_updates_see(self):
+    # Step by step through ends of every kind, as the forward pass of updates.
+    config = _config(learned=('discount',))
+    spec = types.EnvSpec((tiny.SIZE,), 'float32', 2, frame_stack=3)
+    agent, rules = agent_lib.make(config, spec), agent_lib.make_rules(
+        config, networks.make(config.network, spec, num_conditioning=1))
+    state, (unroll,) = agent.init(1), tiny.unrolls(_BATCH)[0]
+    env_outputs = unroll.env_outputs
+    observations = np.asarray(env_outputs.observation, np.float32)
+    stacks = frames.empty(spec, _BATCH)
+    whole = rules.forward(
+        state.params, _with_env(unroll, observation=observations)._replace(
+            previous_frames=frames.previous(stacks)),
+        meta_parameters.conditioning(state.eta))
+    for t in range(tiny.LENGTH + 1):
+      stacks = frames.push(stacks, observations[t], np.array(
+          env_outputs.terminated[t] | env_outputs.truncated[t]))
+      output = agent.act(
+          state.params, state.eta, stacks, tf.constant([0, t]))
+      np.testing.assert_allclose(output.baseline, whole.baseline[t], atol=1e-6)
+
+
+class UpdateTest(parameterized.TestCase):
+
+  def test_starts_at_the_values_of_the_config(self):
+    _, state = _make(learned=('discount', 'lambda_', 'entropy_cost'),
+                     discount=.9, lambda_=1., entropy_cost=.02)
+    values = meta_parameters.values(state.eta)
+    self.assertEqual(sorted(values), ['discount', 'entropy_cost', 'lambda_'])
+    np.testing.assert_allclose(values['discount'], .9, rtol=1e-5)
+    np.testing.assert_allclose(values['entropy_cost'], .02, rtol=1e-5)
+    np.testing.assert_allclose(values['lambda_'], .99, rtol=1e-5)
+
+  def test_counts_updates_and_frames(self):
+    agent, state = _make(inner_updates=2)
+    for _ in range(2):
+      state, _ = agent.update(state, *_unrolls(steps=2))
+    self.assertEqual(state.num_updates, 2)
+    # 2 updates of 2 unrolls of T steps of B environments, 4 frames each.
+    self.assertEqual(state.env_frames, 2 * 2 * tiny.LENGTH * _BATCH * 4)
+
+  @parameterized.parameters((0, .1), (250, .075), (1000, 0.), (1040, 0.))
+  def test_learning_rate_decays_to_zero(self, env_frames, expected):
+    agent, state = _make()
+    state = state._replace(env_frames=tf.constant(env_frames, tf.int64))
+    new, metrics = agent.update(state, *_unrolls())
+    np.testing.assert_allclose(metrics['learning_rate'], expected, rtol=1e-6)
+    self.assertEqual(_changed(new.params, state.params), expected > 0.)
+
+  @parameterized.parameters((0, .1), (250, .085), (1000, .04), (1040, .04))
+  def test_learning_rate_decays_to_its_final_value(self, env_frames, expected):
+    agent, state = _make(final_learning_rate=.04)
+    state = state._replace(env_frames=tf.constant(env_frames, tf.int64))
+    _, metrics = agent.update(state, *_unrolls())
+    np.testing.assert_allclose(metrics['learning_rate'], expected, rtol=1e-6)
+
+  def test_truncated_transition_moves_nothing(self):
+    agent, state = _make()
+    (unroll,), meta_unroll = _unrolls()
+    rewards = unroll.env_outputs.reward.numpy()
+    rewards[unroll.env_outputs.truncated] = .123
+    ratios = unroll.agent_outputs.policy_logits.numpy()
+    ratios[:-1][unroll.env_outputs.truncated[1:]] = [3., 2., 1.]
+    moved = _with_env(unroll, reward=tf.constant(rewards))
+    moved = moved._replace(agent_outputs=moved.agent_outputs._replace(
+        policy_logits=tf.constant(ratios)))
+    a, _ = agent.update(state, [unroll], meta_unroll)
+    b, _ = agent.update(state, [moved], meta_unroll)
+    _assert_same(a, b)
+
+  def test_life_loss_is_discount_zero(self):
+    # Without a frame stack it is an end of the episode.
+    agent, state = _make()
+    (unroll,), meta_unroll = _unrolls()
+    env = unroll.env_outputs
+    ended = _with_env(
+        unroll, terminated=env.terminated | env.life_lost,
+        life_lost=tf.zeros_like(env.life_lost))
+    unseen = _with_env(unroll, life_lost=tf.zeros_like(env.life_lost))
+    a, b, other = (agent.update(state, [x], meta_unroll)[0]
+                   for x in (unroll, ended, unseen))
+    _assert_same(a, b)
+    self.assertTrue(_changed(a.params, other.params))
+
+  @parameterized.parameters((1., False), (0., True))
+  def test_rewards_are_clipped(self, max_abs_reward, differs):
+    agent, state = _make(max_abs_reward=max_abs_reward)
+    (unroll,), meta_unroll = _unrolls()
+    clipped = _with_env(unroll, reward=tf.clip_by_value(
+        unroll.env_outputs.reward, -1., 1.))
+    a, _ = agent.update(state, [unroll], meta_unroll)
+    b, _ = agent.update(state, [clipped], meta_unroll)
+    self.assertEqual(_changed(a.params, b.params), differs)
+
+  @parameterized.parameters(
+      ('inner', ('discount',), 0.), ('inner', (), 0.),
+      ('meta', ('discount',), 0.), ('meta', ('discount',), .5))
+  def test_update_that_is_not_finite_is_skipped(self, where, learned, decay):
+    agent, state = _make(learned=learned, trace_decay=decay)
+    (unroll,), meta_unroll = _unrolls()
+    bad = _with_env(unroll, reward=unroll.env_outputs.reward * _NAN)
+    arguments = {'inner': ([bad], meta_unroll), 'meta': ([unroll], bad)}[where]
+    new, metrics = agent.update(state, *arguments)
+    self.assertEqual(metrics['skipped'], 1)
+    self.assertEqual(new.num_updates, 1)
+    self.assertEqual(new.env_frames, tiny.LENGTH * _BATCH * 4)
+    _assert_same(new._replace(num_updates=state.num_updates,
+                              env_frames=state.env_frames), state)
+    after, metrics = agent.update(new, [unroll], meta_unroll)
+    self.assertEqual(metrics['skipped'], 0)
+    self.assertTrue(_changed(after.params, state.params))
+
+  def test_eta_stays_inside_its_bounds(self):
+    agent, state = _make(meta_optimizer='sgd', meta_learning_rate=1e30)
+    for k in range(3):
+      state, metrics = agent.update(state, *_unrolls(seed=10 * k))
+      self.assertEqual(metrics['skipped'], 0)
+      for name, value in meta_parameters.values(state.eta).items():
+        self.assertBetween(float(value), *meta_parameters.BOUNDS[name])
+
+  @parameterized.parameters((False, 0.), (False, .5), (True, 0.))
+  def test_meta_rate_zero_is_impala(self, graph, trace_decay):
+    learned = ('discount', 'lambda_')
+    agent, state = _make(learned=learned, conditioning=False,
+                         meta_learning_rate=0., trace_decay=trace_decay)
+    values = {name: float(value) for name, value
+              in meta_parameters.values(state.eta).items()}
+    impala, plain = _make(learned=(), **values)
+    update, plain_update = agent.update, impala.update
+    if graph:
+      update, plain_update = tf.function(update), tf.function(plain_update)
+    for k in range(3):
+      unrolls, meta_unroll = _unrolls(seed=10 * k)
+      state, _ = update(state, unrolls, meta_unroll)
+      plain, _ = plain_update(plain, unrolls, meta_unroll)
+    _assert_same((state.params, state.opt_state),
+                 (plain.params, plain.opt_state))
+
+
+if __name__ == '__main__':
+  absltest.main()
