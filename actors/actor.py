@@ -14,9 +14,7 @@ from seed_metagrad.environments import environment
 class Group:
   """Environments that step together, and their client."""
 
-  def __init__(
-      self, env: environment.Environment, client: client_lib.Client
-  ):
+  def __init__(self, env: environment.Environment, client: client_lib.Client):
     self._env = env
     self._client = client
 
@@ -49,7 +47,8 @@ class Group:
     step = inference_pb2.ActRequest.FromString(saved)
     self._env.set_state(step.env_state)
     return types.EnvOutput(
-        *codec.decode_step(step, self._env.num_envs, self._env.spec))
+      *codec.decode_step(step, self._env.num_envs, self._env.spec)
+    )
 
 
 def run(groups: Sequence[Group]) -> None:

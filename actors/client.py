@@ -20,22 +20,22 @@ _LONGEST_WAIT_SECS = 5.0  # which stops to grow here.
 _JOIN_SECS = 10.0
 # The learner would give the same answer again.
 _FATAL = (
-    grpc.StatusCode.INVALID_ARGUMENT,
-    grpc.StatusCode.FAILED_PRECONDITION,
-    grpc.StatusCode.UNAUTHENTICATED,
-    grpc.StatusCode.PERMISSION_DENIED,
-    grpc.StatusCode.UNIMPLEMENTED,
+  grpc.StatusCode.INVALID_ARGUMENT,
+  grpc.StatusCode.FAILED_PRECONDITION,
+  grpc.StatusCode.UNAUTHENTICATED,
+  grpc.StatusCode.PERMISSION_DENIED,
+  grpc.StatusCode.UNIMPLEMENTED,
 )
 _CHANNEL_OPTIONS = (
-    ('grpc.enable_retries', 0),  # A step must never be sent twice.
-    # A connection of its own: the learner limits the calls of one.
-    ('grpc.use_local_subchannel_pool', 1),
-    ('grpc.max_receive_message_length', 1 << 26),
-    ('grpc.keepalive_time_ms', 10_000),
-    ('grpc.keepalive_timeout_ms', 10_000),
-    ('grpc.initial_reconnect_backoff_ms', 100),
-    ('grpc.min_reconnect_backoff_ms', 5_000),
-    ('grpc.max_reconnect_backoff_ms', 5_000),
+  ('grpc.enable_retries', 0),  # A step must never be sent twice.
+  # A connection of its own: the learner limits the calls of one.
+  ('grpc.use_local_subchannel_pool', 1),
+  ('grpc.max_receive_message_length', 1 << 26),
+  ('grpc.keepalive_time_ms', 10_000),
+  ('grpc.keepalive_timeout_ms', 10_000),
+  ('grpc.initial_reconnect_backoff_ms', 100),
+  ('grpc.min_reconnect_backoff_ms', 5_000),
+  ('grpc.max_reconnect_backoff_ms', 5_000),
 )
 
 
@@ -72,7 +72,7 @@ class Reply(NamedTuple):
 
 
 def open_channel(
-    address: str, *, ca_file: str = '', cert_file: str = '', key_file: str = ''
+  address: str, *, ca_file: str = '', cert_file: str = '', key_file: str = ''
 ) -> grpc.Channel:
   """Opens a channel: by TLS with a CA, and with a certificate of one's own.
 
@@ -81,13 +81,14 @@ def open_channel(
   """
   if bool(cert_file) != bool(key_file) or (cert_file and not ca_file):
     raise ValueError(
-        f'a certificate needs its key and a CA, got cert_file {cert_file!r},'
-        f' key_file {key_file!r}, ca_file {ca_file!r}.')
+      f'a certificate needs its key and a CA, got cert_file {cert_file!r},'
+      f' key_file {key_file!r}, ca_file {ca_file!r}.'
+    )
   if not ca_file:
     return grpc.insecure_channel(address, _CHANNEL_OPTIONS)
   ca, key, cert = (
-      pathlib.Path(path).read_bytes() if path else None
-      for path in (ca_file, key_file, cert_file)
+    pathlib.Path(path).read_bytes() if path else None
+    for path in (ca_file, key_file, cert_file)
   )
   credentials = grpc.ssl_channel_credentials(ca, key, cert)
   return grpc.secure_channel(address, credentials, _CHANNEL_OPTIONS)
@@ -101,14 +102,14 @@ class Client:
   """
 
   def __init__(
-      self,
-      channel: grpc.Channel,
-      task: Task,
-      *,
-      name: str,
-      group: int,
-      token: str = '',
-      reconnect_secs: float,
+    self,
+    channel: grpc.Channel,
+    task: Task,
+    *,
+    name: str,
+    group: int,
+    token: str = '',
+    reconnect_secs: float,
   ):
     self._stub = inference_pb2_grpc.InferenceStub(channel)
     self._task = task
@@ -134,15 +135,19 @@ class Client:
         self._back_off()
       try:
         reply = self._stub.Join(
-            self._join_request(), timeout=_JOIN_SECS, metadata=self._metadata)
+          self._join_request(), timeout=_JOIN_SECS, metadata=self._metadata
+        )
       except grpc.RpcError as error:
         self._failed(error)
         continue
       if reply.done:
         raise Done
       logging.info(
-          '%s/%d joined as environments %s of the learner',
-          self._name, self._group, list(reply.env_ids))
+        '%s/%d joined as environments %s of the learner',
+        self._name,
+        self._group,
+        list(reply.env_ids),
+      )
       return reply.env_state
 
   def send(self, outputs: types.EnvOutput, env_state: bytes = b'') -> None:
@@ -153,7 +158,8 @@ class Client:
     request.env_state = env_state
     self._sequence += 1
     self._call = self._stub.Act.future(
-        request, timeout=self._reconnect_secs, metadata=self._metadata)
+      request, timeout=self._reconnect_secs, metadata=self._metadata
+    )
 
   def receive(self) -> Reply:
     """Waits for the answer to `send`.
@@ -171,7 +177,8 @@ class Client:
       raise Done
     self._failures, self._failing_since = 0, None
     actions = codec.decode(
-        reply.actions, 'int32', (self._task.num_envs,), 'actions')
+      reply.actions, 'int32', (self._task.num_envs,), 'actions'
+    )
     return Reply(actions, reply.send_state)
 
   def _failed(self, error: grpc.RpcError):
@@ -185,8 +192,9 @@ class Client:
     logging.warning('%s/%d: %s', self._name, self._group, what)
     if now - self._failing_since >= self._reconnect_secs:
       raise Unreachable(
-          f'no answer from the learner for {self._reconnect_secs:g} s; at '
-          f'last {what}') from error
+        f'no answer from the learner for {self._reconnect_secs:g} s; at '
+        f'last {what}'
+      ) from error
 
   def _back_off(self):
     longest = min(_LONGEST_WAIT_SECS, _FIRST_WAIT_SECS * 2**self._failures)
@@ -195,14 +203,14 @@ class Client:
   def _join_request(self) -> inference_pb2.JoinRequest:
     spec = self._task.spec
     return inference_pb2.JoinRequest(
-        protocol=codec.PROTOCOL,
-        actor=self._name,
-        group=self._group,
-        run_id=self._run_id,
-        num_envs=self._task.num_envs,
-        env=self._task.env,
-        spec=inference_pb2.EnvSpec(**spec._asdict()),
-        sticky_actions=self._task.sticky_actions,
+      protocol=codec.PROTOCOL,
+      actor=self._name,
+      group=self._group,
+      run_id=self._run_id,
+      num_envs=self._task.num_envs,
+      env=self._task.env,
+      spec=inference_pb2.EnvSpec(**spec._asdict()),
+      sticky_actions=self._task.sticky_actions,
     )
 
 

@@ -23,56 +23,74 @@ _REFUSED, _UNREACHABLE = 2, 3
 _DEFAULTS = config_lib.Config()
 
 flags.DEFINE_string(
-    'address', 'localhost:50051', "The learner's, host:port or unix:path.")
+  'address', 'localhost:50051', "The learner's, host:port or unix:path."
+)
 flags.DEFINE_string('name', '', 'Unique among actors; default actor-<index>.')
 flags.DEFINE_integer(
-    'index', 0, 'Which actor of the run this is, for its seed.', lower_bound=0)
+  'index', 0, 'Which actor of the run this is, for its seed.', lower_bound=0
+)
 flags.DEFINE_string('env', _DEFAULTS.env, 'Environment.')
 flags.DEFINE_integer('seed', _DEFAULTS.seed, "The run's root seed.")
 flags.DEFINE_integer(
-    'envs_per_group', _DEFAULTS.envs_per_group,
-    'Environments in each of the two groups.', lower_bound=1)
+  'envs_per_group',
+  _DEFAULTS.envs_per_group,
+  'Environments in each of the two groups.',
+  lower_bound=1,
+)
 flags.DEFINE_integer(
-    'env_threads', _DEFAULTS.env_threads, 'Threads that step Atari games.',
-    lower_bound=1)
+  'env_threads',
+  _DEFAULTS.env_threads,
+  'Threads that step Atari games.',
+  lower_bound=1,
+)
 flags.DEFINE_float(
-    'sticky_actions', _DEFAULTS.sticky_actions,
-    'Probability that a frame repeats the last action.',
-    lower_bound=0.0, upper_bound=1.0)
+  'sticky_actions',
+  _DEFAULTS.sticky_actions,
+  'Probability that a frame repeats the last action.',
+  lower_bound=0.0,
+  upper_bound=1.0,
+)
 flags.DEFINE_string('token_file', '', 'Holds the secret the learner wants.')
 flags.DEFINE_string(
-    'ca_file', '', "CA of the learner's certificate: connects by TLS.")
+  'ca_file', '', "CA of the learner's certificate: connects by TLS."
+)
 flags.DEFINE_string('cert_file', '', "This actor's certificate, if wanted.")
 flags.DEFINE_string('key_file', '', "The certificate's key.")
 flags.DEFINE_bool(
-    'insecure', False, 'Allow another machine without TLS and a token.')
+  'insecure', False, 'Allow another machine without TLS and a token.'
+)
 flags.DEFINE_float(
-    'reconnect_secs', 300.0, 'Give up when the learner is away for longer.',
-    lower_bound=1.0, upper_bound=1e6)  # Also a request's deadline.
+  'reconnect_secs',
+  300.0,
+  'Give up when the learner is away for longer.',
+  lower_bound=1.0,
+  upper_bound=1e6,
+)  # Also a request's deadline.
 
 FLAGS = flags.FLAGS
 
 
 def _client(channel, spec, group: int, token: str) -> client_lib.Client:
   task = client_lib.Task(
-      FLAGS.env, spec, FLAGS.envs_per_group, FLAGS.sticky_actions)
+    FLAGS.env, spec, FLAGS.envs_per_group, FLAGS.sticky_actions
+  )
   return client_lib.Client(
-      channel,
-      task,
-      name=FLAGS.name or f'actor-{FLAGS.index}',
-      group=group,
-      token=token,
-      reconnect_secs=FLAGS.reconnect_secs,
+    channel,
+    task,
+    name=FLAGS.name or f'actor-{FLAGS.index}',
+    group=group,
+    token=token,
+    reconnect_secs=FLAGS.reconnect_secs,
   )
 
 
 def _make_env(group: int):
   return environments.make(
-      FLAGS.env,
-      FLAGS.envs_per_group,
-      seed=actor.env_seed(FLAGS.seed, FLAGS.index, group),
-      num_threads=FLAGS.env_threads,
-      sticky_actions=FLAGS.sticky_actions,
+    FLAGS.env,
+    FLAGS.envs_per_group,
+    seed=actor.env_seed(FLAGS.seed, FLAGS.index, group),
+    num_threads=FLAGS.env_threads,
+    sticky_actions=FLAGS.sticky_actions,
   )
 
 
@@ -86,21 +104,24 @@ def _run() -> int:
   protected = FLAGS.ca_file and FLAGS.token_file
   if not (address_lib.is_local(FLAGS.address) or protected or FLAGS.insecure):
     raise ValueError(
-        f'address {FLAGS.address} is another machine: give --ca_file and '
-        '--token_file, or --insecure.')
+      f'address {FLAGS.address} is another machine: give --ca_file and '
+      '--token_file, or --insecure.'
+    )
   envs = [_make_env(group) for group in range(config_lib.GROUPS_PER_ACTOR)]
   try:
     with client_lib.open_channel(
-        FLAGS.address,
-        ca_file=FLAGS.ca_file,
-        cert_file=FLAGS.cert_file,
-        key_file=FLAGS.key_file,
+      FLAGS.address,
+      ca_file=FLAGS.ca_file,
+      cert_file=FLAGS.cert_file,
+      key_file=FLAGS.key_file,
     ) as channel:
       token = _read_token()
-      actor.run([
+      actor.run(
+        [
           actor.Group(env, _client(channel, env.spec, group, token))
           for group, env in enumerate(envs)
-      ])
+        ]
+      )
   finally:
     for env in envs:
       env.close()

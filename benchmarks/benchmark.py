@@ -13,44 +13,64 @@ from seed_metagrad import config as config_lib
 
 # Modules with functions of a suite's name: options -> iterator of results.
 SUITES = {
-    'env': 'benchmarks.computations',
-    'update': 'benchmarks.computations',
-    'inference': 'benchmarks.computations',
-    'serve': 'benchmarks.serving',
-    'startup': 'benchmarks.training',
-    'train': 'benchmarks.training',
-    'memory': 'benchmarks.training',
+  'env': 'benchmarks.computations',
+  'update': 'benchmarks.computations',
+  'inference': 'benchmarks.computations',
+  'serve': 'benchmarks.serving',
+  'startup': 'benchmarks.training',
+  'train': 'benchmarks.training',
+  'memory': 'benchmarks.training',
 }
 
 
 def define_flags(flag_values: flags.FlagValues):
   """Defines what to measure and where to write it."""
   flags.DEFINE_multi_enum(
-      'suite', list(SUITES), list(SUITES), 'What to measure; repeat for more.',
-      flag_values=flag_values)
+    'suite',
+    list(SUITES),
+    list(SUITES),
+    'What to measure; repeat for more.',
+    flag_values=flag_values,
+  )
   flags.DEFINE_multi_enum(
-      'network', ['shallow', 'deep'], config_lib.NETWORKS,
-      'Networks to measure; repeat for more.', flag_values=flag_values)
+    'network',
+    ['shallow', 'deep'],
+    config_lib.NETWORKS,
+    'Networks to measure; repeat for more.',
+    flag_values=flag_values,
+  )
   flags.DEFINE_string('env', 'pong', 'Environment.', flag_values=flag_values)
   flags.DEFINE_integer(
-      'repeats', 20, 'Of a call, whose median counts.', lower_bound=1,
-      flag_values=flag_values)
+    'repeats',
+    20,
+    'Of a call, whose median counts.',
+    lower_bound=1,
+    flag_values=flag_values,
+  )
   flags.DEFINE_float(
-      'secs', 30.0, 'To watch a running system, after its warm-up; to repeat a '
-      'call.', lower_bound=1.0, flag_values=flag_values)
+    'secs',
+    30.0,
+    'To watch a running system, after its warm-up; to repeat a call.',
+    lower_bound=1.0,
+    flag_values=flag_values,
+  )
   flags.DEFINE_string(
-      'json', '', 'Where to write JSON lines.', flag_values=flag_values)
+    'json', '', 'Where to write JSON lines.', flag_values=flag_values
+  )
   flags.DEFINE_string(
-      'picture', '', 'Where to draw how serving scales.',
-      flag_values=flag_values)
+    'picture', '', 'Where to draw how serving scales.', flag_values=flag_values
+  )
 
 
 def run(flag_values: flags.FlagValues) -> int:
   """Measures the chosen suites one after the other."""
   options = measurement.Options(
-      env=flag_values.env, networks=tuple(flag_values.network),
-      repeats=flag_values.repeats, secs=flag_values.secs,
-      picture=flag_values.picture)
+    env=flag_values.env,
+    networks=tuple(flag_values.network),
+    repeats=flag_values.repeats,
+    secs=flag_values.secs,
+    picture=flag_values.picture,
+  )
   machine = measurement.machine()
   print('\n'.join(f'# {name}: {value}' for name, value in machine.items()))
   results = []

@@ -16,23 +16,23 @@ from benchmarks import measurement
 from seed_metagrad import config as config_lib
 
 _FRAMES_PER_STEP = 4  # Atari's action repeat.
-_TOLERANCE = .15
+_TOLERANCE = 0.15
 _PRESET = 'local'
 _PLAN_ENVS = 16  # Of a group of an actor in the plans.
 
 # What is assumed and not measured, for all plans.
 ASSUMPTIONS = (
-    'Costs are those measured here; all cores are as fast as these.',
-    'Acting and learning overlap; two groups of environments an actor hide its'
-    ' wait; each actor process fills one core.',
-    'Serving runs on one core of a learner host: its threads share the lock of'
-    ' one Python process.',
-    'A device does the work of acting and learning of `device_cores` cores;'
-    ' none was at hand: the figure is a guess, to be replaced.',
-    'A network carries 70% of its nominal rate. All-reduces are not counted:'
-    ' several learners send their gradients once an update.',
+  'Costs are those measured here; all cores are as fast as these.',
+  'Acting and learning overlap; two groups of environments an actor hide its'
+  ' wait; each actor process fills one core.',
+  'Serving runs on one core of a learner host: its threads share the lock of'
+  ' one Python process.',
+  'A device does the work of acting and learning of `device_cores` cores;'
+  ' none was at hand: the figure is a guess, to be replaced.',
+  'A network carries 70% of its nominal rate. All-reduces are not counted:'
+  ' several learners send their gradients once an update.',
 )
-_NETWORK_SHARE = .7
+_NETWORK_SHARE = 0.7
 
 
 class Site(NamedTuple):
@@ -47,11 +47,17 @@ class Site(NamedTuple):
 
 
 PLANS = (
-    Site('MGRL: 80 actors, one GPU', 80, device_cores=200),
-    Site('1,000 actors, one learner', 1000, device_cores=200, gbit_per_s=25),
-    Site('1,000 actors, 4 learners', 1000, 4, device_cores=200, gbit_per_s=25),
-    Site('10,000 actors, 32 learners of 4 GPUs', 10_000, 32, 32,
-         device_cores=800, gbit_per_s=100),
+  Site('MGRL: 80 actors, one GPU', 80, device_cores=200),
+  Site('1,000 actors, one learner', 1000, device_cores=200, gbit_per_s=25),
+  Site('1,000 actors, 4 learners', 1000, 4, device_cores=200, gbit_per_s=25),
+  Site(
+    '10,000 actors, 32 learners of 4 GPUs',
+    10_000,
+    32,
+    32,
+    device_cores=800,
+    gbit_per_s=100,
+  ),
 )
 
 
@@ -65,38 +71,46 @@ def limits(costs: costs_lib.Costs, site: Site) -> dict[str, float]:
   actor_us = costs.env_us + costs.wire_us
   device_us = costs.act_us + costs.learn_us
   found = {
-      'actors': 1e6 * site.actor_cores / actor_us,
-      'serving': 1e6 * site.learners / costs.serve_us,
-      'network': (_NETWORK_SHARE * site.learners * site.gbit_per_s * 1e9 / 8
-                  / costs.bytes),
+    'actors': 1e6 * site.actor_cores / actor_us,
+    'serving': 1e6 * site.learners / costs.serve_us,
+    'network': (
+      _NETWORK_SHARE * site.learners * site.gbit_per_s * 1e9 / 8 / costs.bytes
+    ),
   }
   if site.device_cores:
     found['device'] = 1e6 * site.learners * site.device_cores / device_us
   else:
-    found['learner cores'] = 1e6 * site.learners * site.learner_cores / (
-        device_us + costs.serve_us)
+    found['learner cores'] = (
+      1e6 * site.learners * site.learner_cores / (device_us + costs.serve_us)
+    )
   return found
 
 
 def actor_cores_wanted(costs: costs_lib.Costs, site: Site) -> float:
   """The cores of actors that keep the slowest other part busy."""
-  others = [rate for part, rate in limits(costs, site).items()
-            if part != 'actors']
+  others = [
+    rate for part, rate in limits(costs, site).items() if part != 'actors'
+  ]
   return min(others) * (costs.env_us + costs.wire_us) / 1e6
 
 
 def table(costs: costs_lib.Costs, sites) -> str:
   """A row a site, in Markdown."""
-  lines = ['| site | frames/s | saturates first | actor cores it can use |'
-           ' all limits, frames/s |', '|---|---|---|---|---|']
+  lines = [
+    '| site | frames/s | saturates first | actor cores it can use |'
+    ' all limits, frames/s |',
+    '|---|---|---|---|---|',
+  ]
   for site in sites:
     found = limits(costs, site)
     first = min(found, key=found.get)
-    shown = ', '.join(f'{part} {_FRAMES_PER_STEP * rate:,.0f}'
-                      for part, rate in found.items())
+    shown = ', '.join(
+      f'{part} {_FRAMES_PER_STEP * rate:,.0f}' for part, rate in found.items()
+    )
     lines.append(
-        f'| {site.name} | {_FRAMES_PER_STEP * found[first]:,.0f} | {first} |'
-        f' {actor_cores_wanted(costs, site):,.0f} | {shown} |')
+      f'| {site.name} | {_FRAMES_PER_STEP * found[first]:,.0f} | {first} |'
+      f' {actor_cores_wanted(costs, site):,.0f} | {shown} |'
+    )
   return '\n'.join(lines)
 
 
@@ -104,8 +118,12 @@ def main(argv):
   """Measures, predicts, and checks where that is asked for."""
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}.')
-  print('\n'.join(f'- {name}: {value}'
-                  for name, value in measurement.machine().items()), '\n')
+  print(
+    '\n'.join(
+      f'- {name}: {value}' for name, value in measurement.machine().items()
+    ),
+    '\n',
+  )
   secs, cores = _SECS.value, os.cpu_count()
   local = config_lib.preset(_PRESET)
   here = costs_lib.measure(local, secs, act_envs=local.envs_per_group)
@@ -116,14 +134,16 @@ def main(argv):
   if _CHECK.value:
     rate, cpu_us = costs_lib.measure_training(_PRESET, secs)
     had = rate * cpu_us / 1e6
-    print(f'Measured: {rate:,.0f} env steps/s on the {had:.2f} cores that were'
-          f' free; {shared_rate(here, had):,.0f} were predicted for these.')
-    print(f'CPU time of an env step: {cpu_us:,.0f} us,'
-          f' {cpu_us / here.total_us - 1:+.0%}.')
-  cluster = config_lib.preset(
-      'paper', num_actors=8, envs_per_group=_PLAN_ENVS)
-  paper = costs_lib.measure(
-      cluster, secs, act_envs=cluster.inference_max_envs)
+    print(
+      f'Measured: {rate:,.0f} env steps/s on the {had:.2f} cores that were'
+      f' free; {shared_rate(here, had):,.0f} were predicted for these.'
+    )
+    print(
+      f'CPU time of an env step: {cpu_us:,.0f} us,'
+      f' {cpu_us / here.total_us - 1:+.0%}.'
+    )
+  cluster = config_lib.preset('paper', num_actors=8, envs_per_group=_PLAN_ENVS)
+  paper = costs_lib.measure(cluster, secs, act_envs=cluster.inference_max_envs)
   print(f'\nPreset paper, {_PLAN_ENVS} environments a group:\n')
   print(paper.text(), '\n')
   print(table(paper, PLANS), '\n')
@@ -135,8 +155,12 @@ def main(argv):
 
 if __name__ == '__main__':
   _SECS = flags.DEFINE_float(
-      'secs', 20.0, 'For each measurement.', lower_bound=1.0)
+    'secs', 20.0, 'For each measurement.', lower_bound=1.0
+  )
   _CHECK = flags.DEFINE_bool(
-      'check', False, 'Train here and compare; status 1 when the CPU time of a'
-      f' step is not within {_TOLERANCE:.0%} of the prediction.')
+    'check',
+    False,
+    'Train here and compare; status 1 when the CPU time of a'
+    f' step is not within {_TOLERANCE:.0%} of the prediction.',
+  )
   app.run(main)

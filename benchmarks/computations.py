@@ -35,19 +35,26 @@ def pin_threads() -> None:
 def env(options: measurement.Options) -> Results:
   """How fast environments step with random actions, and nothing else."""
   envs = environments.make(
-      options.env, _ENVS, seed=_SEED, num_threads=_ENV_THREADS)
+    options.env, _ENVS, seed=_SEED, num_threads=_ENV_THREADS
+  )
   envs.reset()
   rng = np.random.default_rng(_SEED)
-  actions = rng.integers(
-      envs.spec.num_actions, size=(_STEPS, _ENVS)).astype(np.int32)
+  actions = rng.integers(envs.spec.num_actions, size=(_STEPS, _ENVS)).astype(
+    np.int32
+  )
+
   def steps():
     for row in actions:
       envs.step(row)
+
   secs = measurement.median_secs(steps, options)
   envs.close()
   yield measurement.Result(
-      'env.steps_per_s', _ENVS * _STEPS / secs, 'env steps/s',
-      {'env': options.env, 'envs': _ENVS, 'threads': _ENV_THREADS})
+    'env.steps_per_s',
+    _ENVS * _STEPS / secs,
+    'env steps/s',
+    {'env': options.env, 'envs': _ENVS, 'threads': _ENV_THREADS},
+  )
 
 
 def update(options: measurement.Options) -> Results:
@@ -58,37 +65,64 @@ def update(options: measurement.Options) -> Results:
     secs = {}
     for kind, learned in (('plain', ()), ('meta', ('discount', 'lambda_'))):
       config = config_lib.preset(
-          'paper', network=network, learned=learned, batch_size=_BATCH_SIZE,
-          meta_batch_size=_META_BATCH_SIZE)
+        'paper',
+        network=network,
+        learned=learned,
+        batch_size=_BATCH_SIZE,
+        meta_batch_size=_META_BATCH_SIZE,
+      )
       secs[kind] = _update_secs(config, spec, options)
       yield measurement.Result(
-          f'update.{kind}_ms', 1e3 * secs[kind], 'ms',
-          _sizes(config), network, measurement.variant(learned))
+        f'update.{kind}_ms',
+        1e3 * secs[kind],
+        'ms',
+        _sizes(config),
+        network,
+        measurement.variant(learned),
+      )
     yield measurement.Result(
-        'update.meta_per_plain', secs['meta'] / secs['plain'], 'ratio',
-        _sizes(config), network, measurement.variant(learned))
+      'update.meta_per_plain',
+      secs['meta'] / secs['plain'],
+      'ratio',
+      _sizes(config),
+      network,
+      measurement.variant(learned),
+    )
     yield measurement.Result(
-        'update.forward_backward_ms_per_frame',
-        1e3 * _forward_backward_secs(config, spec, options)
-        / ((config.unroll_length + 1) * config.batch_size), 'ms/frame',
-        _sizes(config), network)
+      'update.forward_backward_ms_per_frame',
+      1e3
+      * _forward_backward_secs(config, spec, options)
+      / ((config.unroll_length + 1) * config.batch_size),
+      'ms/frame',
+      _sizes(config),
+      network,
+    )
 
 
 def _sizes(config):
-  return {'T': config.unroll_length, 'B': config.batch_size,
-          "B'": config.meta_batch_size, 'threads': 1}
+  return {
+    'T': config.unroll_length,
+    'B': config.batch_size,
+    "B'": config.meta_batch_size,
+    'threads': 1,
+  }
 
 
 def _update_secs(config, spec, options):
   agent = agent_lib.make(config, spec)
   state = agent.init(_SEED)
   unroll = random_unroll(config, spec)
-  meta_unroll = unrolls_lib.columns(
-      unroll, 0, config.meta_batch_size) if config.learned else None
+  meta_unroll = (
+    unrolls_lib.columns(unroll, 0, config.meta_batch_size)
+    if config.learned
+    else None
+  )
   step = tf.function(agent.update, autograph=False)
+
   def call():
     _, metrics = step(state, [unroll], meta_unroll)
     assert not metrics['skipped']  # Also waits for the result.
+
   return measurement.median_secs(call, options)
 
 
@@ -97,6 +131,7 @@ def _forward_backward_secs(config, spec, options):
   network = networks.make(config.network, spec)
   params = [tf.constant(p) for p in network.init(_SEED)]
   unroll = random_unroll(config, spec)
+
   @tf.function(autograph=False)
   def step(params, unroll):
     with tf.GradientTape() as tape:
@@ -104,34 +139,41 @@ def _forward_backward_secs(config, spec, options):
       outputs = network.apply(params, frames.stack_unroll(unroll), None)
       total = tf.add_n([tf.reduce_sum(x) for x in outputs])
     return tape.gradient(total, params)
+
   def call():
     step(params, unroll)[0].numpy()
+
   return measurement.median_secs(call, options)
 
 
-def random_unroll(config: config_lib.Config, spec: types.EnvSpec
-                  ) -> types.Unroll:
+def random_unroll(
+  config: config_lib.Config, spec: types.EnvSpec
+) -> types.Unroll:
   """A batch of unrolls of noise, [T + 1, B, ...]."""
   rng = np.random.default_rng(_SEED)
   shape = (config.unroll_length + 1, config.batch_size)
   nothing = np.zeros(shape, bool)
   return types.Unroll(
-      previous_frames=frames.previous(frames.empty(spec, config.batch_size)),
-      env_outputs=types.EnvOutput(
-          reward=rng.integers(-1, 2, shape).astype(np.float32),
-          terminated=rng.random(shape) < .01, truncated=nothing,
-          life_lost=nothing, observation=_observations(rng, shape, spec)),
-      agent_outputs=types.AgentOutput(
-          action=rng.integers(
-              spec.num_actions, size=shape).astype(np.int32),
-          policy_logits=np.zeros((*shape, spec.num_actions), np.float32),
-          baseline=np.zeros(shape, np.float32)))
+    previous_frames=frames.previous(frames.empty(spec, config.batch_size)),
+    env_outputs=types.EnvOutput(
+      reward=rng.integers(-1, 2, shape).astype(np.float32),
+      terminated=rng.random(shape) < 0.01,
+      truncated=nothing,
+      life_lost=nothing,
+      observation=_observations(rng, shape, spec),
+    ),
+    agent_outputs=types.AgentOutput(
+      action=rng.integers(spec.num_actions, size=shape).astype(np.int32),
+      policy_logits=np.zeros((*shape, spec.num_actions), np.float32),
+      baseline=np.zeros(shape, np.float32),
+    ),
+  )
 
 
 def _observations(rng, shape, spec):
-  return rng.integers(
-      256, size=(*shape, *spec.observation_shape)).astype(
-          spec.observation_dtype)
+  return rng.integers(256, size=(*shape, *spec.observation_shape)).astype(
+    spec.observation_dtype
+  )
 
 
 def inference(options: measurement.Options) -> Results:
@@ -145,25 +187,40 @@ def inference(options: measurement.Options) -> Results:
     state = agent.init(_SEED)
     published = inference_lib.Published(state.params, state.eta, 0)
     acting = inference_lib.Inference(
-        agent.act, spec, lambda p=published: p,
-        unrolls_lib.UnrollStore(config.unroll_length, spec), seed=_SEED)
+      agent.act,
+      spec,
+      lambda p=published: p,
+      unrolls_lib.UnrollStore(config.unroll_length, spec),
+      seed=_SEED,
+    )
     for size in _INFERENCE_SIZES:
       secs = measurement.median_secs(acts(acting, size, spec, rng), options)
       settings = {'envs': size, 'threads': 1}
       yield measurement.Result(
-          'inference.ms', 1e3 * secs, 'ms', settings, network)
+        'inference.ms', 1e3 * secs, 'ms', settings, network
+      )
       yield measurement.Result(
-          'inference.env_steps_per_s', size / secs, 'env steps/s', settings,
-          network)
+        'inference.env_steps_per_s',
+        size / secs,
+        'env steps/s',
+        settings,
+        network,
+      )
 
 
 def acts(acting: inference_lib.Inference, size: int, spec: types.EnvSpec, rng):
   """A function that acts once in `size` environments."""
   nothing = np.zeros(size, bool)
   outputs = types.EnvOutput(
-      np.zeros(size, np.float32), nothing, nothing, nothing,
-      _observations(rng, (size,), spec))
+    np.zeros(size, np.float32),
+    nothing,
+    nothing,
+    nothing,
+    _observations(rng, (size,), spec),
+  )
+
   def call():
     _, note = acting.act(np.arange(size, dtype=np.int32), nothing, outputs)
     note()
+
   return call

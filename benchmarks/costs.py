@@ -44,11 +44,19 @@ class Costs(NamedTuple):
 
   def text(self) -> str:
     """A table in Markdown."""
-    rows = [f'| {name.removesuffix("_us")} | {value:,.1f} |'
-            for name, value in zip(self._fields[:5], self[:5])]
-    return '\n'.join(['| part | us an env step |', '|---|---|', *rows,
-                      f'| sum | {self.total_us:,.1f} |',
-                      f'| bytes | {self.bytes:,.0f} |'])
+    rows = [
+      f'| {name.removesuffix("_us")} | {value:,.1f} |'
+      for name, value in zip(self._fields[:5], self[:5])
+    ]
+    return '\n'.join(
+      [
+        '| part | us an env step |',
+        '|---|---|',
+        *rows,
+        f'| sum | {self.total_us:,.1f} |',
+        f'| bytes | {self.bytes:,.0f} |',
+      ]
+    )
 
 
 def cpu_us_per_env_step(function: Callable[[], int], secs: float) -> float:
@@ -67,26 +75,45 @@ def measure(config: config_lib.Config, secs: float, *, act_envs: int) -> Costs:
   """
   spec = environments.spec(config.env)
   options = measurement.Options(
-      config.env, (), repeats=1, secs=secs, picture='')
+    config.env, (), repeats=1, secs=secs, picture=''
+  )
   load = synthetic_actors.Load(
-      config_lib.GROUPS_PER_ACTOR * config.num_actors, config.envs_per_group)
-  served = {result.name.partition('.')[2]: result.value
-            for result in serving.measure(options, spec, load)}
+    config_lib.GROUPS_PER_ACTOR * config.num_actors, config.envs_per_group
+  )
+  served = {
+    result.name.partition('.')[2]: result.value
+    for result in serving.measure(options, spec, load)
+  }
   agent = agent_lib.make(config, spec)
   state = agent.init(_SEED)
-  tiny_us = cpu_us_per_env_step(_acting(
-      config, spec, act_envs, serving.tiny_act(spec),
-      serving.tiny_published(spec)), secs)
-  act_us = cpu_us_per_env_step(_acting(
-      config, spec, act_envs, agent.act,
-      inference_lib.Published(state.params, state.eta, 0)), secs)
+  tiny_us = cpu_us_per_env_step(
+    _acting(
+      config,
+      spec,
+      act_envs,
+      serving.tiny_act(spec),
+      serving.tiny_published(spec),
+    ),
+    secs,
+  )
+  act_us = cpu_us_per_env_step(
+    _acting(
+      config,
+      spec,
+      act_envs,
+      agent.act,
+      inference_lib.Published(state.params, state.eta, 0),
+    ),
+    secs,
+  )
   return Costs(
-      env_us=cpu_us_per_env_step(_stepping(config), secs),
-      wire_us=served['actor_cpu_us_per_env_step'],
-      serve_us=max(0., served['learner_cpu_us_per_env_step'] - tiny_us),
-      act_us=act_us,
-      learn_us=cpu_us_per_env_step(_learning(config, spec, agent, state), secs),
-      bytes=serving.bytes_per_env_step(spec, config.envs_per_group).value)
+    env_us=cpu_us_per_env_step(_stepping(config), secs),
+    wire_us=served['actor_cpu_us_per_env_step'],
+    serve_us=max(0.0, served['learner_cpu_us_per_env_step'] - tiny_us),
+    act_us=act_us,
+    learn_us=cpu_us_per_env_step(_learning(config, spec, agent, state), secs),
+    bytes=serving.bytes_per_env_step(spec, config.envs_per_group).value,
+  )
 
 
 def measure_training(preset: str, secs: float) -> tuple[float, float]:
@@ -101,8 +128,9 @@ def measure_training(preset: str, secs: float) -> tuple[float, float]:
       after, cpu_after = run.rows()[-1], run.cpu_secs()
     finally:
       run.close()
-  frames, elapsed = (after[name] - before[name]
-                     for name in ('env_frames', 'seconds'))
+  frames, elapsed = (
+    after[name] - before[name] for name in ('env_frames', 'seconds')
+  )
   spec = environments.spec(config_lib.preset(preset).env)
   steps = frames / spec.action_repeat
   return steps / elapsed, 1e6 * (cpu_after - cpu_before) / steps
@@ -110,26 +138,38 @@ def measure_training(preset: str, secs: float) -> tuple[float, float]:
 
 def _stepping(config: config_lib.Config) -> Callable[[], int]:
   envs = environments.make(
-      config.env, config.envs_per_group, seed=_SEED,
-      num_threads=config.env_threads)
+    config.env,
+    config.envs_per_group,
+    seed=_SEED,
+    num_threads=config.env_threads,
+  )
   envs.reset()
   rng = np.random.default_rng(_SEED)
 
   def call():
-    envs.step(rng.integers(envs.spec.num_actions, size=envs.num_envs).astype(
-        np.int32))
+    envs.step(
+      rng.integers(envs.spec.num_actions, size=envs.num_envs).astype(np.int32)
+    )
     return envs.num_envs
 
   return call
 
 
-def _acting(config: config_lib.Config, spec: types.EnvSpec, num_envs: int, act,
-            published: inference_lib.Published) -> Callable[[], int]:
+def _acting(
+  config: config_lib.Config,
+  spec: types.EnvSpec,
+  num_envs: int,
+  act,
+  published: inference_lib.Published,
+) -> Callable[[], int]:
   acting = inference_lib.Inference(
-      act, spec, lambda: published,
-      unrolls_lib.UnrollStore(config.unroll_length, spec), seed=_SEED)
-  call = computations.acts(
-      acting, num_envs, spec, np.random.default_rng(_SEED))
+    act,
+    spec,
+    lambda: published,
+    unrolls_lib.UnrollStore(config.unroll_length, spec),
+    seed=_SEED,
+  )
+  call = computations.acts(acting, num_envs, spec, np.random.default_rng(_SEED))
 
   def counted():
     call()
@@ -138,8 +178,9 @@ def _acting(config: config_lib.Config, spec: types.EnvSpec, num_envs: int, act,
   return counted
 
 
-def _learning(config: config_lib.Config, spec: types.EnvSpec,
-              agent: agent_lib.Agent, state) -> Callable[[], int]:
+def _learning(
+  config: config_lib.Config, spec: types.EnvSpec, agent: agent_lib.Agent, state
+) -> Callable[[], int]:
   unroll = computations.random_unroll(config, spec)
   meta_unroll = unrolls_lib.columns(unroll, 0, config.meta_batch_size)
   step = tf.function(agent.update, autograph=False)

@@ -35,7 +35,8 @@ class Answers(inference_pb2_grpc.InferenceServicer):
     """Answers with as many actions as there are environments."""
     del context
     return inference_pb2.ActReply(
-        actions=bytes(_ACTION_BYTES * len(request.flags)), done=self.done)
+      actions=bytes(_ACTION_BYTES * len(request.flags)), done=self.done
+    )
 
 
 @contextlib.contextmanager
@@ -45,8 +46,7 @@ def serving() -> Iterator[tuple[str, Answers]]:
   stop = asyncio.Event()
 
   async def serve():
-    server = grpc.aio.server(
-        options=[('grpc.max_receive_message_length', -1)])
+    server = grpc.aio.server(options=[('grpc.max_receive_message_length', -1)])
     inference_pb2_grpc.add_InferenceServicer_to_server(answers, server)
     port.set_result(server.add_insecure_port('127.0.0.1:0'))
     loops.set_result(asyncio.get_running_loop())

@@ -63,30 +63,34 @@ def variant(learned: Iterable[str]) -> str:
 def machine() -> dict[str, Any]:
   """What the numbers were measured on, and how busy it was before."""
   return {
-      'cpu': _cpu(),
-      'cores': os.cpu_count(),
-      'load': round(os.getloadavg()[0], 1),  # Of the last minute.
-      'system': platform.platform(),
-      'python': platform.python_version(),
-      'tensorflow': importlib.metadata.version('tensorflow'),
-      'commit': _commit(),
+    'cpu': _cpu(),
+    'cores': os.cpu_count(),
+    'load': round(os.getloadavg()[0], 1),  # Of the last minute.
+    'system': platform.platform(),
+    'python': platform.python_version(),
+    'tensorflow': importlib.metadata.version('tensorflow'),
+    'commit': _commit(),
   }
 
 
 def line(result: Result) -> str:
   """One line for a person."""
   settings = ', '.join(f'{k} {v}' for k, v in result.settings.items())
-  about = '; '.join(filter(
-      None, [result.network, result.variant, settings]))
+  about = '; '.join(filter(None, [result.network, result.variant, settings]))
   return f'{result.name:<38} {result.value:>10.4g} {result.unit:<12} {about}'
 
 
-def write_json(path: str, results: Iterable[Result],
-               where: dict[str, Any]) -> None:
+def write_json(
+  path: str, results: Iterable[Result], where: dict[str, Any]
+) -> None:
   """Writes one JSON object a line: the result's fields and the machine."""
-  pathlib.Path(path).write_text(''.join(
+  pathlib.Path(path).write_text(
+    ''.join(
       json.dumps({**result._asdict(), 'machine': where}) + '\n'
-      for result in results), encoding='utf-8')
+      for result in results
+    ),
+    encoding='utf-8',
+  )
 
 
 def _cpu() -> str:
@@ -94,8 +98,11 @@ def _cpu() -> str:
     text = pathlib.Path('/proc/cpuinfo').read_text(encoding='utf-8')
   except OSError:
     return platform.processor()
-  names = [row.partition(':')[2].strip() for row in text.splitlines()
-           if row.startswith('model name')]
+  names = [
+    row.partition(':')[2].strip()
+    for row in text.splitlines()
+    if row.startswith('model name')
+  ]
   return names[0] if names else platform.processor()
 
 
@@ -103,9 +110,12 @@ def _commit() -> str:
   """The commit, with -dirty where files differ from it; '' if unknown."""
   try:
     done = subprocess.run(
-        ['git', 'describe', '--always', '--dirty'], text=True,
-        cwd=processes.ROOT,
-        capture_output=True, check=False)
+      ['git', 'describe', '--always', '--dirty'],
+      text=True,
+      cwd=processes.ROOT,
+      capture_output=True,
+      check=False,
+    )
   except OSError:  # No git here.
     return ''
   return done.stdout.strip()

@@ -47,8 +47,7 @@ _ENVS, _ENVS_ACTORS = (1, 2, 4, 8, 16, 32, 64, 128), 4
 _Serving = tuple[str, Callable[[], bool], Callable[[], object]]
 
 
-def serve(options: measurement.Options
-          ) -> Iterator[measurement.Result]:
+def serve(options: measurement.Options) -> Iterator[measurement.Result]:
   """Throughput, latency at half of it, many actors, and how it scales."""
   computations.pin_threads()
   spec = environments.spec(options.env)
@@ -56,25 +55,36 @@ def serve(options: measurement.Options
   yield from full
   rate = full[0].value
   half = _FULL._replace(
-      period_secs=_FULL.num_actors * _FULL.num_envs / (rate / 2))
+    period_secs=_FULL.num_actors * _FULL.num_envs / (rate / 2)
+  )
   yield from measure(options, spec, half)
   yield from measure(options, spec, _FULL, 'exchange')
   yield bytes_per_env_step(spec, _FULL.num_envs)
-  yield from measure(options, spec, synthetic_actors.Load(
-      _CONNECTED, num_envs=1))
-  by_actors = [_rate_and_cpu(measure(
-      options, spec, synthetic_actors.Load(n, _ACTOR_ENVS))) for n in _ACTORS]
-  by_envs = [_rate_and_cpu(measure(
-      options, spec, synthetic_actors.Load(_ENVS_ACTORS, n))) for n in _ENVS]
+  yield from measure(
+    options, spec, synthetic_actors.Load(_CONNECTED, num_envs=1)
+  )
+  by_actors = [
+    _rate_and_cpu(measure(options, spec, synthetic_actors.Load(n, _ACTOR_ENVS)))
+    for n in _ACTORS
+  ]
+  by_envs = [
+    _rate_and_cpu(
+      measure(options, spec, synthetic_actors.Load(_ENVS_ACTORS, n))
+    )
+    for n in _ENVS
+  ]
   for results in by_actors + by_envs:
     yield from results
   if options.picture:
     _draw(by_actors, by_envs, options.picture)
 
 
-def measure(options: measurement.Options, spec: types.EnvSpec,
-            load: synthetic_actors.Load, what: str = 'serve'
-            ) -> list[measurement.Result]:
+def measure(
+  options: measurement.Options,
+  spec: types.EnvSpec,
+  load: synthetic_actors.Load,
+  what: str = 'serve',
+) -> list[measurement.Result]:
   """Env steps/s, messages/s, CPU time of learner and actors, latencies.
 
   what: `serve`, or `exchange` for gRPC alone.
@@ -90,61 +100,90 @@ def measure(options: measurement.Options, spec: types.EnvSpec,
     end, cpu_end = time.monotonic(), time.process_time()
     actors_end = actors.cpu_secs()
     finish()
-    answers = [answer for answer in actors.answers()
-               if start <= answer.time < end]
+    answers = [
+      answer for answer in actors.answers() if start <= answer.time < end
+    ]
   rate = len(answers) / (end - start)
   latencies = [1e3 * answer.latency_secs for answer in answers]
   us_per_env_step = 1e6 / (len(answers) * load.num_envs)
-  settings = {'actors': load.num_actors, 'envs_per_request': load.num_envs,
-              'load': 'half' if load.period_secs else 'full'}
-  return [measurement.Result(f'{what}.{name}', value, unit, settings)
-          for name, value, unit in (
-              ('env_steps_per_s', rate * load.num_envs, 'env steps/s'),
-              ('messages_per_s', rate, 'messages/s'),
-              ('learner_cpu_us_per_env_step',
-               (cpu_end - cpu_start) * us_per_env_step, 'us'),
-              ('actor_cpu_us_per_env_step',
-               (actors_end - actors_start) * us_per_env_step, 'us'),
-              ('latency_p50_ms', float(np.percentile(latencies, 50)), 'ms'),
-              ('latency_p99_ms', float(np.percentile(latencies, 99)), 'ms'))]
+  settings = {
+    'actors': load.num_actors,
+    'envs_per_request': load.num_envs,
+    'load': 'half' if load.period_secs else 'full',
+  }
+  return [
+    measurement.Result(f'{what}.{name}', value, unit, settings)
+    for name, value, unit in (
+      ('env_steps_per_s', rate * load.num_envs, 'env steps/s'),
+      ('messages_per_s', rate, 'messages/s'),
+      (
+        'learner_cpu_us_per_env_step',
+        (cpu_end - cpu_start) * us_per_env_step,
+        'us',
+      ),
+      (
+        'actor_cpu_us_per_env_step',
+        (actors_end - actors_start) * us_per_env_step,
+        'us',
+      ),
+      ('latency_p50_ms', float(np.percentile(latencies, 50)), 'ms'),
+      ('latency_p99_ms', float(np.percentile(latencies, 99)), 'ms'),
+    )
+  ]
 
 
 @contextlib.contextmanager
-def _exchange(unused_env: str, unused_spec: types.EnvSpec,
-              load: synthetic_actors.Load) -> Iterator[_Serving]:
+def _exchange(
+  unused_env: str, unused_spec: types.EnvSpec, load: synthetic_actors.Load
+) -> Iterator[_Serving]:
   with exchange.serving() as (address, answers):
+
     def finish():
       answers.done = True
+
     yield address, lambda: len(answers.actors) == load.num_actors, finish
 
 
 @contextlib.contextmanager
-def _learner(env: str, spec: types.EnvSpec, load: synthetic_actors.Load
-             ) -> Iterator[_Serving]:
+def _learner(
+  env: str, spec: types.EnvSpec, load: synthetic_actors.Load
+) -> Iterator[_Serving]:
   """A learner that only serves; its unrolls are dropped."""
   stop, unrolls = threading.Event(), queue.Queue(64)
   batcher = batcher_lib.Batcher(*_BATCH_ENVS, _TIMEOUT_MS)
   server = server_lib.Server(
-      '127.0.0.1:0', validation.Task(env, spec), batcher,
-      leases_lib.Leases(_MAX_ENVS, lease_secs=60.))
+    '127.0.0.1:0',
+    validation.Task(env, spec),
+    batcher,
+    leases_lib.Leases(_MAX_ENVS, lease_secs=60.0),
+  )
   published = tiny_published(spec)
   store = unrolls_lib.UnrollStore(_UNROLL_LENGTH, spec)
   acting = inference_lib.Inference(
-      tiny_act(spec), spec, lambda: published, store, seed=1)
+    tiny_act(spec), spec, lambda: published, store, seed=1
+  )
+
   def drop():
     while unrolls.get() is not None:
       pass
+
   threads = [
-      threading.Thread(target=drop),
-      threading.Thread(target=inference_lib.serve,
-                       args=(acting, batcher, unrolls, stop))]
+    threading.Thread(target=drop),
+    threading.Thread(
+      target=inference_lib.serve, args=(acting, batcher, unrolls, stop)
+    ),
+  ]
   for thread in threads:
     thread.start()
   try:
-    yield (f'127.0.0.1:{server.start()}',
-           lambda: (server.num_actors() == load.num_actors
-                    and acting.num_calls > _FIRST_CALLS),
-           lambda: server.finish(_FINISH_SECS))
+    yield (
+      f'127.0.0.1:{server.start()}',
+      lambda: (
+        server.num_actors() == load.num_actors
+        and acting.num_calls > _FIRST_CALLS
+      ),
+      lambda: server.finish(_FINISH_SECS),
+    )
   finally:
     batcher.close()
     server.stop()
@@ -165,61 +204,88 @@ def _wait_until(holds):
 def tiny_published(spec: types.EnvSpec) -> inference_lib.Published:
   """What `tiny_act` acts with."""
   return inference_lib.Published(
-      tf.zeros([spec.frame_stack, spec.num_actions]), {}, 0)
+    tf.zeros([spec.frame_stack, spec.num_actions]), {}, 0
+  )
 
 
 def tiny_act(spec: types.EnvSpec):
   """An agent's act: one pixel of each of the stacked frames is looked at."""
+
   def act(params, eta, stacked, seed):
     del eta
     pixels = tf.reshape(stacked, [tf.shape(stacked)[0], -1, spec.frame_stack])
     logits = tf.cast(pixels[:, 0], tf.float32) @ params
-    actions = tf.random.stateless_categorical(
-        logits, 1, seed, dtype=tf.int32)[:, 0]
+    actions = tf.random.stateless_categorical(logits, 1, seed, dtype=tf.int32)[
+      :, 0
+    ]
     return types.AgentOutput(actions, logits, logits[:, 0])
+
   return act
 
 
-def bytes_per_env_step(spec: types.EnvSpec, num_envs: int
-                       ) -> measurement.Result:
+def bytes_per_env_step(
+  spec: types.EnvSpec, num_envs: int
+) -> measurement.Result:
   """Of a request and its reply, gRPC's own framing excluded."""
   nothing = np.zeros(num_envs, bool)
-  request = codec.encode_step(types.EnvOutput(
-      np.ones(num_envs, np.float32), nothing, nothing, nothing,
-      np.ones((num_envs, *spec.observation_shape), spec.observation_dtype)))
+  request = codec.encode_step(
+    types.EnvOutput(
+      np.ones(num_envs, np.float32),
+      nothing,
+      nothing,
+      nothing,
+      np.ones((num_envs, *spec.observation_shape), spec.observation_dtype),
+    )
+  )
   request.run_id, request.sequence = 1 << 62, 1 << 30
   reply = inference_pb2.ActReply(
-      actions=codec.encode(np.ones(num_envs, np.int32), 'int32'))
+    actions=codec.encode(np.ones(num_envs, np.int32), 'int32')
+  )
   return measurement.Result(
-      'serve.bytes_per_env_step',
-      (request.ByteSize() + reply.ByteSize()) / num_envs, 'bytes',
-      {'envs_per_request': num_envs})
+    'serve.bytes_per_env_step',
+    (request.ByteSize() + reply.ByteSize()) / num_envs,
+    'bytes',
+    {'envs_per_request': num_envs},
+  )
 
 
 def _rate_and_cpu(results):
-  return [result for result in results if result.name in (
-      'serve.env_steps_per_s', 'serve.learner_cpu_us_per_env_step')]
+  return [
+    result
+    for result in results
+    if result.name
+    in ('serve.env_steps_per_s', 'serve.learner_cpu_us_per_env_step')
+  ]
 
 
 def _draw(by_actors, by_envs, path):
   """Env steps/s and the learner's cores, against actors and environments."""
   from matplotlib import figure  # Slow to import.
+
   picture = figure.Figure(figsize=(9, 6), layout='constrained')
   all_axes = picture.subplots(2, 2, sharex='col', sharey='row')
   for (rates_axes, cores_axes), measured, key, label in zip(
-      all_axes.T, (by_actors, by_envs), ('actors', 'envs_per_request'),
-      (f'actors of {_ACTOR_ENVS} environments',
-       f'environments of each of {_ENVS_ACTORS} actors')):
+    all_axes.T,
+    (by_actors, by_envs),
+    ('actors', 'envs_per_request'),
+    (
+      f'actors of {_ACTOR_ENVS} environments',
+      f'environments of each of {_ENVS_ACTORS} actors',
+    ),
+  ):
     numbers = [rate.settings[key] for rate, _ in measured]
     rates_axes.plot(numbers, [rate.value for rate, _ in measured], marker='o')
     rates_axes.set_xscale('log', base=2)
     rates_axes.set_yscale('log')
-    cores_axes.plot(numbers, [1e-6 * rate.value * cpu.value
-                              for rate, cpu in measured], marker='o')
+    cores_axes.plot(
+      numbers,
+      [1e-6 * rate.value * cpu.value for rate, cpu in measured],
+      marker='o',
+    )
     cores_axes.set_xlabel(label)
   all_axes[0, 0].set_ylabel('env steps/s')
   all_axes[1, 0].set_ylabel('cores the learner keeps busy')
   all_axes[1, 0].set_ylim(bottom=0)
   for axes in all_axes.flat:
-    axes.grid(alpha=.3)
+    axes.grid(alpha=0.3)
   picture.savefig(path, dpi=120)

@@ -45,9 +45,11 @@ class Env:
     self.answers: list[Answer] = []
     self._period_secs = load.period_secs
     self._next = time.monotonic() + delay_secs
-    self._outputs = environment.first_output(np.random.default_rng(0).integers(
-        256, size=(load.num_envs, *spec.observation_shape)).astype(
-            spec.observation_dtype))
+    self._outputs = environment.first_output(
+      np.random.default_rng(0)
+      .integers(256, size=(load.num_envs, *spec.observation_shape))
+      .astype(spec.observation_dtype)
+    )
 
   def reset(self) -> types.EnvOutput:
     """Waits for its turn to start."""
@@ -66,7 +68,7 @@ class Env:
   def _wait(self):
     self._next += self._period_secs
     if self._period_secs:
-      time.sleep(max(0., self._next - time.monotonic()))
+      time.sleep(max(0.0, self._next - time.monotonic()))
     self._sent = time.monotonic()
     return self._outputs
 
@@ -79,18 +81,23 @@ class Processes:
     context = multiprocessing.get_context('spawn')
     self._running = []
     for indices in np.array_split(
-        np.arange(load.num_actors), min(load.num_actors, _PROCESSES)):
+      np.arange(load.num_actors), min(load.num_actors, _PROCESSES)
+    ):
       ours, theirs = context.Pipe(duplex=False)
-      process = context.Process(target=_run, daemon=True, args=(
-          address, env, spec, load, indices.tolist(), theirs))
+      process = context.Process(
+        target=_run,
+        daemon=True,
+        args=(address, env, spec, load, indices.tolist(), theirs),
+      )
       process.start()
       theirs.close()  # So that its end is seen here.
       self._running.append((process, ours))
 
   def cpu_secs(self) -> float:
     """CPU time of all of them so far."""
-    return sum(measurement.cpu_secs(process.pid)
-               for process, _ in self._running)
+    return sum(
+      measurement.cpu_secs(process.pid) for process, _ in self._running
+    )
 
   def answers(self) -> list[Answer]:
     """Waits for the end; what all actors noted.
@@ -105,17 +112,34 @@ class Processes:
     return answers
 
 
-def _run(address: str, env: str, spec: types.EnvSpec, load: Load,
-         indices: Sequence[int], connection):
+def _run(
+  address: str,
+  env: str,
+  spec: types.EnvSpec,
+  load: Load,
+  indices: Sequence[int],
+  connection,
+):
   def act(index):
     # Shares the requests out over the period.
     delay_secs = load.period_secs * index / load.num_actors
     steps = Env(spec, load, delay_secs)
-    task = client_lib.Task(env, spec, load.num_envs, sticky_actions=0.)
+    task = client_lib.Task(env, spec, load.num_envs, sticky_actions=0.0)
     with client_lib.open_channel(address) as channel:
-      actor.run([actor.Group(steps, client_lib.Client(
-          channel, task, name=f'synthetic-{index}', group=0,
-          reconnect_secs=_RECONNECT_SECS))])
+      actor.run(
+        [
+          actor.Group(
+            steps,
+            client_lib.Client(
+              channel,
+              task,
+              name=f'synthetic-{index}',
+              group=0,
+              reconnect_secs=_RECONNECT_SECS,
+            ),
+          )
+        ]
+      )
     return steps.answers
 
   with futures.ThreadPoolExecutor(len(indices)) as pool:

@@ -40,9 +40,18 @@ class Run:
     self._log = (pathlib.Path(folder) / 'log').open('w+b')
     arguments = {'preset': _PRESET, 'workdir': self._metrics.parent, **settings}
     self._process = subprocess.Popen(
-        [sys.executable, '-m', 'experiments.cli', 'train',
-         *(f'--{name}={value}' for name, value in arguments.items())],
-        cwd=processes.ROOT, stdout=self._log, stderr=self._log, process_group=0)
+      [
+        sys.executable,
+        '-m',
+        'experiments.cli',
+        'train',
+        *(f'--{name}={value}' for name, value in arguments.items()),
+      ],
+      cwd=processes.ROOT,
+      stdout=self._log,
+      stderr=self._log,
+      process_group=0,
+    )
 
   def wait_for_update(self) -> None:
     """Waits for the first row of metrics.
@@ -64,23 +73,28 @@ class Run:
         whole = [line for line in file if line.endswith('\n')]
     except FileNotFoundError:
       return []
-    return [{name: float(value) for name, value in row.items()}
-            for row in csv.DictReader(whole)]
+    return [
+      {name: float(value) for name, value in row.items()}
+      for row in csv.DictReader(whole)
+    ]
 
   def resident_mib(self) -> dict[str, float]:
     """Resident memory, MiB, of the learner and of one actor."""
     mib = {}
     for pid, arguments in _children(self._process.pid):
-      for role, module in (('learner', 'learner.main'),
-                           ('actor', 'actors.main')):
+      for role, module in (
+        ('learner', 'learner.main'),
+        ('actor', 'actors.main'),
+      ):
         if module in arguments:
-          mib[role] = max(mib.get(role, 0.), _resident_mib(pid))
+          mib[role] = max(mib.get(role, 0.0), _resident_mib(pid))
     return mib
 
   def cpu_secs(self) -> float:
     """CPU time of the learner and its actors so far."""
-    return sum(measurement.cpu_secs(pid)
-               for pid, _ in _children(self._process.pid))
+    return sum(
+      measurement.cpu_secs(pid) for pid, _ in _children(self._process.pid)
+    )
 
   def close(self) -> None:
     """Stops it as Ctrl-C does."""
@@ -108,25 +122,42 @@ def startup(options: measurement.Options) -> Results:
   for network in options.networks:
     for learned in _VARIANTS:
       start = time.monotonic()
-      with _run(env=options.env, network=network, metrics_secs=1e-3,
-                learned=','.join(learned)) as run:
+      with _run(
+        env=options.env,
+        network=network,
+        metrics_secs=1e-3,
+        learned=','.join(learned),
+      ) as run:
         run.wait_for_update()
         secs = time.monotonic() - start
       yield measurement.Result(
-          'startup.first_update_s', secs, 's',
-          {'env': options.env, 'preset': _PRESET}, network,
-          measurement.variant(learned))
-  program = ('import time; start = time.perf_counter(); '
-             f'import {", ".join(_ACTOR_IMPORTS)}; '
-             'print(time.perf_counter() - start)')
+        'startup.first_update_s',
+        secs,
+        's',
+        {'env': options.env, 'preset': _PRESET},
+        network,
+        measurement.variant(learned),
+      )
+  program = (
+    'import time; start = time.perf_counter(); '
+    f'import {", ".join(_ACTOR_IMPORTS)}; '
+    'print(time.perf_counter() - start)'
+  )
   times = [
-      float(subprocess.run(
-          [sys.executable, '-c', program], text=True, check=True,
-          cwd=processes.ROOT,
-          capture_output=True).stdout)
-      for _ in range(1 + options.repeats)]
+    float(
+      subprocess.run(
+        [sys.executable, '-c', program],
+        text=True,
+        check=True,
+        cwd=processes.ROOT,
+        capture_output=True,
+      ).stdout
+    )
+    for _ in range(1 + options.repeats)
+  ]
   yield measurement.Result(
-      'startup.actor_import_s', statistics.median(times[1:]), 's')
+    'startup.actor_import_s', statistics.median(times[1:]), 's'
+  )
 
 
 def train(options: measurement.Options) -> Results:
@@ -134,43 +165,66 @@ def train(options: measurement.Options) -> Results:
   spec = environments.spec(options.env)
   for network in options.networks:
     for learned in _VARIANTS:
-      with _run(env=options.env, network=network, metrics_secs=1,
-                learned=','.join(learned)) as run:
+      with _run(
+        env=options.env,
+        network=network,
+        metrics_secs=1,
+        learned=','.join(learned),
+      ) as run:
         run.wait_for_update()
         time.sleep(_WARM_UP_SECS)
         before = run.rows()[-1]
         time.sleep(options.secs)
         after = run.rows()[-1]
-      frames, secs = (after[name] - before[name]
-                      for name in ('env_frames', 'seconds'))
+      frames, secs = (
+        after[name] - before[name] for name in ('env_frames', 'seconds')
+      )
       yield measurement.Result(
-          'train.env_steps_per_s', frames / secs / spec.action_repeat,
-          'env steps/s', {'env': options.env, 'preset': _PRESET},
-          network, measurement.variant(learned))
+        'train.env_steps_per_s',
+        frames / secs / spec.action_repeat,
+        'env steps/s',
+        {'env': options.env, 'preset': _PRESET},
+        network,
+        measurement.variant(learned),
+      )
 
 
 def memory(options: measurement.Options) -> Results:
   """Resident memory of a run, and how much it grew after its first sixth."""
   network, learned = options.networks[0], _VARIANTS[-1]
-  with _run(env=options.env, network=network, learned=','.join(learned),
-            envs_per_group=_MEMORY_ENVS) as run:
+  with _run(
+    env=options.env,
+    network=network,
+    learned=','.join(learned),
+    envs_per_group=_MEMORY_ENVS,
+  ) as run:
     run.wait_for_update()
     samples, start = [], time.monotonic()
     while (now := time.monotonic() - start) < options.secs:
       samples.append((now, run.resident_mib()))
       time.sleep(min(_RSS_SECS, options.secs / 10))
   num_envs = config_lib.GROUPS_PER_ACTOR * _MEMORY_ENVS
-  settings = {'env': options.env, 'preset': _PRESET, 'secs': options.secs,
-              'envs_per_actor': num_envs}
+  settings = {
+    'env': options.env,
+    'preset': _PRESET,
+    'secs': options.secs,
+    'envs_per_actor': num_envs,
+  }
   settled = [mib for now, mib in samples if now >= _SETTLED * options.secs]
   variant = measurement.variant(learned)
   for role in ('learner', 'actor'):
     first, last = settled[0][role], settled[-1][role]
     yield measurement.Result(
-        f'memory.{role}_mib', last, 'MiB', settings, network, variant)
+      f'memory.{role}_mib', last, 'MiB', settings, network, variant
+    )
     yield measurement.Result(
-        f'memory.{role}_growth', 100 * (last - first) / first, '%', settings,
-        network, variant)
+      f'memory.{role}_growth',
+      100 * (last - first) / first,
+      '%',
+      settings,
+      network,
+      variant,
+    )
 
 
 def _children(pid: int) -> Iterator[tuple[int, list[str]]]:

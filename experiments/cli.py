@@ -22,30 +22,44 @@ class Command(NamedTuple):
 
 # What can be run by `python -m` as well: `main(argv)`, flags defined by itself.
 PROCESSES = {
-    'learner': Command('learner.main', 'Runs a learner for actors to join.'),
-    'actor': Command('actors.main', 'Runs an actor that joins a learner.'),
+  'learner': Command('learner.main', 'Runs a learner for actors to join.'),
+  'actor': Command('actors.main', 'Runs an actor that joins a learner.'),
 }
 # Modules with `define_flags(flag_values)` and `run(flag_values) -> status`.
 COMMANDS = {
-    'illustrative': Command(
-        'experiments.illustrative.run',
-        "MGRL's small experiments: a discount and a lambda per state."),
-    'train': Command('experiments.launch.train',
-                     'Trains on this machine: a learner and its actors.'),
-    'make-certs': Command('experiments.launch.make_certs',
-                          'Makes a test CA, certificates and a token.'),
-    'evaluate': Command('experiments.evaluation.evaluate',
-                        'Plays episodes with a checkpoint; scores and videos.'),
-    'play': Command('experiments.evaluation.play',
-                    'Plays one game with a checkpoint and films it.'),
-    'record-starts': Command('experiments.evaluation.record_starts',
-                             'Makes a file of start states.'),
-    'compare': Command('experiments.comparison.compare',
-                       'Trains and evaluates all runs of a study.'),
-    'report': Command('experiments.comparison.report',
-                      'Makes tables and pictures of a study.'),
-    'benchmark': Command('benchmarks.benchmark',
-                         'Measures how fast this machine does it.'),
+  'illustrative': Command(
+    'experiments.illustrative.run',
+    "MGRL's small experiments: a discount and a lambda per state.",
+  ),
+  'train': Command(
+    'experiments.launch.train',
+    'Trains on this machine: a learner and its actors.',
+  ),
+  'make-certs': Command(
+    'experiments.launch.make_certs',
+    'Makes a test CA, certificates and a token.',
+  ),
+  'evaluate': Command(
+    'experiments.evaluation.evaluate',
+    'Plays episodes with a checkpoint; scores and videos.',
+  ),
+  'play': Command(
+    'experiments.evaluation.play',
+    'Plays one game with a checkpoint and films it.',
+  ),
+  'record-starts': Command(
+    'experiments.evaluation.record_starts', 'Makes a file of start states.'
+  ),
+  'compare': Command(
+    'experiments.comparison.compare',
+    'Trains and evaluates all runs of a study.',
+  ),
+  'report': Command(
+    'experiments.comparison.report', 'Makes tables and pictures of a study.'
+  ),
+  'benchmark': Command(
+    'benchmarks.benchmark', 'Measures how fast this machine does it.'
+  ),
 }
 
 
@@ -66,8 +80,10 @@ def main(argv: list[str] | None = None):
   if '--help' in arguments or '-h' in arguments:
     print(_help(name, module.__doc__))
     sys.exit(0)
-  app.run(module.main if name in PROCESSES else _runner(module),
-          argv=[f'seed-metagrad {name}', *arguments])
+  app.run(
+    module.main if name in PROCESSES else _runner(module),
+    argv=[f'seed-metagrad {name}', *arguments],
+  )
 
 
 def _runner(module):
@@ -75,21 +91,37 @@ def _runner(module):
     if len(argv) > 1:
       sys.exit(f'{argv[0]}: unknown arguments {argv[1:]}.')
     return module.run(FLAGS)
+
   return run
 
 
 def _usage(commands: dict[str, Command]) -> str:
-  lines = [f'  {name:<16}{command.summary}'
-           for name, command in commands.items()]
-  return '\n'.join(['Usage: seed-metagrad <command> [--flags]', '', *lines, '',
-                    'seed-metagrad <command> --help lists its flags.'])
+  lines = [
+    f'  {name:<16}{command.summary}' for name, command in commands.items()
+  ]
+  return '\n'.join(
+    [
+      'Usage: seed-metagrad <command> [--flags]',
+      '',
+      *lines,
+      '',
+      'seed-metagrad <command> --help lists its flags.',
+    ]
+  )
 
 
 def _help(name: str, doc: str) -> str:
-  modules = [module for module in FLAGS.flags_by_module_dict()
-             if module.split('.')[0] in _OURS]
-  return '\n'.join([f'seed-metagrad {name}: {doc}',
-                    *(FLAGS.module_help(module) for module in modules)])
+  modules = [
+    module
+    for module in FLAGS.flags_by_module_dict()
+    if module.split('.')[0] in _OURS
+  ]
+  return '\n'.join(
+    [
+      f'seed-metagrad {name}: {doc}',
+      *(FLAGS.module_help(module) for module in modules),
+    ]
+  )
 
 
 if __name__ == '__main__':

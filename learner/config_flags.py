@@ -19,9 +19,12 @@ def define(flag_values: flags.FlagValues):
   A field's flag is None unless it is passed: the preset decides.
   """
   flags.DEFINE_enum(
-      'preset', _DEFAULT_PRESET, sorted(config_lib.PRESETS),
-      'Where the fields that are not passed come from.',
-      flag_values=flag_values)
+    'preset',
+    _DEFAULT_PRESET,
+    sorted(config_lib.PRESETS),
+    'Where the fields that are not passed come from.',
+    flag_values=flag_values,
+  )
   comments = _comments()
   types = typing.get_type_hints(config_lib.Config)
   for field in dataclasses.fields(config_lib.Config):
@@ -35,18 +38,27 @@ def read(flag_values: flags.FlagValues) -> config_lib.Config:
   Raises:
     ValueError: a value is out of its range.
   """
-  passed = {field.name: flag_values[field.name].value
-            for field in dataclasses.fields(config_lib.Config)
-            if flag_values[field.name].present}
+  passed = {
+    field.name: flag_values[field.name].value
+    for field in dataclasses.fields(config_lib.Config)
+    if flag_values[field.name].present
+  }
   return config_lib.preset(
-      flag_values.preset,
-      **{name: tuple(value) if isinstance(value, list) else value
-         for name, value in passed.items()})
+    flag_values.preset,
+    **{
+      name: tuple(value) if isinstance(value, list) else value
+      for name, value in passed.items()
+    },
+  )
 
 
-_DEFINE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer,
-           float: flags.DEFINE_float, str: flags.DEFINE_string,
-           tuple[str, ...]: flags.DEFINE_list}
+_DEFINE = {
+  bool: flags.DEFINE_bool,
+  int: flags.DEFINE_integer,
+  float: flags.DEFINE_float,
+  str: flags.DEFINE_string,
+  tuple[str, ...]: flags.DEFINE_list,
+}
 
 
 def _shown(value) -> str:
@@ -57,8 +69,12 @@ def _comments() -> dict[str, str]:
   """What the source of the config says behind each field."""
   lines = inspect.getsource(config_lib).splitlines()
   fields = next(
-      node.body for node in ast.parse('\n'.join(lines)).body
-      if isinstance(node, ast.ClassDef) and node.name == 'Config')
+    node.body
+    for node in ast.parse('\n'.join(lines)).body
+    if isinstance(node, ast.ClassDef) and node.name == 'Config'
+  )
   return {
-      node.target.id: re.sub(r'^[^#]*#?\s*', '', lines[node.lineno - 1])
-      for node in fields if isinstance(node, ast.AnnAssign)}
+    node.target.id: re.sub(r'^[^#]*#?\s*', '', lines[node.lineno - 1])
+    for node in fields
+    if isinstance(node, ast.AnnAssign)
+  }

@@ -37,11 +37,17 @@ class Learner:
   `unrolls` is to be replaced by what `lockstep` makes of it.
   """
 
-  def __init__(self, config: config_lib.Config, state: types.LearnerState,
-               update: Callable[..., Any], workdir: pathlib.Path,
-               hosts: hosts_lib.Hosts | None = None):
+  def __init__(
+    self,
+    config: config_lib.Config,
+    state: types.LearnerState,
+    update: Callable[..., Any],
+    workdir: pathlib.Path,
+    hosts: hosts_lib.Hosts | None = None,
+  ):
     self.unrolls: queue.Queue[unrolls_lib.Finished] = queue.Queue(
-        config.queue_unrolls)  # Bounded: the only back-pressure.
+      config.queue_unrolls
+    )  # Bounded: the only back-pressure.
     self.pending: list[unrolls_lib.Finished] = []  # Taken, to be trained on.
     self.state = state
     self.published = _published(state)
@@ -51,14 +57,15 @@ class Learner:
     self._hosts = hosts or hosts_lib.Hosts()
     self._batch_size = config.batch_size // self._hosts.num  # Of this host.
     self._update = tf.function(
-        update, autograph=False, jit_compile=config.xla or None)
+      update, autograph=False, jit_compile=config.xla or None
+    )
     self._workdir = workdir
     self._writer = None  # While `run` runs.
     self._returns = collections.deque(maxlen=_WINDOW)
     self._lengths = collections.deque(maxlen=_WINDOW)
     self._lags = collections.deque(maxlen=_WINDOW)
     self._skipped_in_row = 0
-    self._run_start, self._seconds_before = time.monotonic(), 0.
+    self._run_start, self._seconds_before = time.monotonic(), 0.0
     self._last_row = self._run_start, self.env_frames
 
   @property
@@ -74,16 +81,19 @@ class Learner:
   @property
   def frames_per_s(self) -> float:
     """Over all runs on this workdir; waiting for actors counts."""
-    return _rate((0., 0), (self.seconds, self.env_frames))
+    return _rate((0.0, 0), (self.seconds, self.env_frames))
 
   @property
   def policy_lag(self) -> float:
     """Updates from an unroll's start to its training, mean of the newest."""
     return _mean(list(self._lags))
 
-  def run(self, stop: threading.Event,
-          take_episodes: Callable[[], list[inference_lib.Episode]],
-          saved: Callable[[], dict[str, Any]]):
+  def run(
+    self,
+    stop: threading.Event,
+    take_episodes: Callable[[], list[inference_lib.Episode]],
+    saved: Callable[[], dict[str, Any]],
+  ):
     """Trains until all frames are done or `stop` is set; saves what is new.
 
     take_episodes() gives the episodes that ended since the last call; saved()
@@ -97,8 +107,10 @@ class Learner:
     self._run_start = time.monotonic()
     self._last_row = self._run_start, self.env_frames
     self._writer = metrics_lib.Writer(
-        self._workdir, total_env_frames=config.total_env_frames,
-        restored_env_frames=self.env_frames)
+      self._workdir,
+      total_env_frames=config.total_env_frames,
+      restored_env_frames=self.env_frames,
+    )
     started_at = self.env_frames
     try:
       self._train(stop, take_episodes, saved)
@@ -125,8 +137,9 @@ class Learner:
     if metrics and self.env_frames > self._last_row[1]:
       self._writer.write(self._row(metrics))
 
-  def _batches(self, stop: threading.Event
-               ) -> Iterator[tuple[list[types.Unroll], types.Unroll | None]]:
+  def _batches(
+    self, stop: threading.Event
+  ) -> Iterator[tuple[list[types.Unroll], types.Unroll | None]]:
     """The unrolls of one iteration after the other: T, and later ones T'.
 
     T' is the first part of the batch that is trained on next, so every unroll
@@ -135,25 +148,34 @@ class Learner:
     size = self._batch_size
     used = self._config.inner_updates * size
     later = size if self._config.learned else 0
-    while (self.env_frames < self._config.total_env_frames
-           and self._gather(used + later, stop)):
+    while self.env_frames < self._config.total_env_frames and self._gather(
+      used + later, stop
+    ):
       unrolls = [finished.unroll for finished in self.pending]
-      self._lags.extend(self.published.num_updates - finished.num_updates
-                        for finished in self.pending[:used])
+      self._lags.extend(
+        self.published.num_updates - finished.num_updates
+        for finished in self.pending[:used]
+      )
       del self.pending[:used]
       meta_unroll = None
       if later:
         meta_size = self._config.meta_batch_size // self._hosts.num
-        meta_unroll = unrolls_lib.batch(unrolls[used:used + meta_size])
-      yield [unrolls_lib.batch(unrolls[start:start + size])
-             for start in range(0, used, size)], meta_unroll
+        meta_unroll = unrolls_lib.batch(unrolls[used : used + meta_size])
+      yield (
+        [
+          unrolls_lib.batch(unrolls[start : start + size])
+          for start in range(0, used, size)
+        ],
+        meta_unroll,
+      )
 
   def _gather(self, count: int, stop: threading.Event) -> bool:
     """Waits until every host has `count` unrolls; false once one stops."""
     while True:
       self._take(count, stop)
       stopping, waiting = self._hosts.sum(
-          [stop.is_set(), len(self.pending) < count])
+        [stop.is_set(), len(self.pending) < count]
+      )
       if stopping:
         stop.set()
       if stopping or not waiting:
@@ -161,8 +183,11 @@ class Learner:
 
   def _take(self, count: int, stop: threading.Event):
     deadline = time.monotonic() + _ROUND_SECS
-    while (len(self.pending) < count and not stop.is_set()
-           and time.monotonic() < deadline):
+    while (
+      len(self.pending) < count
+      and not stop.is_set()
+      and time.monotonic() < deadline
+    ):
       try:
         self.pending.append(self.unrolls.get(timeout=_POLL_SECS))
       except queue.Empty:
@@ -184,11 +209,13 @@ class Learner:
 
   def _give_up(self, unrolls, metrics):
     path = checkpoints.save(
-        self._workdir / 'post_mortem', (self.state, unrolls), extra={}, keep=1)
+      self._workdir / 'post_mortem', (self.state, unrolls), extra={}, keep=1
+    )
     raise NotFiniteError(
-        f'{self._skipped_in_row} updates in a row were not finite; the last '
-        f'had {({name: float(x) for name, x in metrics.items()})}. The '
-        f'parameters and the batch are in {path}.')
+      f'{self._skipped_in_row} updates in a row were not finite; the last '
+      f'had { ({name: float(x) for name, x in metrics.items()}) }. The '
+      f'parameters and the batch are in {path}.'
+    )
 
   def _add_episodes(self, episodes: list[inference_lib.Episode]):
     self.episodes += len(episodes)
@@ -199,21 +226,28 @@ class Learner:
 
   def values(self) -> dict[str, float]:
     """Every hyper's value now, learned or fixed; a table's mean."""
-    fixed = {name: getattr(self._config, name)
-             for name in types.Hypers._fields}
-    learned = {name: float(np.mean(value)) for name, value
-               in meta_parameters.values(self.state.eta).items()}
+    fixed = {name: getattr(self._config, name) for name in types.Hypers._fields}
+    learned = {
+      name: float(np.mean(value))
+      for name, value in meta_parameters.values(self.state.eta).items()
+    }
     return {**fixed, **learned}
 
   def summary(self) -> metrics_lib.Summary:
     """How the run stands."""
     values = self.values()
     return metrics_lib.Summary(
-        env_frames=self.env_frames, num_updates=int(self.state.num_updates),
-        mean_return_100=_mean(self._returns), episodes=self.episodes,
-        discount=values['discount'], lambda_=values['lambda_'],
-        frames_per_s=self.frames_per_s, learned=self._config.learned,
-        game=self._config.env, seconds=self.seconds)
+      env_frames=self.env_frames,
+      num_updates=int(self.state.num_updates),
+      mean_return_100=_mean(self._returns),
+      episodes=self.episodes,
+      discount=values['discount'],
+      lambda_=values['lambda_'],
+      frames_per_s=self.frames_per_s,
+      learned=self._config.learned,
+      game=self._config.env,
+      seconds=self.seconds,
+    )
 
   def _row(self, metrics) -> metrics_lib.Row:
     """One row of metrics.csv; frames_per_s since the last one."""
@@ -223,19 +257,21 @@ class Learner:
     steps = self._config.batch_size * self._config.unroll_length
     per_step = ('loss', 'policy_gradient_loss', 'baseline_loss', 'entropy')
     return {
-        'env_frames': self.env_frames,
-        'num_updates': int(self.state.num_updates),
-        'seconds': self.seconds,
-        'frames_per_s': frames_per_s,
-        'episodes': self.episodes,
-        'mean_return_100': _mean(self._returns),
-        'mean_length_100': _mean(self._lengths),
-        **self.values(),
-        'policy_lag': self.policy_lag,
-        'queue': self.unrolls.qsize(),
-        'skipped_updates': self.skipped_updates,
-        **{name: float(value) / (steps if name in per_step else 1)
-           for name, value in metrics.items()},
+      'env_frames': self.env_frames,
+      'num_updates': int(self.state.num_updates),
+      'seconds': self.seconds,
+      'frames_per_s': frames_per_s,
+      'episodes': self.episodes,
+      'mean_return_100': _mean(self._returns),
+      'mean_length_100': _mean(self._lengths),
+      **self.values(),
+      'policy_lag': self.policy_lag,
+      'queue': self.unrolls.qsize(),
+      'skipped_updates': self.skipped_updates,
+      **{
+        name: float(value) / (steps if name in per_step else 1)
+        for name, value in metrics.items()
+      },
     }
 
   def save(self, others: dict[str, Any]):
@@ -247,13 +283,21 @@ class Learner:
     if not self._hosts.is_chief:
       return
     extra = {
-        'seconds': self.seconds, 'episodes': self.episodes,
-        'returns': list(self._returns), 'lengths': list(self._lengths),
-        'lags': list(self._lags),
-        'skipped_updates': self.skipped_updates, **others}
+      'seconds': self.seconds,
+      'episodes': self.episodes,
+      'returns': list(self._returns),
+      'lengths': list(self._lengths),
+      'lags': list(self._lags),
+      'skipped_updates': self.skipped_updates,
+      **others,
+    }
     try:
-      checkpoints.save(self._workdir / 'checkpoints', self.state, extra=extra,
-                       keep=self._config.checkpoints_kept)
+      checkpoints.save(
+        self._workdir / 'checkpoints',
+        self.state,
+        extra=extra,
+        keep=self._config.checkpoints_kept,
+      )
     except OSError as error:
       logging.error('%s', error)
 
@@ -280,7 +324,8 @@ class Learner:
 
 def _published(state: types.LearnerState) -> inference_lib.Published:
   return inference_lib.Published(
-      state.params, state.eta, int(state.num_updates))
+    state.params, state.eta, int(state.num_updates)
+  )
 
 
 def _mean(values) -> float:

@@ -44,29 +44,43 @@ from seed_metagrad import environments
 
 _NOT_FINITE, _HOST_LOST = 4, 5
 _MAX_ENVS = 4096  # Slots for actors: bounds memory.
-_SAME_ON_HOSTS = ('total_env_frames', 'max_skipped_updates', *(
-    field.name for field in dataclasses.fields(config_lib.Config)
-    if field.name not in workdir_lib.CHANGEABLE))
+_SAME_ON_HOSTS = (
+  'total_env_frames',
+  'max_skipped_updates',
+  *(
+    field.name
+    for field in dataclasses.fields(config_lib.Config)
+    if field.name not in workdir_lib.CHANGEABLE
+  ),
+)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _FINISH_SECS = 10.0  # For actors to hear that training is over.
 
 FLAGS = flags.FLAGS
 config_flags.define(FLAGS)
 flags.DEFINE_string(
-    'address', '127.0.0.1:0', 'To serve at, host:port or unix:path.')
+  'address', '127.0.0.1:0', 'To serve at, host:port or unix:path.'
+)
 flags.DEFINE_string('address_file', '', 'Where to write the address served.')
 flags.DEFINE_bool(
-    'restart', False, 'Move what the workdir holds aside and start anew.')
+  'restart', False, 'Move what the workdir holds aside and start anew.'
+)
 flags.DEFINE_string('cert_file', '', "The server's certificate, for TLS.")
 flags.DEFINE_string('key_file', '', "The certificate's key.")
 flags.DEFINE_string(
-    'client_ca_file', '', 'Actors need a certificate of this CA.')
+  'client_ca_file', '', 'Actors need a certificate of this CA.'
+)
 flags.DEFINE_string('token_file', '', 'Holds the secret actors must show.')
 flags.DEFINE_integer(
-    'metrics_port', 0, 'Of a page for Prometheus on 127.0.0.1; 0 is none.',
-    lower_bound=0, upper_bound=65535)
+  'metrics_port',
+  0,
+  'Of a page for Prometheus on 127.0.0.1; 0 is none.',
+  lower_bound=0,
+  upper_bound=65535,
+)
 flags.DEFINE_bool(
-    'insecure', False, 'Allow an address others reach without TLS and token.')
+  'insecure', False, 'Allow an address others reach without TLS and token.'
+)
 
 
 class _Acting(NamedTuple):
@@ -80,10 +94,13 @@ class _Acting(NamedTuple):
 
 def _acting(config, unused_learner, inference, unused_extra):
   batcher = batcher_lib.Batcher(
-      config.inference_min_envs, config.inference_max_envs,
-      config.inference_timeout_ms)
-  return _Acting(batcher, _MAX_ENVS,
-                 lambda: {'num_calls': inference.num_calls}, {})
+    config.inference_min_envs,
+    config.inference_max_envs,
+    config.inference_timeout_ms,
+  )
+  return _Acting(
+    batcher, _MAX_ENVS, lambda: {'num_calls': inference.num_calls}, {}
+  )
 
 
 def _lockstep(config, learner, inference, extra):
@@ -95,44 +112,60 @@ def _lockstep(config, learner, inference, extra):
   if extra:
     env_states = lockstep.restore(extra['lockstep'])
     learner.pending = unrolls_lib.from_arrays(extra['pending'])
+
   def saved():
-    return {'num_calls': inference.num_calls, 'lockstep': lockstep.save(),
-            'pending': unrolls_lib.to_arrays(learner.pending)}
+    return {
+      'num_calls': inference.num_calls,
+      'lockstep': lockstep.save(),
+      'pending': unrolls_lib.to_arrays(learner.pending),
+    }
+
   return _Acting(batcher, num_envs, saved, env_states)
 
 
 def _server(config, acting: _Acting) -> server_lib.Server:
-  if (bool(FLAGS.cert_file) != bool(FLAGS.key_file)
-      or FLAGS.client_ca_file and not FLAGS.cert_file):
+  if (
+    bool(FLAGS.cert_file) != bool(FLAGS.key_file)
+    or FLAGS.client_ca_file
+    and not FLAGS.cert_file
+  ):
     raise ValueError(
-        '--cert_file and --key_file go together, and --client_ca_file needs'
-        f' both: got {FLAGS.cert_file!r}, {FLAGS.key_file!r} and'
-        f' {FLAGS.client_ca_file!r}.')
+      '--cert_file and --key_file go together, and --client_ca_file needs'
+      f' both: got {FLAGS.cert_file!r}, {FLAGS.key_file!r} and'
+      f' {FLAGS.client_ca_file!r}.'
+    )
   protected = bool(FLAGS.cert_file and FLAGS.token_file)
   security.check_address(
-      FLAGS.address, protected=protected, insecure=FLAGS.insecure)
+    FLAGS.address, protected=protected, insecure=FLAGS.insecure
+  )
   credentials = None
   if FLAGS.cert_file:
     credentials = security.server_credentials(
-        FLAGS.cert_file, FLAGS.key_file, FLAGS.client_ca_file)
+      FLAGS.cert_file, FLAGS.key_file, FLAGS.client_ca_file
+    )
   return server_lib.Server(
-      FLAGS.address,
-      validation.Task(config.env, environments.spec(config.env),
-                      config.sticky_actions),
-      acting.batcher, leases_lib.Leases(acting.max_envs, config.lease_secs),
-      credentials=credentials,
-      token=security.read_token(FLAGS.token_file) if FLAGS.token_file else '',
-      env_states=acting.env_states)
+    FLAGS.address,
+    validation.Task(
+      config.env, environments.spec(config.env), config.sticky_actions
+    ),
+    acting.batcher,
+    leases_lib.Leases(acting.max_envs, config.lease_secs),
+    credentials=credentials,
+    token=security.read_token(FLAGS.token_file) if FLAGS.token_file else '',
+    env_states=acting.env_states,
+  )
 
 
 def _start_thread(target, *args):
   """Starts a thread that takes the process with it when it fails."""
+
   def run():
     try:
       target(*args)
     except BaseException:
       logging.exception('%s failed', target.__name__)
       os._exit(1)
+
   thread = threading.Thread(target=run, name=target.__name__, daemon=True)
   thread.start()
   return thread
@@ -164,19 +197,24 @@ def _make(config, workdir, strategy, hosts):
   agent = strategies.make_agent(config, spec, strategy, hosts.num)
   init_seed, act_seed = _seeds(config.seed)
   learner = learner_lib.Learner(
-      config, agent.init(int(abs(init_seed))), agent.update, workdir, hosts)
+    config, agent.init(int(abs(init_seed))), agent.update, workdir, hosts
+  )
   extra = learner.restore()
   if not hosts.is_chief:  # It has no count of its calls: start another stream.
     act_seed, _ = _seeds(config.seed, hosts.index, learner.env_frames)
   inference = inference_lib.Inference(
-      agent.act, spec, lambda: learner.published,
-      unrolls_lib.UnrollStore(config.unroll_length, spec),
-      seed=int(act_seed))
+    agent.act,
+    spec,
+    lambda: learner.published,
+    unrolls_lib.UnrollStore(config.unroll_length, spec),
+    seed=int(act_seed),
+  )
   if extra:
     inference.num_calls = extra['num_calls']
     logging.info('Resumed at %d frames', learner.env_frames)
   acting = (_lockstep if config.lockstep else _acting)(
-      config, learner, inference, extra)
+    config, learner, inference, extra
+  )
   return learner, inference, acting
 
 
@@ -184,8 +222,11 @@ def _start_server(config, acting: _Acting) -> server_lib.Server:
   server = _server(config, acting)
   server.ask_for_states(config.lockstep)
   port = server.start()
-  address = (FLAGS.address if FLAGS.address.startswith('unix:') else
-             f'{FLAGS.address.rpartition(":")[0]}:{port}')
+  address = (
+    FLAGS.address
+    if FLAGS.address.startswith('unix:')
+    else f'{FLAGS.address.rpartition(":")[0]}:{port}'
+  )
   logging.info('Serving %s at %s', config.env, address)
   if FLAGS.address_file:
     files.write_whole(FLAGS.address_file, address)
@@ -199,7 +240,8 @@ def _train(config, workdir, strategy, hosts, stop: threading.Event):
   server = _start_server(config, acting)
   if not config.lockstep:
     serving = _start_thread(
-        inference_lib.serve, inference, acting.batcher, learner.unrolls, stop)
+      inference_lib.serve, inference, acting.batcher, learner.unrolls, stop
+    )
   try:
     with contextlib.ExitStack() as stack:
       if FLAGS.metrics_port:
@@ -235,10 +277,10 @@ def main(argv):
     if config.lockstep and hosts.num > 1:
       raise ValueError(f'lockstep needs one learner host, got {hosts.num}.')
     # Each host keeps the numbers of its own actors; the chief has the state.
-    path = config.workdir + (
-        '' if hosts.is_chief else f'-host-{hosts.index}')
+    path = config.workdir + ('' if hosts.is_chief else f'-host-{hosts.index}')
     with workdir_lib.open_workdir(
-        path, config, restart=FLAGS.restart) as workdir:
+      path, config, restart=FLAGS.restart
+    ) as workdir:
       _train(config, workdir, strategy, hosts, stop)
   except learner_lib.NotFiniteError as error:
     logging.error('%s', error)

@@ -14,7 +14,7 @@ def is_local(address: str) -> bool:
   host, colon, port = address.rpartition(':')
   if not (host and colon and port.isdecimal() and int(port) < 65536):
     raise ValueError(
-        f'address must be host:port or unix:path, got {address!r}.'
+      f'address must be host:port or unix:path, got {address!r}.'
     )
   if host == 'localhost':
     return True

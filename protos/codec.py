@@ -37,7 +37,7 @@ def encode(array: np.ndarray, dtype: str) -> bytes:
 
 
 def decode(
-    data: bytes, dtype: str, shape: tuple[int, ...], name: str
+  data: bytes, dtype: str, shape: tuple[int, ...], name: str
 ) -> np.ndarray:
   """Views bytes as a read-only array of that shape; no copy.
 
@@ -47,8 +47,8 @@ def decode(
   expected = math.prod(shape) * np.dtype(dtype).itemsize
   if len(data) != expected:
     raise ValueError(
-        f'{name} must be {expected} bytes ({dtype} {list(shape)}), got '
-        f'{len(data)}.'
+      f'{name} must be {expected} bytes ({dtype} {list(shape)}), got '
+      f'{len(data)}.'
     )
   return np.frombuffer(data, _little_endian(dtype)).reshape(shape)
 
@@ -70,25 +70,26 @@ def unpack_flags(data: bytes, num_envs: int) -> Flags:
   packed = decode(data, 'uint8', (num_envs,), 'flags')
   if packed.max(initial=0) > _ALL_BITS:
     raise ValueError(f'flags must be at most {_ALL_BITS}, got {packed.max()}.')
-  return Flags(*(
+  return Flags(
+    *(
       (packed & bit).astype(bool)
       for bit in (_TERMINATED, _TRUNCATED, _LIFE_LOST)
-  ))
+    )
+  )
 
 
 def encode_step(outputs: Any) -> inference_pb2.ActRequest:
   """Packs what environments answered; whose it is stays open."""
   flags = Flags(outputs.terminated, outputs.truncated, outputs.life_lost)
   return inference_pb2.ActRequest(
-      rewards=encode(outputs.reward, 'float32'),
-      flags=pack_flags(flags),
-      observations=encode(
-          outputs.observation, outputs.observation.dtype.name),
+    rewards=encode(outputs.reward, 'float32'),
+    flags=pack_flags(flags),
+    observations=encode(outputs.observation, outputs.observation.dtype.name),
   )
 
 
 def decode_step(
-    step: inference_pb2.ActRequest, num_envs: int, spec: Any
+  step: inference_pb2.ActRequest, num_envs: int, spec: Any
 ) -> tuple[np.ndarray, ...]:
   """Undoes `encode_step` for a types.EnvSpec: the fields, in order.
 
@@ -99,7 +100,8 @@ def decode_step(
   flags = unpack_flags(step.flags, num_envs)
   shape = (num_envs, *spec.observation_shape)
   observations = decode(
-      step.observations, spec.observation_dtype, shape, 'observations')
+    step.observations, spec.observation_dtype, shape, 'observations'
+  )
   return rewards, *flags, observations
 
 

@@ -32,16 +32,24 @@ class Agent(NamedTuple):
   update: Any
 
 
-def make(config: config_lib.Config, spec: types.EnvSpec, *,
-         dtype: str = 'float32', all_reduce=None) -> Agent:
+def make(
+  config: config_lib.Config,
+  spec: types.EnvSpec,
+  *,
+  dtype: str = 'float32',
+  all_reduce=None,
+) -> Agent:
   """The agent of a config, for environments of a spec.
 
   all_reduce: of meta.Rules, where several replicas call `update` together.
   """
   network = networks.make(
-      config.network, spec, dtype=dtype,
-      num_conditioning=len(config.learned) if config.conditioning else 0,
-      embedding_size=config.embedding_size)
+    config.network,
+    spec,
+    dtype=dtype,
+    num_conditioning=len(config.learned) if config.conditioning else 0,
+    embedding_size=config.embedding_size,
+  )
   rules = make_rules(config, network)
   if all_reduce:
     rules = rules._replace(all_reduce=all_reduce)
@@ -52,9 +60,11 @@ def make(config: config_lib.Config, spec: types.EnvSpec, *,
     initial_values = {name: getattr(config, name) for name in config.learned}
     if 'lambda_' in initial_values:
       initial_values['lambda_'] = min(
-          initial_values['lambda_'], _HIGHEST_INITIAL_LAMBDA)
+        initial_values['lambda_'], _HIGHEST_INITIAL_LAMBDA
+      )
     return meta.init(
-        rules, params, meta_parameters.init(initial_values, dtype=dtype))
+      rules, params, meta_parameters.init(initial_values, dtype=dtype)
+    )
 
   def act(params, eta, stacked, seed):
     conditioning = meta_parameters.conditioning(eta) if conditioned else None
@@ -69,56 +79,80 @@ def make(config: config_lib.Config, spec: types.EnvSpec, *,
   return Agent(init, act, update)
 
 
-def make_rules(config: config_lib.Config,
-               network: types.Network) -> meta.Rules:
+def make_rules(config: config_lib.Config, network: types.Network) -> meta.Rules:
   """The algorithm's functions with a config's constants in them."""
   settings = dict(
-      rho_bar=config.rho_bar, c_bar=config.c_bar, rho_pg=config.rho_pg,
-      policy_target=config.policy_target, max_abs_reward=config.max_abs_reward)
+    rho_bar=config.rho_bar,
+    c_bar=config.c_bar,
+    rho_pg=config.rho_pg,
+    policy_target=config.policy_target,
+    max_abs_reward=config.max_abs_reward,
+  )
   fixed = types.Hypers(
-      *(getattr(config, name) for name in types.Hypers._fields))
+    *(getattr(config, name) for name in types.Hypers._fields)
+  )
 
   def forward(params, unroll, conditioning):
     return network.apply(params, frames.stack_unroll(unroll), conditioning)
 
   return meta.Rules(
-      forward=forward,
-      loss=functools.partial(losses.actor_critic_loss, **settings),
-      meta_loss=lambda outputs, unroll: losses.meta_policy_gradient_loss(
-          outputs, config.reference_discount, config.reference_lambda, unroll,
-          **settings),
-      hypers=lambda eta, unroll: meta_parameters.hypers(eta, fixed),
-      optimizer={
-          'rmsprop': lambda: optimizers.rmsprop(
-              decay=config.rms_decay, epsilon=config.rms_epsilon),
-          'adam': optimizers.adam}[config.optimizer](),
-      meta_optimizer={'sgd': optimizers.sgd, 'adam': optimizers.adam}[
-          config.meta_optimizer](),
-      max_gradient_norm=config.max_gradient_norm,
-      meta_learning_rate=config.meta_learning_rate,
-      trace_decay=config.trace_decay,
-      conditioned=config.conditioning and bool(config.learned))
+    forward=forward,
+    loss=functools.partial(losses.actor_critic_loss, **settings),
+    meta_loss=lambda outputs, unroll: losses.meta_policy_gradient_loss(
+      outputs,
+      config.reference_discount,
+      config.reference_lambda,
+      unroll,
+      **settings,
+    ),
+    hypers=lambda eta, unroll: meta_parameters.hypers(eta, fixed),
+    optimizer={
+      'rmsprop': lambda: optimizers.rmsprop(
+        decay=config.rms_decay, epsilon=config.rms_epsilon
+      ),
+      'adam': optimizers.adam,
+    }[config.optimizer](),
+    meta_optimizer={'sgd': optimizers.sgd, 'adam': optimizers.adam}[
+      config.meta_optimizer
+    ](),
+    max_gradient_norm=config.max_gradient_norm,
+    meta_learning_rate=config.meta_learning_rate,
+    trace_decay=config.trace_decay,
+    conditioned=config.conditioning and bool(config.learned),
+  )
 
 
 def _checked_update(config, spec, rules, state, unrolls, meta_unroll):
   """One update, or the state as it was where a number is not finite."""
-  remaining = tf.cast(tf.maximum(
-      config.total_env_frames - state.env_frames, 0), tf.float64)
+  remaining = tf.cast(
+    tf.maximum(config.total_env_frames - state.env_frames, 0), tf.float64
+  )
   learning_rate = tf.cast(
-      config.final_learning_rate
-      + (config.learning_rate - config.final_learning_rate)
-      * remaining / config.total_env_frames,
-      tf.nest.flatten(state.params)[0].dtype)
+    config.final_learning_rate
+    + (config.learning_rate - config.final_learning_rate)
+    * remaining
+    / config.total_env_frames,
+    tf.nest.flatten(state.params)[0].dtype,
+  )
   new, metrics = meta.update(
-      state, unrolls, meta_unroll, learning_rate, rules=rules)
-  finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x))
-                          for x in tf.nest.flatten((new.eta, metrics))])
+    state, unrolls, meta_unroll, learning_rate, rules=rules
+  )
+  finite = tf.reduce_all(
+    [
+      tf.reduce_all(tf.math.is_finite(x))
+      for x in tf.nest.flatten((new.eta, metrics))
+    ]
+  )
   # A choice, where tf.where would copy all parameters.
   kept = tf.cond(finite, lambda: new, lambda: state)
   steps = sum(tf.size(unroll.env_outputs.reward[1:]) for unroll in unrolls)
   kept = kept._replace(
-      num_updates=state.num_updates + 1,
-      env_frames=state.env_frames + rules.all_reduce(tf.cast(
-          steps * spec.action_repeat, tf.int64)))
-  return kept, {**metrics, 'learning_rate': learning_rate,
-                'skipped': tf.cast(~finite, tf.int32)}
+    num_updates=state.num_updates + 1,
+    env_frames=state.env_frames
+    + rules.all_reduce(tf.cast(steps * spec.action_repeat, tf.int64)),
+  )
+  return kept, {
+    **metrics,
+    'learning_rate': learning_rate,
+    'skipped': tf.cast(~finite, tf.int32),
+  }

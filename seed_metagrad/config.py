@@ -90,36 +90,36 @@ class Config:
 # is at -7 after 7M frames, where it was at -14. A learning rate that falls to
 # half and not to 0: 13 after 12M, where it was -4.
 PRESETS = {
-    'paper': {},
-    'local': dict(
-        network='shallow',
-        total_env_frames=14_000_000,
-        lambda_=0.95,
-        entropy_cost=0.002,
-        final_learning_rate=3e-4,
-        rms_epsilon=3e-5,
-        batch_size=4,
-        meta_batch_size=1,  # A quarter of the batch, as in the paper.
-        num_actors=1,
-        envs_per_group=16,
-        env_threads=2,
-        queue_unrolls=16,  # One unroll of a group's environments.
-    ),
-    'smoke': dict(
-        env='catch',
-        network='mlp',
-        total_env_frames=100_000,
-        optimizer='adam',
-        learning_rate=2e-3,
-        entropy_cost=0.002,  # With .01 it goes on missing balls.
-        batch_size=8,
-        meta_batch_size=8,
-        num_actors=2,
-        envs_per_group=8,
-        queue_unrolls=16,
-        checkpoint_secs=10.0,
-        metrics_secs=1.0,
-    ),
+  'paper': {},
+  'local': dict(
+    network='shallow',
+    total_env_frames=14_000_000,
+    lambda_=0.95,
+    entropy_cost=0.002,
+    final_learning_rate=3e-4,
+    rms_epsilon=3e-5,
+    batch_size=4,
+    meta_batch_size=1,  # A quarter of the batch, as in the paper.
+    num_actors=1,
+    envs_per_group=16,
+    env_threads=2,
+    queue_unrolls=16,  # One unroll of a group's environments.
+  ),
+  'smoke': dict(
+    env='catch',
+    network='mlp',
+    total_env_frames=100_000,
+    optimizer='adam',
+    learning_rate=2e-3,
+    entropy_cost=0.002,  # With .01 it goes on missing balls.
+    batch_size=8,
+    meta_batch_size=8,
+    num_actors=2,
+    envs_per_group=8,
+    queue_unrolls=16,
+    checkpoint_secs=10.0,
+    metrics_secs=1.0,
+  ),
 }
 
 
@@ -143,30 +143,74 @@ def _require(holds: bool, name: str, what: str, config: Config):
 
 def check(config: Config):
   """Raises ValueError with the value received where a field is impossible."""
-  for name in ('total_env_frames', 'embedding_size', 'meta_batch_size',
-               'inner_updates', 'unroll_length', 'batch_size', 'num_actors',
-               'envs_per_group', 'env_threads', 'inference_min_envs',
-               'queue_unrolls', 'checkpoints_kept', 'max_skipped_updates'):
+  for name in (
+    'total_env_frames',
+    'embedding_size',
+    'meta_batch_size',
+    'inner_updates',
+    'unroll_length',
+    'batch_size',
+    'num_actors',
+    'envs_per_group',
+    'env_threads',
+    'inference_min_envs',
+    'queue_unrolls',
+    'checkpoints_kept',
+    'max_skipped_updates',
+  ):
     _require(getattr(config, name) >= 1, name, 'at least 1', config)
-  for name in ('baseline_cost', 'entropy_cost', 'learning_rate', 'rho_bar',
-               'final_learning_rate', 'c_bar', 'rho_pg', 'max_abs_reward',
-               'meta_learning_rate', 'max_gradient_norm',
-               'inference_timeout_ms', 'seed'):
+  for name in (
+    'baseline_cost',
+    'entropy_cost',
+    'learning_rate',
+    'rho_bar',
+    'final_learning_rate',
+    'c_bar',
+    'rho_pg',
+    'max_abs_reward',
+    'meta_learning_rate',
+    'max_gradient_norm',
+    'inference_timeout_ms',
+    'seed',
+  ):
     _require(getattr(config, name) >= 0, name, 'at least 0', config)
   for name in ('checkpoint_secs', 'metrics_secs', 'lease_secs', 'rms_epsilon'):
     _require(getattr(config, name) > 0, name, 'above 0', config)
-  for name in ('discount', 'lambda_', 'reference_discount', 'reference_lambda',
-               'trace_decay', 'rms_decay', 'sticky_actions'):
+  for name in (
+    'discount',
+    'lambda_',
+    'reference_discount',
+    'reference_lambda',
+    'trace_decay',
+    'rms_decay',
+    'sticky_actions',
+  ):
     _require(0 <= getattr(config, name) <= 1, name, 'in [0, 1]', config)
-  choices = {'network': NETWORKS, 'policy_target': ('lambda', 'vtrace'),
-             'meta_optimizer': ('adam', 'sgd'),
-             'optimizer': ('rmsprop', 'adam'), 'strategy': STRATEGIES}
+  choices = {
+    'network': NETWORKS,
+    'policy_target': ('lambda', 'vtrace'),
+    'meta_optimizer': ('adam', 'sgd'),
+    'optimizer': ('rmsprop', 'adam'),
+    'strategy': STRATEGIES,
+  }
   for name, values in choices.items():
     _require(getattr(config, name) in values, name, f'one of {values}', config)
   known = [name for name in LEARNABLE if name in config.learned]
-  _require(sorted(known) == sorted(config.learned), 'learned',
-           f'different names out of {LEARNABLE}', config)
-  _require(config.meta_batch_size <= config.batch_size, 'meta_batch_size',
-           f'at most batch_size ({config.batch_size})', config)
-  _require(config.inference_min_envs <= config.inference_max_envs,
-           'inference_min_envs', 'at most inference_max_envs', config)
+  _require(
+    sorted(known) == sorted(config.learned),
+    'learned',
+    f'different names out of {LEARNABLE}',
+    config,
+  )
+  _require(
+    config.meta_batch_size <= config.batch_size,
+    'meta_batch_size',
+    f'at most batch_size ({config.batch_size})',
+    config,
+  )
+  _require(
+    config.inference_min_envs <= config.inference_max_envs,
+    'inference_min_envs',
+    'at most inference_max_envs',
+    config,
+  )

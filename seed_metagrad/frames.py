@@ -14,12 +14,15 @@ from seed_metagrad import types
 
 def empty(spec: types.EnvSpec, num_envs: int) -> np.ndarray:
   """The stacks [E, ..., S] of environments that have shown nothing."""
-  return np.zeros([num_envs, *spec.observation_shape, spec.frame_stack],
-                  spec.observation_dtype)
+  return np.zeros(
+    [num_envs, *spec.observation_shape, spec.frame_stack],
+    spec.observation_dtype,
+  )
 
 
-def push(stacks: np.ndarray, observations: np.ndarray,
-         resets: np.ndarray) -> np.ndarray:
+def push(
+  stacks: np.ndarray, observations: np.ndarray, resets: np.ndarray
+) -> np.ndarray:
   """The stacks [E, ..., S], newest last, with one more observation each.
 
   observations: [E, ...]. resets: bool [E], where it is the first of its
@@ -44,16 +47,21 @@ def stack_unroll(unroll: types.Unroll) -> tf.Tensor:
   observations = unroll.env_outputs.observation
   resets = unroll.env_outputs.terminated | unroll.env_outputs.truncated
   time, rank = tf.shape(resets)[0], len(observations.shape)
-  frames = tf.concat([
+  frames = tf.concat(
+    [
       tf.transpose(unroll.previous_frames, [1, 0, *range(2, rank)]),
-      observations], axis=0)
+      observations,
+    ],
+    axis=0,
+  )
   size = 1 + unroll.previous_frames.shape[1]
   # The previous frames were masked when they were new.
   padded = tf.concat(
-      [tf.zeros([size - 1, tf.shape(resets)[1]], tf.bool), resets], axis=0)
+    [tf.zeros([size - 1, tf.shape(resets)[1]], tf.bool), resets], axis=0
+  )
   valid = [tf.ones_like(resets)]  # By age: is that old a frame of the episode?
   for oldest in reversed(range(1, size)):
-    valid.append(valid[-1] & ~padded[oldest:oldest + time])
+    valid.append(valid[-1] & ~padded[oldest : oldest + time])
   valid.reverse()
   packed = (size, frames.dtype) == (4, tf.uint8)
   return (_pack if packed else _stack)(frames, valid)
@@ -63,9 +71,16 @@ def _stack(frames, valid):
   """frames [T + S - 1, B, ...], valid S x [T, B] -> [T, B, ..., S]."""
   time = tf.shape(valid[0])[0]
   return tf.stack(
-      [tf.where(_fill_rank(valid[k], frames), frames[k:k + time],
-                tf.zeros([], frames.dtype))
-       for k in range(len(valid))], axis=-1)
+    [
+      tf.where(
+        _fill_rank(valid[k], frames),
+        frames[k : k + time],
+        tf.zeros([], frames.dtype),
+      )
+      for k in range(len(valid))
+    ],
+    axis=-1,
+  )
 
 
 def _pack(frames, valid):
@@ -74,7 +89,7 @@ def _pack(frames, valid):
   # Products and sums: TensorFlow's shifts and ors are half as fast.
   words = words[:-1] + words[1:] * (1 << 8)
   words = words[:-2] + words[2:] * (1 << 16)
-  mask = sum(tf.cast(valid[k], tf.uint32) * (0xff << 8 * k) for k in range(4))
+  mask = sum(tf.cast(valid[k], tf.uint32) * (0xFF << 8 * k) for k in range(4))
   return tf.bitcast(words & _fill_rank(mask, frames), tf.uint8)
 
 

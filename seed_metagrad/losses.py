@@ -24,7 +24,7 @@ def policy_gradient_loss(policy_logits, actions, advantages):
 
 def baseline_loss(baseline, targets):
   """1/2 (g_t - v(x_t))^2; both [T, B]."""
-  return .5 * tf.square(targets - baseline)
+  return 0.5 * tf.square(targets - baseline)
 
 
 def entropy(policy_logits):
@@ -32,8 +32,15 @@ def entropy(policy_logits):
   return tfp.distributions.Categorical(logits=policy_logits).entropy()
 
 
-def vtrace_targets(outputs: types.NetworkOutput, discount, lambda_,
-                   unroll: types.Unroll, *, max_abs_reward=1., **clips):
+def vtrace_targets(
+  outputs: types.NetworkOutput,
+  discount,
+  lambda_,
+  unroll: types.Unroll,
+  *,
+  max_abs_reward=1.0,
+  **clips,
+):
   """Targets [T, B] of an unroll [T + 1, B] under the policy in `outputs`.
 
   The discount is 0 where the episode ended or a life was lost. A truncated
@@ -52,16 +59,22 @@ def vtrace_targets(outputs: types.NetworkOutput, discount, lambda_,
   discounts = discount * tf.cast(~ended, dtype)
   actions = agent_outputs.action[:-1]
   log_rhos = log_probs(outputs.policy_logits[:-1], actions) - log_probs(
-      tf.cast(agent_outputs.policy_logits[:-1], dtype), actions)
+    tf.cast(agent_outputs.policy_logits[:-1], dtype), actions
+  )
   truncated = env_outputs.truncated[1:]
   log_rhos = tf.where(truncated, -tf.cast(float('inf'), dtype), log_rhos)
   return returns.vtrace(
-      rewards, discounts, outputs.baseline, log_rhos, lambda_, **clips)
+    rewards, discounts, outputs.baseline, log_rhos, lambda_, **clips
+  )
 
 
-def actor_critic_loss(online: types.NetworkOutput, target: types.NetworkOutput,
-                      hypers: types.Hypers, unroll: types.Unroll,
-                      **target_settings):
+def actor_critic_loss(
+  online: types.NetworkOutput,
+  target: types.NetworkOutput,
+  hypers: types.Hypers,
+  unroll: types.Unroll,
+  **target_settings,
+):
   """The inner loss J (MGRL), a sum over steps, and its terms' sums.
 
   -dJ/dtheta = A dlog pi/dtheta + b (g - v) dv/dtheta + c dH/dtheta, with eta
@@ -70,24 +83,35 @@ def actor_critic_loss(online: types.NetworkOutput, target: types.NetworkOutput,
   online, target: [T + 1, B, ...]; target_settings: of `vtrace_targets`.
   """
   targets = vtrace_targets(
-      target, hypers.discount, hypers.lambda_, unroll, **target_settings)
+    target, hypers.discount, hypers.lambda_, unroll, **target_settings
+  )
   terms = {
-      'policy_gradient_loss': policy_gradient_loss(
-          online.policy_logits[:-1], unroll.agent_outputs.action[:-1],
-          targets.advantages),
-      'baseline_loss': baseline_loss(online.baseline[:-1], targets.values),
-      'entropy': entropy(online.policy_logits[:-1]),
+    'policy_gradient_loss': policy_gradient_loss(
+      online.policy_logits[:-1],
+      unroll.agent_outputs.action[:-1],
+      targets.advantages,
+    ),
+    'baseline_loss': baseline_loss(online.baseline[:-1], targets.values),
+    'entropy': entropy(online.policy_logits[:-1]),
   }
   loss = tf.reduce_sum(
-      terms['policy_gradient_loss']
-      + hypers.baseline_cost * terms['baseline_loss']
-      - hypers.entropy_cost * terms['entropy'])
-  return loss, {'loss': loss, **{
-      name: tf.reduce_sum(term) for name, term in terms.items()}}
+    terms['policy_gradient_loss']
+    + hypers.baseline_cost * terms['baseline_loss']
+    - hypers.entropy_cost * terms['entropy']
+  )
+  return loss, {
+    'loss': loss,
+    **{name: tf.reduce_sum(term) for name, term in terms.items()},
+  }
 
 
-def meta_policy_gradient_loss(outputs: types.NetworkOutput, discount, lambda_,
-                              unroll: types.Unroll, **target_settings):
+def meta_policy_gradient_loss(
+  outputs: types.NetworkOutput,
+  discount,
+  lambda_,
+  unroll: types.Unroll,
+  **target_settings,
+):
   """The meta-objective J' as a loss (MGRL).
 
   J' = -sum sg(g_eta' - v_theta') log pi_theta'(a'|s'): the policy-gradient term
@@ -96,8 +120,13 @@ def meta_policy_gradient_loss(outputs: types.NetworkOutput, discount, lambda_,
 
   discount, lambda_: the fixed reference eta'.
   """
-  targets = vtrace_targets(outputs, discount, lambda_, unroll,
-                           **target_settings)
-  return tf.reduce_sum(policy_gradient_loss(
-      outputs.policy_logits[:-1], unroll.agent_outputs.action[:-1],
-      tf.stop_gradient(targets.advantages)))
+  targets = vtrace_targets(
+    outputs, discount, lambda_, unroll, **target_settings
+  )
+  return tf.reduce_sum(
+    policy_gradient_loss(
+      outputs.policy_logits[:-1],
+      unroll.agent_outputs.action[:-1],
+      tf.stop_gradient(targets.advantages),
+    )
+  )

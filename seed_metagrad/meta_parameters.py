@@ -11,15 +11,19 @@ import tensorflow as tf
 from seed_metagrad import types
 
 BOUNDS = {
-    'discount': (0., 1.),
-    'lambda_': (0., 1.),
-    'baseline_cost': (0., 1.),
-    'entropy_cost': (0., 1.),
+  'discount': (0.0, 1.0),
+  'lambda_': (0.0, 1.0),
+  'baseline_cost': (0.0, 1.0),
+  'entropy_cost': (0.0, 1.0),
 }
 
 
-def init(initial_values: dict[str, float], *, num_states: int | None = None,
-         dtype=tf.float32):
+def init(
+  initial_values: dict[str, float],
+  *,
+  num_states: int | None = None,
+  dtype=tf.float32,
+):
   """Logits of the learned hypers, from the values they start at.
 
   num_states: None for one number per hyper; else a table, one per state.
@@ -32,21 +36,27 @@ def init(initial_values: dict[str, float], *, num_states: int | None = None,
   for name, value in initial_values.items():
     if name not in BOUNDS:
       raise ValueError(
-          f'learned must be out of {sorted(BOUNDS)}, got {name!r}.')
+        f'learned must be out of {sorted(BOUNDS)}, got {name!r}.'
+      )
     low, high = BOUNDS[name]
     if not low < value < high:
       raise ValueError(
-          f'a learned {name} must start inside ({low}, {high}), got {value}.')
+        f'a learned {name} must start inside ({low}, {high}), got {value}.'
+      )
     fraction = (value - low) / (high - low)
     eta[name] = tf.fill(
-        shape, tf.constant(math.log(fraction / (1. - fraction)), dtype))
+      shape, tf.constant(math.log(fraction / (1.0 - fraction)), dtype)
+    )
   return eta
 
 
 def values(eta):
   """The learned hypers' values, shaped as their logits."""
-  return {name: BOUNDS[name][0] + (BOUNDS[name][1] - BOUNDS[name][0])
-                * tf.sigmoid(logits) for name, logits in eta.items()}
+  return {
+    name: BOUNDS[name][0]
+    + (BOUNDS[name][1] - BOUNDS[name][0]) * tf.sigmoid(logits)
+    for name, logits in eta.items()
+  }
 
 
 def hypers(eta, fixed: types.Hypers, states=None) -> types.Hypers:
@@ -57,8 +67,9 @@ def hypers(eta, fixed: types.Hypers, states=None) -> types.Hypers:
   """
   learned = values(eta)
   if states is not None:
-    learned = {name: tf.gather(table, states)
-               for name, table in learned.items()}
+    learned = {
+      name: tf.gather(table, states) for name, table in learned.items()
+    }
   return fixed._replace(**learned)
 
 
@@ -71,5 +82,8 @@ def conditioning(eta):
   if not eta:
     return None
   return tf.stop_gradient(
-      tf.concat([tf.reshape(value, [-1]) for _, value
-                 in sorted(values(eta).items())], axis=0))
+    tf.concat(
+      [tf.reshape(value, [-1]) for _, value in sorted(values(eta).items())],
+      axis=0,
+    )
+  )

@@ -51,8 +51,14 @@ def deep(x, dtype):
 TORSOS = {'mlp': mlp, 'shallow': shallow, 'nature': nature, 'deep': deep}
 
 
-def make(name: str, spec: types.EnvSpec, *, num_conditioning: int = 0,
-         embedding_size: int = 16, dtype: str = 'float32') -> types.Network:
+def make(
+  name: str,
+  spec: types.EnvSpec,
+  *,
+  num_conditioning: int = 0,
+  embedding_size: int = 16,
+  dtype: str = 'float32',
+) -> types.Network:
   """The named network for an environment.
 
   num_conditioning: N, how many learned hypers the heads see (UVFA, Schaul et
@@ -66,13 +72,16 @@ def make(name: str, spec: types.EnvSpec, *, num_conditioning: int = 0,
   if name not in TORSOS:
     raise ValueError(f'network must be one of {sorted(TORSOS)}, got {name!r}.')
   if name != 'mlp' and len(spec.observation_shape) != 2:
-    raise ValueError(f'network {name!r} needs image observations, got shape '
-                     f'{spec.observation_shape}; take the mlp.')
+    raise ValueError(
+      f'network {name!r} needs image observations, got shape '
+      f'{spec.observation_shape}; take the mlp.'
+    )
   build = functools.partial(
-      _build, TORSOS[name], spec, num_conditioning, embedding_size, dtype)
+    _build, TORSOS[name], spec, num_conditioning, embedding_size, dtype
+  )
   model = build()
   stacked_shape = model.inputs[0].shape[1:]
-  scale = 255. if spec.observation_dtype == 'uint8' else 1.
+  scale = 255.0 if spec.observation_dtype == 'uint8' else 1.0
 
   def init(seed: int):
     keras.utils.set_random_seed(seed)
@@ -81,38 +90,56 @@ def make(name: str, spec: types.EnvSpec, *, num_conditioning: int = 0,
   def apply(params, stacked, conditioning):
     time, batch = tf.shape(stacked)[0], tf.shape(stacked)[1]
     flat = tf.reshape(stacked, [time * batch, *stacked_shape])
-    inputs = [tf.cast(flat, dtype) * (1. / scale)]
+    inputs = [tf.cast(flat, dtype) * (1.0 / scale)]
     if num_conditioning:
-      inputs.append(tf.broadcast_to(
-          tf.cast(conditioning, dtype), [time * batch, num_conditioning]))
+      inputs.append(
+        tf.broadcast_to(
+          tf.cast(conditioning, dtype), [time * batch, num_conditioning]
+        )
+      )
     (logits, baseline), _ = model.stateless_call(params, [], inputs)
     return types.NetworkOutput(
-        policy_logits=tf.reshape(logits, [time, batch, spec.num_actions]),
-        baseline=tf.reshape(baseline, [time, batch]))
+      policy_logits=tf.reshape(logits, [time, batch, spec.num_actions]),
+      baseline=tf.reshape(baseline, [time, batch]),
+    )
 
   return types.Network(init, apply)
 
 
 def _build(torso, spec, num_conditioning, embedding_size, dtype):
   """The Keras model: [stacked frames, hypers] -> [logits, baseline]."""
-  inputs = [keras.Input((*spec.observation_shape, spec.frame_stack),
-                        dtype=dtype)]
+  inputs = [
+    keras.Input((*spec.observation_shape, spec.frame_stack), dtype=dtype)
+  ]
   features = torso(inputs[0], dtype)
   if num_conditioning:
     inputs.append(keras.Input((num_conditioning,), dtype=dtype))
-    embedding = layers.Dense(embedding_size, use_bias=False, dtype=dtype,
-                             kernel_initializer=_INITIALIZER)(inputs[1])
+    embedding = layers.Dense(
+      embedding_size,
+      use_bias=False,
+      dtype=dtype,
+      kernel_initializer=_INITIALIZER,
+    )(inputs[1])
     features = layers.Concatenate(dtype=dtype)([features, embedding])
-  heads = [_dense(units, None, dtype)(features)
-           for units in (spec.num_actions, 1)]
+  heads = [
+    _dense(units, None, dtype)(features) for units in (spec.num_actions, 1)
+  ]
   return keras.Model(inputs, heads)
 
 
 def _conv(filters, size, stride, padding, activation, dtype):
-  return layers.Conv2D(filters, size, stride, padding, activation=activation,
-                       kernel_initializer=_INITIALIZER, dtype=dtype)
+  return layers.Conv2D(
+    filters,
+    size,
+    stride,
+    padding,
+    activation=activation,
+    kernel_initializer=_INITIALIZER,
+    dtype=dtype,
+  )
 
 
 def _dense(units, activation, dtype):
-  return layers.Dense(units, activation, kernel_initializer=_INITIALIZER,
-                      dtype=dtype)
+  return layers.Dense(
+    units, activation, kernel_initializer=_INITIALIZER, dtype=dtype
+  )

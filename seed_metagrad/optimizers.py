@@ -36,36 +36,52 @@ def rmsprop(*, decay: float, epsilon: float) -> types.Optimizer:
   """
 
   def update(gradients, ms, learning_rate):
-    ms = _map(lambda m, g: decay * m + (1. - decay) * tf.square(g),
-              ms, gradients)
-    updates = _map(lambda m, g: -learning_rate * g * tf.math.rsqrt(m + epsilon),
-                   ms, gradients)
+    ms = _map(
+      lambda m, g: decay * m + (1.0 - decay) * tf.square(g), ms, gradients
+    )
+    updates = _map(
+      lambda m, g: -learning_rate * g * tf.math.rsqrt(m + epsilon),
+      ms,
+      gradients,
+    )
     return updates, ms
 
   return types.Optimizer(
-      init=lambda params: _map(tf.ones_like, params), update=update)
+    init=lambda params: _map(tf.ones_like, params), update=update
+  )
 
 
-def adam(*, b1: float = .9, b2: float = .999,
-         epsilon: float = 1e-8) -> types.Optimizer:
+def adam(
+  *, b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-8
+) -> types.Optimizer:
   """Adam (Kingma and Ba 2015, algorithm 1)."""
 
   def init(params):
     dtype = tf.nest.flatten(params)[0].dtype
-    return AdamState(tf.zeros([], dtype), _map(tf.zeros_like, params),
-                     _map(tf.zeros_like, params))
+    return AdamState(
+      tf.zeros([], dtype),
+      _map(tf.zeros_like, params),
+      _map(tf.zeros_like, params),
+    )
 
   def update(gradients, state, learning_rate):
-    count = state.count + 1.
-    m = _map(lambda m, g: b1 * m + (1. - b1) * g, state.m, gradients)
-    v = _map(lambda v, g: b2 * v + (1. - b2) * tf.square(g), state.v, gradients)
-    m_scale, v_scale = 1. / (1. - b1**count), 1. / (1. - b2**count)
+    count = state.count + 1.0
+    m = _map(lambda m, g: b1 * m + (1.0 - b1) * g, state.m, gradients)
+    v = _map(
+      lambda v, g: b2 * v + (1.0 - b2) * tf.square(g), state.v, gradients
+    )
+    m_scale, v_scale = 1.0 / (1.0 - b1**count), 1.0 / (1.0 - b2**count)
+
     # The double where keeps the derivative of the root finite at v = 0.
     def step(m, v):
-      positive = v > 0.
-      root = tf.where(positive, tf.sqrt(
-          tf.where(positive, v * v_scale, tf.ones_like(v))), tf.zeros_like(v))
+      positive = v > 0.0
+      root = tf.where(
+        positive,
+        tf.sqrt(tf.where(positive, v * v_scale, tf.ones_like(v))),
+        tf.zeros_like(v),
+      )
       return -learning_rate * m * m_scale / (root + epsilon)
+
     return _map(step, m, v), AdamState(count, m, v)
 
   return types.Optimizer(init, update)
@@ -78,11 +94,15 @@ def clip_by_global_norm(gradients, max_norm: float):
   zero, and it changes no bit where the norm is below the limit. A max_norm of 0
   does not clip.
   """
-  square = tf.add_n([tf.reduce_sum(tf.square(g))
-                     for g in tf.nest.flatten(gradients)])
-  positive = square > 0.
-  norm = tf.where(positive, tf.sqrt(
-      tf.where(positive, square, tf.ones_like(square))), tf.zeros_like(square))
+  square = tf.add_n(
+    [tf.reduce_sum(tf.square(g)) for g in tf.nest.flatten(gradients)]
+  )
+  positive = square > 0.0
+  norm = tf.where(
+    positive,
+    tf.sqrt(tf.where(positive, square, tf.ones_like(square))),
+    tf.zeros_like(square),
+  )
   if not max_norm:
     return gradients, norm
   max_norm = tf.constant(max_norm, norm.dtype)

@@ -42,12 +42,22 @@ def lambda_returns(rewards, discounts, values, lambda_):
   g_t = R_{t+1} + gamma [(1 - lambda) v(S_{t+1}) + lambda g_{t+1}].
   """
   lambda_ = lambda_ + tf.zeros_like(rewards)
-  targets = rewards + discounts * (1. - lambda_) * values[1:]
+  targets = rewards + discounts * (1.0 - lambda_) * values[1:]
   return _backward_sum(targets, discounts * lambda_, values[-1])
 
 
-def vtrace(rewards, discounts, values, log_rhos, lambda_, *, rho_bar=1.,
-           c_bar=1., rho_pg=1., policy_target='lambda') -> types.Targets:
+def vtrace(
+  rewards,
+  discounts,
+  values,
+  log_rhos,
+  lambda_,
+  *,
+  rho_bar=1.0,
+  c_bar=1.0,
+  rho_pg=1.0,
+  policy_target='lambda',
+) -> types.Targets:
   """V-trace targets and advantages (Espeholt et al. 2018, eq. 1 and sec. 4.2).
 
   v_s = V(x_s) + delta_s + gamma c_s (v_{s+1} - V(x_{s+1}))
@@ -65,16 +75,16 @@ def vtrace(rewards, discounts, values, log_rhos, lambda_, *, rho_bar=1.,
   rhos = tf.exp(log_rhos)
   cs = lambda_ * tf.minimum(tf.constant(c_bar, rhos.dtype), rhos)
   deltas = tf.minimum(tf.constant(rho_bar, rhos.dtype), rhos) * (
-      rewards + discounts * values[1:] - values[:-1])
-  corrections = _backward_sum(
-      deltas, discounts * cs, tf.zeros_like(values[-1]))
+    rewards + discounts * values[1:] - values[:-1]
+  )
+  corrections = _backward_sum(deltas, discounts * cs, tf.zeros_like(values[-1]))
   vs = values[:-1] + corrections
   next_vs = tf.concat([vs[1:], values[-1:]], axis=0)
   mixing = {'lambda': lambda_, 'vtrace': tf.ones_like(lambda_)}[policy_target]
-  qs = rewards + discounts * (
-      mixing * next_vs + (1. - mixing) * values[1:])
+  qs = rewards + discounts * (mixing * next_vs + (1.0 - mixing) * values[1:])
   advantages = tf.minimum(tf.constant(rho_pg, rhos.dtype), rhos) * (
-      qs - values[:-1])
+    qs - values[:-1]
+  )
   return types.Targets(values=vs, advantages=advantages)
 
 

@@ -33,16 +33,29 @@ _POLL_SECS = 0.2
 
 def define_flags(flag_values: flags.FlagValues):
   """Defines the flags of the command."""
-  flags.DEFINE_string('study', None, 'The study file.', required=True,
-                      flag_values=flag_values)
-  flags.DEFINE_string('workdir', None, 'The folder of its results.',
-                      required=True, flag_values=flag_values)
-  flags.DEFINE_integer('parallel', 1, 'Runs at a time.', lower_bound=1,
-                       flag_values=flag_values)
-  flags.DEFINE_enum('launcher', 'here', ['here', 'ray'],
-                    'Where to train, as of `train`.', flag_values=flag_values)
-  flags.DEFINE_string('ray_address', '', 'Of the Ray cluster.',
-                      flag_values=flag_values)
+  flags.DEFINE_string(
+    'study', None, 'The study file.', required=True, flag_values=flag_values
+  )
+  flags.DEFINE_string(
+    'workdir',
+    None,
+    'The folder of its results.',
+    required=True,
+    flag_values=flag_values,
+  )
+  flags.DEFINE_integer(
+    'parallel', 1, 'Runs at a time.', lower_bound=1, flag_values=flag_values
+  )
+  flags.DEFINE_enum(
+    'launcher',
+    'here',
+    ['here', 'ray'],
+    'Where to train, as of `train`.',
+    flag_values=flag_values,
+  )
+  flags.DEFINE_string(
+    'ray_address', '', 'Of the Ray cluster.', flag_values=flag_values
+  )
 
 
 def run(flag_values: flags.FlagValues) -> int:
@@ -52,14 +65,18 @@ def run(flag_values: flags.FlagValues) -> int:
     study = study_lib.read(flag_values.study)
     workdir.mkdir(parents=True, exist_ok=True)
     stop = threading.Event()
-    with (_held(workdir),
-          processes.on_stop_signals(lambda unused_number: stop.set())):
+    with (
+      _held(workdir),
+      processes.on_stop_signals(lambda unused_number: stop.set()),
+    ):
       _adopt(pathlib.Path(flag_values.study), study, workdir)
       if 'start_states' in study.protocols:
         _make_start_states(study, workdir)
-      launcher = [flag_values[name].serialize()
-                  for name in ('launcher', 'ray_address')
-                  if flag_values[name].present]
+      launcher = [
+        flag_values[name].serialize()
+        for name in ('launcher', 'ray_address')
+        if flag_values[name].present
+      ]
       return _do_all(study, workdir, flag_values.parallel, launcher, stop)
   except (ValueError, OSError) as error:
     sys.exit(f'seed-metagrad compare: {error}')
@@ -80,13 +97,16 @@ def _adopt(path: pathlib.Path, study: study_lib.Study, workdir: pathlib.Path):
   copy = workdir / results.STUDY
   if copy.exists():
     before = results.read_study(workdir)._replace(
-        start_states=_start_states(copy))
+      start_states=_start_states(copy)
+    )
     study = study._replace(start_states=_start_states(path))
     for name in ('preset', 'protocols', 'episodes', 'settings', 'start_states'):
       was, now = getattr(before, name), getattr(study, name)
       if was != now:
-        raise ValueError(f'{workdir} is of a study with {name} {was!r}, now'
-                         f' {now!r}: name another --workdir.')
+        raise ValueError(
+          f'{workdir} is of a study with {name} {was!r}, now'
+          f' {now!r}: name another --workdir.'
+        )
   files.write_whole(copy, path.read_text(encoding='utf-8'))
 
 
@@ -106,25 +126,45 @@ def _make_start_states(study: study_lib.Study, workdir: pathlib.Path):
       _say(f'{game}: records {_NUM_STARTS} start states of a random policy.')
       path.parent.mkdir(exist_ok=True)
       starts = record_starts.record(
-          game, record_starts.RandomPolicy(atari.spec(game)), _NUM_STARTS,
-          max_start_frames=_MAX_START_FRAMES, seed=1)
-      start_states.write(path, start_states.StartStates(
-          game, 'a random policy', starts))
+        game,
+        record_starts.RandomPolicy(atari.spec(game)),
+        _NUM_STARTS,
+        max_start_frames=_MAX_START_FRAMES,
+        seed=1,
+      )
+      start_states.write(
+        path, start_states.StartStates(game, 'a random policy', starts)
+      )
 
 
-def _start_states_path(study: study_lib.Study, workdir: pathlib.Path,
-                       game: str) -> pathlib.Path:
+def _start_states_path(
+  study: study_lib.Study, workdir: pathlib.Path, game: str
+) -> pathlib.Path:
   return pathlib.Path(study.start_states or workdir / 'starts') / f'{game}.json'
 
 
-def _do_all(study: study_lib.Study, workdir: pathlib.Path, parallel: int,
-            launcher: list[str], stop: threading.Event) -> int:
+def _do_all(
+  study: study_lib.Study,
+  workdir: pathlib.Path,
+  parallel: int,
+  launcher: list[str],
+  stop: threading.Event,
+) -> int:
   runs = study.runs()
   with futures.ThreadPoolExecutor(parallel) as executor:
-    done = list(executor.map(
-        lambda item: _do(study, workdir, item[1], launcher, stop,
-                         f'[{item[0]}/{len(runs)}] {item[1].name}'),
-        enumerate(runs, 1)))
+    done = list(
+      executor.map(
+        lambda item: _do(
+          study,
+          workdir,
+          item[1],
+          launcher,
+          stop,
+          f'[{item[0]}/{len(runs)}] {item[1].name}',
+        ),
+        enumerate(runs, 1),
+      )
+    )
   if stop.is_set():
     _say('Stopped. The same command goes on.')
     return 130
@@ -132,13 +172,18 @@ def _do_all(study: study_lib.Study, workdir: pathlib.Path, parallel: int,
   return 0 if all(done) else 1
 
 
-def _do(study: study_lib.Study, workdir: pathlib.Path, this: study_lib.Run,
-        launcher: list[str], stop: threading.Event, title: str) -> bool:
+def _do(
+  study: study_lib.Study,
+  workdir: pathlib.Path,
+  this: study_lib.Run,
+  launcher: list[str],
+  stop: threading.Event,
+  title: str,
+) -> bool:
   """Trains and evaluates one run; returns whether it is done."""
   folder = results.run_folder(workdir, this)
   failed = results.failure_path(workdir, this)
-  for stage, done, arguments in _stages(
-      study, workdir, this, launcher, folder):
+  for stage, done, arguments in _stages(study, workdir, this, launcher, folder):
     if stop.is_set():
       return False
     if done():
@@ -154,26 +199,46 @@ def _do(study: study_lib.Study, workdir: pathlib.Path, this: study_lib.Run,
     if not done():
       reason = _last_line(log)
       failed.parent.mkdir(parents=True, exist_ok=True)
-      files.write_whole(failed, json.dumps(
-          {'stage': stage, 'status': status, 'reason': reason}, indent=2))
+      files.write_whole(
+        failed,
+        json.dumps(
+          {'stage': stage, 'status': status, 'reason': reason}, indent=2
+        ),
+      )
       _say(f'{title}: {stage} failed with status {status}: {reason}')
       return False
     _say(f'{title}: {stage} took {time.monotonic() - start:.0f} s')
   return True
 
 
-def _stages(study: study_lib.Study, workdir: pathlib.Path,
-            this: study_lib.Run, launcher: list[str], folder: pathlib.Path):
+def _stages(
+  study: study_lib.Study,
+  workdir: pathlib.Path,
+  this: study_lib.Run,
+  launcher: list[str],
+  folder: pathlib.Path,
+):
   """(name, whether it is done, command) of what a run goes through."""
   fields = {'preset': study.preset, **study.fields(this), 'workdir': folder}
-  yield 'training', lambda: results.is_trained(study, workdir, this), [
-      'train', *launcher,
-      *(f'--{name}={_flag(value)}' for name, value in fields.items())]
+  yield (
+    'training',
+    lambda: results.is_trained(study, workdir, this),
+    [
+      'train',
+      *launcher,
+      *(f'--{name}={_flag(value)}' for name, value in fields.items()),
+    ],
+  )
   for protocol in study.protocols:
     out = results.evaluation_folder(workdir, this, protocol)
-    arguments = ['evaluate', f'--checkpoint={folder}', f'--env={this.game}',
-                 f'--protocol={protocol}', f'--seed={this.seed}',
-                 f'--out={out}']
+    arguments = [
+      'evaluate',
+      f'--checkpoint={folder}',
+      f'--env={this.game}',
+      f'--protocol={protocol}',
+      f'--seed={this.seed}',
+      f'--out={out}',
+    ]
     if study.episodes:
       arguments.append(f'--episodes={study.episodes}')
     if protocol == 'start_states':
@@ -188,8 +253,9 @@ def _flag(value) -> str:
   return str(value)
 
 
-def _run_command(arguments: list[str], log: pathlib.Path,
-                 stop: threading.Event) -> int:
+def _run_command(
+  arguments: list[str], log: pathlib.Path, stop: threading.Event
+) -> int:
   """Runs one of our commands, that ends with us; returns its status."""
   with open(log, 'ab') as output:
     process = processes.start(_CLI, arguments, output)

@@ -48,8 +48,9 @@ def read(argument: str, tag: str = '') -> tuple[str, Runs]:
   if not path.is_dir():
     return name, _read_csv(path)
   if not tag:
-    raise ValueError(f'{path} is a folder of events: --external_tag must name'
-                     ' the scalar.')
+    raise ValueError(
+      f'{path} is a folder of events: --external_tag must name the scalar.'
+    )
   return name, _read_events(path, tag)
 
 
@@ -64,13 +65,16 @@ def _read_csv(path: pathlib.Path) -> Runs:
         key = row['game'], int(row['seed'])
         point = float(row['env_frames']), float(row['mean_return'])
       except (TypeError, ValueError):
-        raise ValueError(f'{path}, line {rows.line_num}: a number is missing'
-                         ' or is none.') from None
+        raise ValueError(
+          f'{path}, line {rows.line_num}: a number is missing or is none.'
+        ) from None
       points.setdefault(key, []).append(point)
   if not points:
     raise ValueError(f'{path} holds no run.')
-  return {(game, seed): _curve(run, f'{path}, {game}, seed {seed},')
-          for (game, seed), run in points.items()}
+  return {
+    (game, seed): _curve(run, f'{path}, {game}, seed {seed},')
+    for (game, seed), run in points.items()
+  }
 
 
 def _read_events(folder: pathlib.Path, tag: str) -> Runs:
@@ -79,7 +83,8 @@ def _read_events(folder: pathlib.Path, tag: str) -> Runs:
     if not path.name.isdigit():
       raise ValueError(f'{path} must be called by its seed: <game>/<seed>.')
     runs[path.parent.name, int(path.name)] = _curve(
-        _points(path, tag), f'{tag!r} of {path}')
+      _points(path, tag), f'{tag!r} of {path}'
+    )
   if not runs:
     raise ValueError(f'{folder} holds no folder <game>/<seed>.')
   return runs
@@ -88,17 +93,23 @@ def _read_events(folder: pathlib.Path, tag: str) -> Runs:
 def _points(path: pathlib.Path, tag: str) -> list[tuple[float, float]]:
   from tensorboard.backend.event_processing import event_accumulator
   from tensorboard.util import tensor_util
+
   events = event_accumulator.EventAccumulator(
-      str(path), {event_accumulator.SCALARS: 0, event_accumulator.TENSORS: 0})
+    str(path), {event_accumulator.SCALARS: 0, event_accumulator.TENSORS: 0}
+  )
   events.Reload()
   tags = events.Tags()
   if tag in tags['scalars']:
     return [(event.step, event.value) for event in events.Scalars(tag)]
   if tag in tags['tensors']:  # TensorFlow 2's tf.summary.scalar.
-    return [(event.step, float(tensor_util.make_ndarray(event.tensor_proto)))
-            for event in events.Tensors(tag)]
-  raise ValueError(f'{path} has no scalar {tag!r}, but'
-                   f' {sorted(tags["scalars"] + tags["tensors"])}.')
+    return [
+      (event.step, float(tensor_util.make_ndarray(event.tensor_proto)))
+      for event in events.Tensors(tag)
+    ]
+  raise ValueError(
+    f'{path} has no scalar {tag!r}, but'
+    f' {sorted(tags["scalars"] + tags["tensors"])}.'
+  )
 
 
 def _curve(points: list[tuple[float, float]], where: str) -> Curve:

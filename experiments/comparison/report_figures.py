@@ -14,35 +14,47 @@ _POINTS = 200  # Of a curve.
 _COLUMNS = 3  # Of small pictures.
 
 
-def improvements(found: list[report_tables.Contender], protocol: str
-                 ) -> figure.Figure | None:
+def improvements(
+  found: list[report_tables.Contender], protocol: str
+) -> figure.Figure | None:
   """Bars of relative improvement over {}; None without two to compare."""
   bars = []
   for contender in found:
     other = report_tables.baseline(contender, found)
     if other:
-      values = sorted(relative_improvements(contender, other, protocol),
-                      key=lambda bar: bar[1])
+      values = sorted(
+        relative_improvements(contender, other, protocol),
+        key=lambda bar: bar[1],
+      )
       if values:
         bars.append((f'{contender.title}\nover {other.title}', values))
   if not bars:
     return None
   most = max(len(values) for _, values in bars)
-  picture = figure.Figure(figsize=(4.2 * len(bars), 1.6 + 0.24 * most),
-                          layout='constrained')
+  picture = figure.Figure(
+    figsize=(4.2 * len(bars), 1.6 + 0.24 * most), layout='constrained'
+  )
   for axes, (title, values) in zip(
-      picture.subplots(1, len(bars), squeeze=False)[0], bars):
+    picture.subplots(1, len(bars), squeeze=False)[0], bars
+  ):
     games, percents = zip(*values)
-    axes.barh(games, percents, color=[
-        'tab:green' if percent >= 0 else 'tab:red' for percent in percents])
+    axes.barh(
+      games,
+      percents,
+      color=[
+        'tab:green' if percent >= 0 else 'tab:red' for percent in percents
+      ],
+    )
     axes.axvline(0, color='black', linewidth=0.8)
     axes.set(title=title, xlabel='relative improvement (%)')
   return picture
 
 
 def relative_improvements(
-    contender: report_tables.Contender, other: report_tables.Contender,
-    protocol: str) -> Iterator[tuple[str, float]]:
+  contender: report_tables.Contender,
+  other: report_tables.Contender,
+  protocol: str,
+) -> Iterator[tuple[str, float]]:
   """100 (score - other's) / (max(human, other's) - random) of common games.
 
   As in Wang et al. 2016 (1511.06581, eq. 10), with |human - random| as in
@@ -52,60 +64,98 @@ def relative_improvements(
     if atari57.has_human_score(game):
       # Of normalised scores, with random at 0; |human - random| is 100.
       ours, theirs = (
-          atari57.human_normalised(
-              game, float(x.scores[protocol][game].mean()), protocol)
-          for x in (contender, other))
+        atari57.human_normalised(
+          game, float(x.scores[protocol][game].mean()), protocol
+        )
+        for x in (contender, other)
+      )
       yield game, 100 * (ours - theirs) / max(100.0, theirs)
 
 
-def returns(games: tuple[str, ...], found: list[report_tables.Contender]
-            ) -> figure.Figure | None:
+def returns(
+  games: tuple[str, ...], found: list[report_tables.Contender]
+) -> figure.Figure | None:
   """Training returns over frames by game; None without a finished run."""
+
   def draw(axes, game):
     for number, contender in enumerate(found):
       curves = contender.curves.get(game, [])
       if curves:
-        _draw(axes, contender.title, f'C{number}', [
-            (curve.env_frames, curve.mean_returns) for curve in curves])
+        _draw(
+          axes,
+          contender.title,
+          f'C{number}',
+          [(curve.env_frames, curve.mean_returns) for curve in curves],
+        )
     axes.set_ylabel('raw return')
-  return _grid([game for game in games
-                if any(game in contender.curves for contender in found)], draw)
+
+  return _grid(
+    [
+      game
+      for game in games
+      if any(game in contender.curves for contender in found)
+    ],
+    draw,
+  )
 
 
-def hypers(games: tuple[str, ...], found: list[report_tables.Contender],
-           name: str) -> figure.Figure | None:
+def hypers(
+  games: tuple[str, ...], found: list[report_tables.Contender], name: str
+) -> figure.Figure | None:
   """A learned hyper over frames by game; None where nobody learned it."""
-  learners = [(number, contender) for number, contender in enumerate(found)
-              if contender.variant and name in contender.variant.learned]
+  learners = [
+    (number, contender)
+    for number, contender in enumerate(found)
+    if contender.variant and name in contender.variant.learned
+  ]
 
   def draw(axes, game):
     for number, contender in learners:
       runs = contender.hypers.get(game, [])
       if runs:
-        _draw(axes, contender.title, f'C{number}', [
-            (run['env_frames'], run[name]) for run in runs])
+        _draw(
+          axes,
+          contender.title,
+          f'C{number}',
+          [(run['env_frames'], run[name]) for run in runs],
+        )
     axes.set_ylabel(name.rstrip('_'))
-  return _grid([game for game in games if any(
-      game in contender.hypers for _, contender in learners)], draw)
+
+  return _grid(
+    [
+      game
+      for game in games
+      if any(game in contender.hypers for _, contender in learners)
+    ],
+    draw,
+  )
 
 
 def _grid(games: list[str], draw: Callable) -> figure.Figure | None:
   if not games:
     return None
   rows, columns = math.ceil(len(games) / _COLUMNS), min(len(games), _COLUMNS)
-  picture = figure.Figure(figsize=(4.6 * columns, 3.3 * rows),
-                          layout='constrained')
+  picture = figure.Figure(
+    figsize=(4.6 * columns, 3.3 * rows), layout='constrained'
+  )
   grid = picture.subplots(rows, columns, squeeze=False).ravel()
   for axes, game in zip(grid, games):
     draw(axes, game)
     axes.set(title=game, xlabel='million frames')
     axes.grid(alpha=0.3)
-  for axes in grid[len(games):]:
+  for axes in grid[len(games) :]:
     axes.set_axis_off()
-  handles = {label: handle for axes in grid for handle, label in
-             zip(*axes.get_legend_handles_labels())}
-  picture.legend(handles.values(), handles.keys(), loc='outside lower center',
-                 ncols=min(len(handles), columns + 1) if columns > 1 else 1)
+  handles = {
+    label: handle
+    for axes in grid
+    for handle, label in zip(*axes.get_legend_handles_labels())
+  }
+  picture.legend(
+    handles.values(),
+    handles.keys(),
+    loc='outside lower center',
+    ncols=min(len(handles), columns + 1) if columns > 1 else 1,
+  )
   return picture
 
 
@@ -118,21 +168,27 @@ def _draw(axes, label: str, color: str, curves):
   axes.plot(grid / 1e6, values.mean(axis=0), color=color, label=label)
   if len(curves) > 1:
     low, high = estimates.band(values)
-    axes.fill_between(grid / 1e6, low, high, color=color, alpha=0.2,
-                      linewidth=0)
+    axes.fill_between(
+      grid / 1e6, low, high, color=color, alpha=0.2, linewidth=0
+    )
 
 
-def all_pictures(games: tuple[str, ...], found: list[report_tables.Contender],
-                 ) -> dict[str, tuple[str, figure.Figure]]:
+def all_pictures(
+  games: tuple[str, ...], found: list[report_tables.Contender]
+) -> dict[str, tuple[str, figure.Figure]]:
   """{file name: (title, picture)} of what can be drawn."""
   drawn = {}
   for protocol in atari57.PROTOCOLS:
     drawn[f'improvement_{protocol}'] = (
-        f'Relative improvement over {{}} by game ({protocol})',
-        improvements(found, protocol))
+      f'Relative improvement over {{}} by game ({protocol})',
+      improvements(found, protocol),
+    )
   drawn['returns'] = 'Returns during training', returns(games, found)
   for name in ('discount', 'lambda_'):
     plain = name.rstrip('_')
     drawn[plain] = f'Learned {plain}', hypers(games, found, name)
-  return {name: (title, picture) for name, (title, picture) in drawn.items()
-          if picture}
+  return {
+    name: (title, picture)
+    for name, (title, picture) in drawn.items()
+    if picture
+  }

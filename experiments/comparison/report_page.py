@@ -25,12 +25,16 @@ _PROTOCOLS = {'start_states': 'Start states', 'noop': 'No-op starts'}
 
 def page(title: str, sections: list[tuple[str, str]]) -> str:
   """A page of (heading, HTML) sections."""
-  body = '\n'.join(f'<h2>{html.escape(heading)}</h2>\n{content}'
-                   for heading, content in sections)
-  return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-          f'<title>{html.escape(title)}</title>'
-          f'<link rel="icon" href="data:,"><style>{_STYLE}</style></head>'
-          f'<body>\n<h1>{html.escape(title)}</h1>\n{body}\n</body></html>\n')
+  body = '\n'.join(
+    f'<h2>{html.escape(heading)}</h2>\n{content}'
+    for heading, content in sections
+  )
+  return (
+    f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+    f'<title>{html.escape(title)}</title>'
+    f'<link rel="icon" href="data:,"><style>{_STYLE}</style></head>'
+    f'<body>\n<h1>{html.escape(title)}</h1>\n{body}\n</body></html>\n'
+  )
 
 
 def paragraph(text: str) -> str:
@@ -47,29 +51,39 @@ def table(rows: list[report_tables.Row], name: str) -> str:
   """Rows as they are, a column for each of their columns."""
   columns = report_tables.columns(rows)
   head = ''.join(
-      f'<th>{html.escape(column.replace("_", " "))}</th>' for column in columns)
-  lines = [''.join(_cell(row.get(column, '')) for column in columns)
-           for row in rows]
+    f'<th>{html.escape(column.replace("_", " "))}</th>' for column in columns
+  )
+  lines = [
+    ''.join(_cell(row.get(column, '')) for column in columns) for row in rows
+  ]
   return _table(name, [head, *lines])
 
 
 def medians(rows: list[report_tables.Row]) -> str:
   """The cells of `report_tables.medians` in the paper's layout."""
-  places = list(dict.fromkeys(
-      (row['protocol'], row['reference_discount']) for row in rows
-      if row['reference_discount']))
+  places = list(
+    dict.fromkeys(
+      (row['protocol'], row['reference_discount'])
+      for row in rows
+      if row['reference_discount']
+    )
+  )
   head = '<th>learned</th>' + ''.join(
-      f'<th>{_PROTOCOLS[protocol]}, {discount}</th>'
-      for protocol, discount in places)
-  by_place = {(row['learned'], row['protocol'], row['reference_discount']): row
-              for row in rows}
+    f'<th>{_PROTOCOLS[protocol]}, {discount}</th>'
+    for protocol, discount in places
+  )
+  by_place = {
+    (row['learned'], row['protocol'], row['reference_discount']): row
+    for row in rows
+  }
   lines = []
   for label in dict.fromkeys(row['learned'] for row in rows):
     cells = []
     for protocol, discount in places:
       # Another system has no reference discount: the same in both columns.
       row = by_place.get((label, protocol, discount)) or by_place.get(
-          (label, protocol, ''))
+        (label, protocol, '')
+      )
       cells.append(_median(row) if row else _cell('not run'))
     lines.append(f'<td>{html.escape(label)}</td>{"".join(cells)}')
   return _table('medians', [head, *lines])
@@ -81,15 +95,21 @@ def picture(drawn: figure.Figure, title: str) -> tuple[bytes, str]:
   drawn.savefig(buffer, format='png', dpi=110)
   png = buffer.getvalue()
   data = base64.b64encode(png).decode()
-  return png, (f'<img alt="{html.escape(title)}"'
-               f' src="data:image/png;base64,{data}">')
+  return png, (
+    f'<img alt="{html.escape(title)}" src="data:image/png;base64,{data}">'
+  )
 
 
 def _median(row: report_tables.Row) -> str:
-  published = (f'<small>published {row["published"]}%</small>'
-               if row['published'] else '')
-  counts = (f'<small>{row["games"]} of {row["study_games"]} games,'
-            f' {row["runs"]} runs</small>' if row['runs'] != '0' else '')
+  published = (
+    f'<small>published {row["published"]}%</small>' if row['published'] else ''
+  )
+  counts = (
+    f'<small>{row["games"]} of {row["study_games"]} games,'
+    f' {row["runs"]} runs</small>'
+    if row['runs'] != '0'
+    else ''
+  )
   if not row['median']:
     return _cell(row['status'], counts + published)
   interval = f' [{row["low"]}, {row["high"]}]' if row['low'] else ''
@@ -99,7 +119,8 @@ def _median(row: report_tables.Row) -> str:
 
 def _cell(text: str, after: str = '') -> str:
   style = {'failed': ' class="failed"'}.get(
-      text, ' class="missing"' if text in report_tables.STATUSES else '')
+    text, ' class="missing"' if text in report_tables.STATUSES else ''
+  )
   return f'<td{style}>{html.escape(text)}{after}</td>'
 
 

@@ -38,8 +38,9 @@ def run_folder(workdir: pathlib.Path, run: study_lib.Run) -> pathlib.Path:
   return workdir / 'runs' / run.name
 
 
-def evaluation_folder(workdir: pathlib.Path, run: study_lib.Run,
-                      protocol: str) -> pathlib.Path:
+def evaluation_folder(
+  workdir: pathlib.Path, run: study_lib.Run, protocol: str
+) -> pathlib.Path:
   """The folder that is there once a run was evaluated."""
   return run_folder(workdir, run) / 'evaluation' / protocol
 
@@ -56,13 +57,15 @@ def read_study(workdir: pathlib.Path) -> study_lib.Study:
     FileNotFoundError, ValueError: the folder is of no study.
   """
   if not (workdir / STUDY).exists():
-    raise FileNotFoundError(f'{workdir} holds no {STUDY}: it is no folder of'
-                            ' `seed-metagrad compare`.')
+    raise FileNotFoundError(
+      f'{workdir} holds no {STUDY}: it is no folder of `seed-metagrad compare`.'
+    )
   return study_lib.read(workdir / STUDY)
 
 
-def is_trained(study: study_lib.Study, workdir: pathlib.Path,
-               run: study_lib.Run) -> bool:
+def is_trained(
+  study: study_lib.Study, workdir: pathlib.Path, run: study_lib.Run
+) -> bool:
   """Whether a run has learned from all its frames."""
   return _env_frames(workdir, run) >= study.config(run).total_env_frames
 
@@ -76,8 +79,9 @@ def read(study: study_lib.Study, workdir: pathlib.Path) -> list[Result]:
   return [_read(study, workdir, run) for run in study.runs()]
 
 
-def _read(study: study_lib.Study, workdir: pathlib.Path,
-          run: study_lib.Run) -> Result:
+def _read(
+  study: study_lib.Study, workdir: pathlib.Path, run: study_lib.Run
+) -> Result:
   env_frames, reason = _env_frames(workdir, run), ''
   trained = is_trained(study, workdir, run)
   evaluations = {}
@@ -88,21 +92,26 @@ def _read(study: study_lib.Study, workdir: pathlib.Path,
   if failure_path(workdir, run).exists():
     status = FAILED
     failure = _json(failure_path(workdir, run), ('stage', 'status', 'reason'))
-    reason = (f'{failure["stage"]}, status {failure["status"]}:'
-              f' {failure["reason"]}')
+    reason = (
+      f'{failure["stage"]}, status {failure["status"]}: {failure["reason"]}'
+    )
   elif trained and len(evaluations) == len(study.protocols):
     status = DONE
   elif run_folder(workdir, run).exists():
     status = UNFINISHED
   else:
     status = NOT_RUN
-  curves = read_columns(run_folder(workdir, run) / 'metrics.csv', _CURVES
-                        ) if trained else None
+  curves = (
+    read_columns(run_folder(workdir, run) / 'metrics.csv', _CURVES)
+    if trained
+    else None
+  )
   return Result(run, status, reason, env_frames, evaluations, curves)
 
 
-def read_columns(path: pathlib.Path, names: tuple[str, ...]
-                 ) -> dict[str, np.ndarray]:
+def read_columns(
+  path: pathlib.Path, names: tuple[str, ...]
+) -> dict[str, np.ndarray]:
   """Columns of numbers of a CSV file.
 
   Raises:
@@ -117,8 +126,8 @@ def read_columns(path: pathlib.Path, names: tuple[str, ...]
       values = [[float(row[name]) for name in names] for row in rows]
     except (TypeError, ValueError):
       raise ValueError(
-          f'{path}, line {rows.line_num}: a number is missing or is none.'
-          ) from None
+        f'{path}, line {rows.line_num}: a number is missing or is none.'
+      ) from None
   return dict(zip(names, np.array(values).reshape(-1, len(names)).T))
 
 
@@ -133,6 +142,7 @@ def _json(path: pathlib.Path, keys: tuple[str, ...]) -> dict[str, Any]:
     for key in keys:
       fields[key]
   except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError):
-    raise ValueError(f'{path} is damaged: it must be an object with'
-                     f' {", ".join(keys)}.') from None
+    raise ValueError(
+      f'{path} is damaged: it must be an object with {", ".join(keys)}.'
+    ) from None
   return fields

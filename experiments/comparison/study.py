@@ -80,14 +80,22 @@ class Study(NamedTuple):
 
   def runs(self) -> list[Run]:
     """All runs; a whole comparison with one seed comes before the next."""
-    return [Run(game, variant, seed) for seed, game, variant
-            in itertools.product(self.seeds, self.games, self.variants)]
+    return [
+      Run(game, variant, seed)
+      for seed, game, variant in itertools.product(
+        self.seeds, self.games, self.variants
+      )
+    ]
 
   def fields(self, run: Run) -> dict[str, Any]:
     """The fields of a run's config that differ from the preset's."""
-    return dict(self.settings, env=run.game, seed=run.seed,
-                discount=run.variant.reference_discount,
-                **run.variant._asdict())
+    return dict(
+      self.settings,
+      env=run.game,
+      seed=run.seed,
+      discount=run.variant.reference_discount,
+      **run.variant._asdict(),
+    )
 
   def config(self, run: Run) -> config_lib.Config:
     """The config of a run."""
@@ -113,8 +121,12 @@ def read(path: str | os.PathLike) -> Study:
 
 
 def _study(fields: dict[str, Any], folder: pathlib.Path) -> Study:
-  _check_names('a study', fields, Study._fields,
-               optional=('episodes', 'settings', 'start_states'))
+  _check_names(
+    'a study',
+    fields,
+    Study._fields,
+    optional=('episodes', 'settings', 'start_states'),
+  )
   if fields['games'] == 'atari57':
     fields['games'] = atari57.games()
   for name in ('games', 'variants', 'seeds', 'protocols'):
@@ -147,7 +159,8 @@ def _check_names(what: str, fields: dict[str, Any], known, optional):
   unknown = sorted(fields.keys() - set(known))
   if unknown:
     raise ValueError(
-        f'{what} has no {unknown[0]!r}; it has {", ".join(sorted(known))}.')
+      f'{what} has no {unknown[0]!r}; it has {", ".join(sorted(known))}.'
+    )
   missing = sorted(set(known) - set(optional) - fields.keys())
   if missing:
     raise ValueError(f'{what} needs {missing[0]!r}.')
@@ -161,7 +174,8 @@ def _check(study: Study):
   for protocol in study.protocols:
     if protocol not in atari57.PROTOCOLS:
       raise ValueError(
-          f'protocols must be out of {atari57.PROTOCOLS}, got {protocol!r}.')
+        f'protocols must be out of {atari57.PROTOCOLS}, got {protocol!r}.'
+      )
   for game in study.games:
     if not atari_game.exists(game):
       environments.spec(game)  # Names the nearest games.

@@ -71,13 +71,17 @@ class Game:
       self._act(action)
       if self._ale.game_over():
         raise ValueError(
-            f'a start ends its game: it is over after {len(self.played)}'
-            ' frames.')
+          f'a start ends its game: it is over after {len(self.played)} frames.'
+        )
     self._start_frames = len(self.played)
     return self._frame(self._ale.getScreenGrayscale())
 
-  def step(self, action: int, rng: np.random.Generator | None = None,
-           sticky_actions: float = 0.0) -> Step:
+  def step(
+    self,
+    action: int,
+    rng: np.random.Generator | None = None,
+    sticky_actions: float = 0.0,
+  ) -> Step:
     """Repeats an action of the minimal set for four frames, or to the end.
 
     With the probability `sticky_actions` a frame repeats the frame before.
@@ -107,11 +111,12 @@ class Game:
     """Averages over areas, adding up in the order that ale-py's resize does."""
     (rows, row_weights), (columns, column_weights) = self._rows, self._columns
     narrow = sum(
-        screen[:, columns[:, k]] * column_weights[:, k]
-        for k in range(columns.shape[1]))
+      screen[:, columns[:, k]] * column_weights[:, k]
+      for k in range(columns.shape[1])
+    )
     small = sum(
-        narrow[rows[:, k]] * row_weights[:, k, None]
-        for k in range(rows.shape[1]))
+      narrow[rows[:, k]] * row_weights[:, k, None] for k in range(rows.shape[1])
+    )
     return np.rint(small).astype(np.uint8)
 
 
@@ -127,8 +132,9 @@ def rom_md5(game: str) -> str:
     ValueError: ale-py has no such game.
   """
   atari.spec(game)  # Names the nearest games.
-  return hashlib.md5(pathlib.Path(roms.get_rom_path(game)).read_bytes()
-                     ).hexdigest()
+  return hashlib.md5(
+    pathlib.Path(roms.get_rom_path(game)).read_bytes()
+  ).hexdigest()
 
 
 def _area_table(size_in: int) -> tuple[np.ndarray, np.ndarray]:
@@ -139,8 +145,9 @@ def _area_table(size_in: int) -> tuple[np.ndarray, np.ndarray]:
   edges = np.linspace(0, size_in, _SIZE + 1)
   first = np.floor(edges[:-1] + 1e-3).astype(int)
   pixels = first[:, None] + np.arange(int(np.ceil(size_in / _SIZE)) + 1)
-  overlaps = (np.minimum(edges[1:, None], pixels + 1)
-              - np.maximum(edges[:-1, None], pixels))
+  overlaps = np.minimum(edges[1:, None], pixels + 1) - np.maximum(
+    edges[:-1, None], pixels
+  )
   overlaps[overlaps < 1e-3] = 0
   weights = (overlaps * _SIZE / size_in).astype(np.float32)
   return np.minimum(pixels, size_in - 1), weights

@@ -19,8 +19,9 @@ class Policy(Protocol):
   def reset(self, num_envs: int) -> None:
     """Makes place for E environments."""
 
-  def act(self, observations: np.ndarray, first: np.ndarray
-          ) -> tuple[np.ndarray, np.ndarray]:
+  def act(
+    self, observations: np.ndarray, first: np.ndarray
+  ) -> tuple[np.ndarray, np.ndarray]:
     """Policy logits [E, A] and values [E]."""
 
 
@@ -50,13 +51,19 @@ class _Running:
     return int(np.argmax(logits))
 
   def episode(self, frames: int, played: bytes) -> Episode:
-    return Episode(
-        self.score, frames, self.start_frames, self.values, played)
+    return Episode(self.score, frames, self.start_frames, self.values, played)
 
 
-def play_games(policy: Policy, pool: game_pool.GamePool, num_games: int,
-               starts: list[bytes], *, seed: int, greedy: bool = False,
-               ended: Callable[[], Any] = lambda: None) -> list[Episode]:
+def play_games(
+  policy: Policy,
+  pool: game_pool.GamePool,
+  num_games: int,
+  starts: list[bytes],
+  *,
+  seed: int,
+  greedy: bool = False,
+  ended: Callable[[], Any] = lambda: None,
+) -> list[Episode]:
   """Plays one Atari episode from each start, `num_games` at a time.
 
   An episode depends on the seed and its number alone, not on `num_games`.
@@ -72,10 +79,10 @@ def play_games(policy: Policy, pool: game_pool.GamePool, num_games: int,
     for game in range(num_games):
       if game not in running and waiting:
         number = numbers[game] = waiting.pop()
-        running[game] = _Running(
-            int(seeds[2 * number]), greedy, starts[number])
+        running[game] = _Running(int(seeds[2 * number]), greedy, starts[number])
         commands[game] = game_pool.Start(
-            starts[number], int(seeds[2 * number + 1]))
+          starts[number], int(seeds[2 * number + 1])
+        )
     if not commands:
       return episodes
     answers = pool.step(commands)
@@ -88,28 +95,40 @@ def play_games(policy: Policy, pool: game_pool.GamePool, num_games: int,
       running[game].score += answer.reward
       if answer.ended:
         episodes[numbers[game]] = running.pop(game).episode(
-            answer.frames, answer.played)
+          answer.frames, answer.played
+        )
         ended()
     logits, values = policy.act(frames, first)
-    commands = {game: episode.choose(logits[game], values[game])
-                for game, episode in running.items()}
+    commands = {
+      game: episode.choose(logits[game], values[game])
+      for game, episode in running.items()
+    }
 
 
 def play_environments(
-    policy: Policy, env: environment.Environment, num_episodes: int, *,
-    seed: int, greedy: bool = False, ended: Callable[[], Any] = lambda: None
-    ) -> list[Episode]:
+  policy: Policy,
+  env: environment.Environment,
+  num_episodes: int,
+  *,
+  seed: int,
+  greedy: bool = False,
+  ended: Callable[[], Any] = lambda: None,
+) -> list[Episode]:
   """Plays episodes in environments that restart by themselves.
 
   Each environment gives the same number of episodes, or one more.
   """
   seeds = np.random.SeedSequence(seed).generate_state(num_episodes)
   # Episode n is one of environment n % E.
-  waiting = [list(range(num_episodes)[e::env.num_envs])[::-1]
-             for e in range(env.num_envs)]
+  waiting = [
+    list(range(num_episodes)[e :: env.num_envs])[::-1]
+    for e in range(env.num_envs)
+  ]
   episodes: list[Episode | None] = [None] * num_episodes
-  running = [_Running(int(seeds[numbers[-1]]), greedy) if numbers else None
-             for numbers in waiting]
+  running = [
+    _Running(int(seeds[numbers[-1]]), greedy) if numbers else None
+    for numbers in waiting
+  ]
   policy.reset(env.num_envs)
   output = env.reset()
   first = np.ones(env.num_envs, bool)
@@ -127,8 +146,10 @@ def play_environments(
       episode.score += float(output.reward[e])
       if first[e]:
         episodes[waiting[e].pop()] = episode.episode(
-            len(episode.values) * env.spec.action_repeat, b'')
-        running[e] = _Running(
-            int(seeds[waiting[e][-1]]), greedy) if waiting[e] else None
+          len(episode.values) * env.spec.action_repeat, b''
+        )
+        running[e] = (
+          _Running(int(seeds[waiting[e][-1]]), greedy) if waiting[e] else None
+        )
         ended()
   return episodes

@@ -37,8 +37,14 @@ class GamePool:
     ValueError: ale-py has no such game.
   """
 
-  def __init__(self, game: str, num_games: int, *, sticky_actions: float = 0.0,
-               max_frames: int):
+  def __init__(
+    self,
+    game: str,
+    num_games: int,
+    *,
+    sticky_actions: float = 0.0,
+    max_frames: int,
+  ):
     atari_game.rom_md5(game)  # Refuses an unknown game here, in a sentence.
     num_processes = min(num_games, len(os.sched_getaffinity(0)))
     context = multiprocessing.get_context('spawn')  # TensorFlow has threads.
@@ -46,8 +52,10 @@ class GamePool:
     for _ in range(num_processes):
       ours, theirs = context.Pipe()
       process = context.Process(
-          target=_serve, args=(theirs, game, sticky_actions, max_frames),
-          daemon=True)
+        target=_serve,
+        args=(theirs, game, sticky_actions, max_frames),
+        daemon=True,
+      )
       process.start()
       theirs.close()
       self._connections.append(ours)
@@ -80,8 +88,12 @@ class GamePool:
       process.join()
 
 
-def _serve(connection: connection_lib.Connection, name: str,
-           sticky_actions: float, max_frames: int):
+def _serve(
+  connection: connection_lib.Connection,
+  name: str,
+  sticky_actions: float,
+  max_frames: int,
+):
   """Steps its part of the games until the pool is closed."""
   games: dict[int, atari_game.Game] = {}
   rngs = {}
@@ -95,8 +107,13 @@ def _serve(connection: connection_lib.Connection, name: str,
       return Answer(0.0, False, game.start(command.ale_actions), 0, b'')
     step = game.step(command, rngs[number], sticky_actions)
     ended = step.over or game.frames >= max_frames
-    return Answer(step.reward, ended, step.frame, game.frames,
-                  bytes(game.played) if ended else b'')
+    return Answer(
+      step.reward,
+      ended,
+      step.frame,
+      game.frames,
+      bytes(game.played) if ended else b'',
+    )
 
   while True:
     try:
@@ -104,7 +121,11 @@ def _serve(connection: connection_lib.Connection, name: str,
     except EOFError:
       return
     try:
-      connection.send({number: answer(number, command)
-                       for number, command in commands.items()})
+      connection.send(
+        {
+          number: answer(number, command)
+          for number, command in commands.items()
+        }
+      )
     except ValueError as error:
       connection.send(error)

@@ -30,19 +30,21 @@ class Policy:
     fixed = {name: getattr(config, name) for name in types.Hypers._fields}
     learned = meta_parameters.values(state.eta)
     self.hypers = fixed | {
-        name: float(np.mean(value)) for name, value in learned.items()}
+      name: float(np.mean(value)) for name, value in learned.items()
+    }
     self._params, self._eta = tf.nest.map_structure(
-        tf.constant, (state.params, state.eta))
-    self._act = tf.function(
-        agent.act, reduce_retracing=True, autograph=False)
+      tf.constant, (state.params, state.eta)
+    )
+    self._act = tf.function(agent.act, reduce_retracing=True, autograph=False)
     self._stacks = None
 
   def reset(self, num_envs: int):
     """Makes place for E environments."""
     self._stacks = frames.empty(self.spec, num_envs)
 
-  def act(self, observations: np.ndarray, first: np.ndarray
-          ) -> tuple[np.ndarray, np.ndarray]:
+  def act(
+    self, observations: np.ndarray, first: np.ndarray
+  ) -> tuple[np.ndarray, np.ndarray]:
     """Policy logits [E, A] and values [E] at the newest observations.
 
     first: bool [E], where the observation is the first of its episode.
@@ -50,7 +52,8 @@ class Policy:
     self._stacks = frames.push(self._stacks, observations, first)
     # The sampled actions are not used: each episode has its own dice.
     outputs = self._act(
-        self._params, self._eta, self._stacks, np.zeros(2, np.int32))
+      self._params, self._eta, self._stacks, np.zeros(2, np.int32)
+    )
     return outputs.policy_logits.numpy(), outputs.baseline.numpy()
 
 
@@ -71,7 +74,8 @@ def load(checkpoint: str | os.PathLike, env: str = '') -> Policy:
     config = workdir_lib.read_config(workdir)
   except FileNotFoundError as error:
     raise FileNotFoundError(
-        f'{path} is in no workdir: {error.filename} is missing.') from None
+      f'{path} is in no workdir: {error.filename} is missing.'
+    ) from None
   if env and env != config.env:
     raise ValueError(f'{path} was trained on {config.env!r}, not on {env!r}.')
   spec = environments.spec(config.env)

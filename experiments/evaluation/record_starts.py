@@ -34,8 +34,9 @@ class RandomPolicy:
   def reset(self, num_envs: int):
     """Keeps nothing."""
 
-  def act(self, observations: np.ndarray, first: np.ndarray
-          ) -> tuple[np.ndarray, np.ndarray]:
+  def act(
+    self, observations: np.ndarray, first: np.ndarray
+  ) -> tuple[np.ndarray, np.ndarray]:
     """Equal logits, and values of zero."""
     del observations
     return np.zeros((len(first), self._num_actions)), np.zeros(len(first))
@@ -44,19 +45,27 @@ class RandomPolicy:
 def define_flags(flag_values: flags.FlagValues):
   """Defines the flags of the command."""
   for name, what in (
-      ('env', 'The game, where no checkpoint says it.'),
-      ('checkpoint', 'Who plays: a .npz file or a workdir.'),
-      ('actions', "A file of somebody's games, one a line.")):
+    ('env', 'The game, where no checkpoint says it.'),
+    ('checkpoint', 'Who plays: a .npz file or a workdir.'),
+    ('actions', "A file of somebody's games, one a line."),
+  ):
     flags.DEFINE_string(name, '', what, flag_values=flag_values)
-  flags.DEFINE_string('out', None, 'The file to write.', required=True,
-                      flag_values=flag_values)
-  flags.DEFINE_integer('num_starts', 100, 'How many.', lower_bound=1,
-                       flag_values=flag_values)
+  flags.DEFINE_string(
+    'out', None, 'The file to write.', required=True, flag_values=flag_values
+  )
   flags.DEFINE_integer(
-      'max_start_frames', 18_000, 'Games are played no further than this: by'
-      ' default five minutes.', lower_bound=2, flag_values=flag_values)
-  flags.DEFINE_integer('seed', 1, 'Of games and of where they are cut.',
-                       flag_values=flag_values)
+    'num_starts', 100, 'How many.', lower_bound=1, flag_values=flag_values
+  )
+  flags.DEFINE_integer(
+    'max_start_frames',
+    18_000,
+    'Games are played no further than this: by default five minutes.',
+    lower_bound=2,
+    flag_values=flag_values,
+  )
+  flags.DEFINE_integer(
+    'seed', 1, 'Of games and of where they are cut.', flag_values=flag_values
+  )
 
 
 def run(flag_values: flags.FlagValues) -> int:
@@ -68,19 +77,32 @@ def run(flag_values: flags.FlagValues) -> int:
   return 0
 
 
-def record(env: str, policy: episodes_lib.Policy, num_starts: int, *,
-           max_start_frames: int, seed: int) -> list[bytes]:
+def record(
+  env: str,
+  policy: episodes_lib.Policy,
+  num_starts: int,
+  *,
+  max_start_frames: int,
+  seed: int,
+) -> list[bytes]:
   """Plays a game for each start and cuts it."""
   num_games = min(num_starts, _PARALLEL_GAMES)
   pool = game_pool.GamePool(env, num_games, max_frames=max_start_frames)
   try:
     episodes = episodes_lib.play_games(
-        policy, pool, num_games, evaluate.no_op_starts(num_starts, seed),
-        seed=seed)
+      policy,
+      pool,
+      num_games,
+      evaluate.no_op_starts(num_starts, seed),
+      seed=seed,
+    )
   finally:
     pool.close()
-  return start_states.cut([episode.played for episode in episodes],
-                          num_starts, np.random.default_rng([seed, 1]))
+  return start_states.cut(
+    [episode.played for episode in episodes],
+    num_starts,
+    np.random.default_rng([seed, 1]),
+  )
 
 
 def read_actions(path: str | os.PathLike, env: str) -> list[bytes]:
@@ -124,13 +146,19 @@ def _run(flag_values: flags.FlagValues):
   if flag_values.actions:
     source = f'the games of {pathlib.Path(flag_values.actions).name}'
     starts = start_states.cut(
-        read_actions(flag_values.actions, env), flag_values.num_starts,
-        np.random.default_rng([seed, 1]))
+      read_actions(flag_values.actions, env),
+      flag_values.num_starts,
+      np.random.default_rng([seed, 1]),
+    )
   else:
     if not flag_values.checkpoint:
       policy, source = RandomPolicy(atari.spec(env)), 'a random policy'
     starts = record(
-        env, policy, flag_values.num_starts, seed=seed,
-        max_start_frames=flag_values.max_start_frames)
+      env,
+      policy,
+      flag_values.num_starts,
+      seed=seed,
+      max_start_frames=flag_values.max_start_frames,
+    )
   start_states.write(out, start_states.StartStates(env, source, starts))
   print(f'{len(starts)} starts of {env}, of {source}, are in {out}.')

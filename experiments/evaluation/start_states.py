@@ -39,10 +39,16 @@ class StartStates(NamedTuple):
 def write(path: str | os.PathLike, states: StartStates):
   """Writes a file, one start a line."""
   starts = ',\n'.join(
-      json.dumps(list(start), separators=(',', ':')) for start in states.starts)
-  head = json.dumps({
-      'format': _FORMAT, 'game': states.game,
-      'rom_md5': atari_game.rom_md5(states.game), 'source': states.source})
+    json.dumps(list(start), separators=(',', ':')) for start in states.starts
+  )
+  head = json.dumps(
+    {
+      'format': _FORMAT,
+      'game': states.game,
+      'rom_md5': atari_game.rom_md5(states.game),
+      'source': states.source,
+    }
+  )
   files.write_whole(path, f'{head[:-1]}, "starts": [\n{starts}]}}\n')
 
 
@@ -60,32 +66,44 @@ def read(path: str | os.PathLike, game: str) -> StartStates:
     raise ValueError(f'{path} is not JSON: {error}.') from None
   if not isinstance(fields, dict) or fields.keys() != _KEYS:
     raise ValueError(f'{path} must be an object of {sorted(_KEYS)}.')
-  for key, expected in (('format', _FORMAT), ('game', game),
-                        ('rom_md5', atari_game.rom_md5(game))):
+  for key, expected in (
+    ('format', _FORMAT),
+    ('game', game),
+    ('rom_md5', atari_game.rom_md5(game)),
+  ):
     if fields[key] != expected:
       raise ValueError(
-          f'{path} has {key} {fields[key]!r}, expected {expected!r}.')
+        f'{path} has {key} {fields[key]!r}, expected {expected!r}.'
+      )
   if not fields['starts']:
     raise ValueError(f'{path} holds no start.')
   try:
     starts = [bytes(list(start)) for start in fields['starts']]
   except (TypeError, ValueError):
     raise ValueError(
-        f'{path} has a start that is no list of actions.') from None
+      f'{path} has a start that is no list of actions.'
+    ) from None
   return StartStates(game, fields['source'], starts)
 
 
-def cut(games: list[bytes], num_starts: int,
-        rng: np.random.Generator) -> list[bytes]:
+def cut(
+  games: list[bytes], num_starts: int, rng: np.random.Generator
+) -> list[bytes]:
   """Starts from whole games: each game in turn, up to a uniform frame of it."""
-  return [game[:rng.integers(1, len(game))]
-          for game in (games[n % len(games)] for n in range(num_starts))]
+  return [
+    game[: rng.integers(1, len(game))]
+    for game in (games[n % len(games)] for n in range(num_starts))
+  ]
 
 
-def sample(starts: list[bytes], num_episodes: int,
-           rng: np.random.Generator) -> list[bytes]:
+def sample(
+  starts: list[bytes], num_episodes: int, rng: np.random.Generator
+) -> list[bytes]:
   """A start for each episode: all of them before one comes again."""
-  order = np.concatenate([
+  order = np.concatenate(
+    [
       rng.permutation(len(starts))
-      for _ in range(-(-num_episodes // len(starts)))])
+      for _ in range(-(-num_episodes // len(starts)))
+    ]
+  )
   return [starts[n] for n in order[:num_episodes]]

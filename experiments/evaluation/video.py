@@ -23,14 +23,23 @@ def check(env: str):
     raise ValueError(f'videos are of Atari games only, not of {env}.')
 
 
-def write(path: str | os.PathLike, game: str, episode: episodes_lib.Episode,
-          hypers: dict[str, float]):
+def write(
+  path: str | os.PathLike,
+  game: str,
+  episode: episodes_lib.Episode,
+  hypers: dict[str, float],
+):
   """Plays an episode of a game again and writes what was seen."""
   pictures = _pictures(game, episode, hypers)
   durations = np.resize(_MILLISECONDS, _num_pictures(episode)).tolist()
   next(pictures).save(
-      path, format='GIF', save_all=True, append_images=pictures,
-      duration=durations, loop=0)
+    path,
+    format='GIF',
+    save_all=True,
+    append_images=pictures,
+    duration=durations,
+    loop=0,
+  )
 
 
 def _speed(episode: episodes_lib.Episode) -> int:
@@ -42,8 +51,9 @@ def _num_pictures(episode: episodes_lib.Episode) -> int:
   return -(-len(episode.values) // _speed(episode))
 
 
-def _pictures(game: str, episode: episodes_lib.Episode,
-              hypers: dict[str, float]) -> Iterator[Image.Image]:
+def _pictures(
+  game: str, episode: episodes_lib.Episode, hypers: dict[str, float]
+) -> Iterator[Image.Image]:
   """The last frame of every step, or of every few."""
   repeat, speed = atari.spec(game).action_repeat, _speed(episode)
   score, last = 0.0, episode.start_frames + episode.frames - 1
@@ -55,21 +65,27 @@ def _pictures(game: str, episode: episodes_lib.Episode,
     score += reward
     if (since_start + 1) % (repeat * speed) == 0 or frame == last:
       value = episode.values[since_start // repeat]
-      yield _picture(screen, [
+      yield _picture(
+        screen,
+        [
           f'score {score:g}   value {value:.2f}'
           + (f'   {speed} times as fast' if speed > 1 else ''),
           f'discount {hypers["discount"]:.4f}   lambda {hypers["lambda_"]:.3f}',
-      ])
+        ],
+      )
 
 
 def _picture(screen: np.ndarray, lines: list[str]) -> Image.Image:
   height, width, _ = screen.shape
-  picture = Image.new(
-      'RGB', (width * _SCALE, height * _SCALE + _STRIP))
-  picture.paste(Image.fromarray(screen).resize(
-      (width * _SCALE, height * _SCALE), Image.Resampling.NEAREST))
+  picture = Image.new('RGB', (width * _SCALE, height * _SCALE + _STRIP))
+  picture.paste(
+    Image.fromarray(screen).resize(
+      (width * _SCALE, height * _SCALE), Image.Resampling.NEAREST
+    )
+  )
   draw = ImageDraw.Draw(picture)
   for number, line in enumerate(lines):
-    draw.text((6, height * _SCALE + 4 + 15 * number), line, fill='white',
-              font_size=13)
+    draw.text(
+      (6, height * _SCALE + 4 + 15 * number), line, fill='white', font_size=13
+    )
   return picture.quantize(256, dither=Image.Dither.NONE)

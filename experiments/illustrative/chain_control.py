@@ -25,9 +25,9 @@ _BATCHES_AT_ONCE = 4  # That environments fill together; so old unrolls may get.
 
 # What is learned, and where the discount starts or stays.
 VARIANTS = {
-    'fixed, best': ((), chain.BEST_DISCOUNT),
-    'learned': (('discount',), _BAD_DISCOUNT),
-    'fixed, bad': ((), _BAD_DISCOUNT),
+  'fixed, best': ((), chain.BEST_DISCOUNT),
+  'learned': (('discount',), _BAD_DISCOUNT),
+  'fixed, bad': ((), _BAD_DISCOUNT),
 }
 
 
@@ -38,8 +38,9 @@ class Curves(NamedTuple):
   waiting: np.ndarray  # The policy's mean probability of waiting.
 
 
-def make_config(learned: tuple[str, ...], discount: float,
-                num_updates: int) -> config_lib.Config:
+def make_config(
+  learned: tuple[str, ...], discount: float, num_updates: int
+) -> config_lib.Config:
   """The settings on the chain, beside the paper's.
 
   The entropy cost keeps the policy soft, without which the best discount is not
@@ -49,30 +50,47 @@ def make_config(learned: tuple[str, ...], discount: float,
   """
   paper = config_lib.Config()
   return config_lib.preset(
-      'paper', env='chain', network='mlp', learned=learned, discount=discount,
-      entropy_cost=.1, baseline_cost=.1, meta_learning_rate=.01,
-      meta_batch_size=paper.batch_size,
-      total_env_frames=num_updates * paper.batch_size * paper.unroll_length)
+    'paper',
+    env='chain',
+    network='mlp',
+    learned=learned,
+    discount=discount,
+    entropy_cost=0.1,
+    baseline_cost=0.1,
+    meta_learning_rate=0.01,
+    meta_batch_size=paper.batch_size,
+    total_env_frames=num_updates * paper.batch_size * paper.unroll_length,
+  )
 
 
 def train(config: config_lib.Config, seeds, bar: tqdm.tqdm) -> Curves:
   """Trains one agent after the other, one for each seed."""
   agent = agent_lib.make(config, environments.spec(config.env))
   update = tf.function(agent.update, autograph=False)
-  return Curves(*map(np.stack, zip(*(
-      _train_one(config, agent, update, seed, bar) for seed in seeds))))
+  return Curves(
+    *map(
+      np.stack,
+      zip(*(_train_one(config, agent, update, seed, bar) for seed in seeds)),
+    )
+  )
 
 
-def _train_one(config, agent: agent_lib.Agent, update, seed: int,
-               bar: tqdm.tqdm) -> Curves:
+def _train_one(
+  config, agent: agent_lib.Agent, update, seed: int, bar: tqdm.tqdm
+) -> Curves:
   state = agent.init(seed)
   env = environments.make(
-      config.env, _BATCHES_AT_ONCE * config.batch_size, seed=seed)
+    config.env, _BATCHES_AT_ONCE * config.batch_size, seed=seed
+  )
   inference = inference_lib.Inference(
-      agent.act, env.spec,
-      lambda: inference_lib.Published(
-          state.params, state.eta, int(state.num_updates)),
-      unrolls_lib.UnrollStore(config.unroll_length, env.spec), seed=seed)
+    agent.act,
+    env.spec,
+    lambda: inference_lib.Published(
+      state.params, state.eta, int(state.num_updates)
+    ),
+    unrolls_lib.UnrollStore(config.unroll_length, env.spec),
+    seed=seed,
+  )
   batches = _batches(env, inference, config.batch_size)
   unroll, rows = next(batches), []
   while int(state.env_frames) < config.total_env_frames:
@@ -80,14 +98,16 @@ def _train_one(config, agent: agent_lib.Agent, update, seed: int,
     state, _ = update(state, [unroll], later if config.learned else None)
     unroll = later
     discount = meta_parameters.values(state.eta).get(
-        'discount', config.discount)
+      'discount', config.discount
+    )
     rows.append((float(discount), waiting(later)))
     bar.update()
   return Curves(*map(np.array, zip(*rows)))
 
 
-def _batches(env, inference: inference_lib.Inference,
-             batch_size: int) -> Iterator[types.Unroll]:
+def _batches(
+  env, inference: inference_lib.Inference, batch_size: int
+) -> Iterator[types.Unroll]:
   """Steps the environments; yields a batch as often as one is full."""
   env_ids = np.arange(env.num_envs)
   first = np.ones(env.num_envs, bool)
@@ -97,13 +117,13 @@ def _batches(env, inference: inference_lib.Inference,
     first = np.zeros(env.num_envs, bool)
     unrolls = [finished.unroll for finished in note()]
     for start in range(0, len(unrolls), batch_size):
-      yield unrolls_lib.batch(unrolls[start:start + batch_size])
+      yield unrolls_lib.batch(unrolls[start : start + batch_size])
     env_outputs = env.step(actions)
 
 
 def waiting(unroll: types.Unroll) -> float:
   """The policy's mean probability of waiting, where it decides."""
-  decides = unroll.env_outputs.observation[:, :, 0, 0] == 1.
+  decides = unroll.env_outputs.observation[:, :, 0, 0] == 1.0
   logits = unroll.agent_outputs.policy_logits[decides]
   gaps = logits[:, chain.WAIT] - logits[:, chain.TAKE]
-  return float(np.mean(1. / (1. + np.exp(-gaps))))
+  return float(np.mean(1.0 / (1.0 + np.exp(-gaps))))

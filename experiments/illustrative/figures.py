@@ -18,18 +18,23 @@ def bands(process, learned):
   without the first state, which no transition enters: its value is not used.
   """
   result = {}
-  for kind, chosen in ((process.high_kind, process.high),
-                       (process.low_kind, ~process.high)):
+  for kind, chosen in (
+    (process.high_kind, process.high),
+    (process.low_kind, ~process.high),
+  ):
     of_seeds = np.mean(learned[:, :, 1:][:, :, chosen[1:]], axis=2)
-    result[kind] = (np.mean(of_seeds, axis=1),
-                    *np.quantile(of_seeds, [.2, .8], axis=1))
+    result[kind] = (
+      np.mean(of_seeds, axis=1),
+      *np.quantile(of_seeds, [0.2, 0.8], axis=1),
+    )
   return result
 
 
 def figure1(outcomes, mu, inner_updates) -> figure.Figure:
   """MGRL's figure 1: learned values over episodes; their ends, by state."""
   picture = figure.Figure(
-      figsize=(4.6 * len(outcomes), 6), layout='constrained')
+    figsize=(4.6 * len(outcomes), 6), layout='constrained'
+  )
   columns = picture.subplots(2, len(outcomes), squeeze=False).T
   for (name, outcome), (above, below) in zip(outcomes.items(), columns):
     _draw_curves(above, outcome, mu, inner_updates)
@@ -43,9 +48,11 @@ def trace(outcomes, inner_updates) -> figure.Figure:
   """How fast and where the values end, for each mu."""
   mus = list(next(iter(outcomes.values())).learned)
   picture = figure.Figure(
-      figsize=(2.3 * len(mus), .6 + 2.1 * len(outcomes)), layout='constrained')
+    figsize=(2.3 * len(mus), 0.6 + 2.1 * len(outcomes)), layout='constrained'
+  )
   rows = picture.subplots(
-      len(outcomes), len(mus), squeeze=False, sharex=True, sharey=True)
+    len(outcomes), len(mus), squeeze=False, sharex=True, sharey=True
+  )
   for (name, outcome), row in zip(outcomes.items(), rows):
     for axes, mu in zip(row, mus):
       _draw_curves(axes, outcome, mu, inner_updates)
@@ -63,34 +70,48 @@ def control(curves) -> figure.Figure:
   left, right = picture.subplots(1, 2)
   learned = curves['learned'].discount
   updates = np.arange(1, learned.shape[1] + 1)
-  left.plot(updates, learned.T, color=_HIGH, linewidth=1, alpha=.6)
-  for value, text in ((chain.BEST_DISCOUNT, 'the best discount'),
-                      (chain.THRESHOLD_DISCOUNT, 'from here waiting pays')):
+  left.plot(updates, learned.T, color=_HIGH, linewidth=1, alpha=0.6)
+  for value, text in (
+    (chain.BEST_DISCOUNT, 'the best discount'),
+    (chain.THRESHOLD_DISCOUNT, 'from here waiting pays'),
+  ):
     left.axhline(value, color=_GRAY, linestyle='--', linewidth=1)
-    left.text(updates[-1], value + .01, text, color=_GRAY, ha='right',
-              va='bottom', fontsize=9)
+    left.text(
+      updates[-1],
+      value + 0.01,
+      text,
+      color=_GRAY,
+      ha='right',
+      va='bottom',
+      fontsize=9,
+    )
   left.set_ylabel(f'learned {_NAMES["discount"]}, each seed')
   for (name, of), color in zip(curves.items(), (_GRAY, _HIGH, _LOW)):
-    low, high = np.quantile(of.waiting, [.2, .8], axis=0)
-    right.fill_between(updates, low, high, color=color, alpha=.2, linewidth=0)
-    right.plot(updates, np.mean(of.waiting, axis=0), color=color,
-               label=f'{name} {_NAMES["discount"]}')
+    low, high = np.quantile(of.waiting, [0.2, 0.8], axis=0)
+    right.fill_between(updates, low, high, color=color, alpha=0.2, linewidth=0)
+    right.plot(
+      updates,
+      np.mean(of.waiting, axis=0),
+      color=color,
+      label=f'{name} {_NAMES["discount"]}',
+    )
   right.set_ylabel('probability of waiting')
   right.legend(frameon=False, fontsize=9, loc='center right')
   for axes in (left, right):
     axes.set_xlim(0, updates[-1])
     axes.set_xlabel('updates')
     _finish(axes)
-  left.set_ylim(.4, 1.02)
+  left.set_ylim(0.4, 1.02)
   return picture
 
 
 def _draw_curves(axes, outcome, mu, inner_updates):
   process = outcome.process
   for (kind, (mean, low, high)), color in zip(
-      bands(process, outcome.learned[mu]).items(), (_HIGH, _LOW)):
+    bands(process, outcome.learned[mu]).items(), (_HIGH, _LOW)
+  ):
     episodes = inner_updates * np.arange(1, len(mean) + 1)
-    axes.fill_between(episodes, low, high, color=color, alpha=.2, linewidth=0)
+    axes.fill_between(episodes, low, high, color=color, alpha=0.2, linewidth=0)
     axes.plot(episodes, mean, color=color, label=f'{kind} states')
   axes.set_xlim(0, episodes[-1])
   axes.set_xlabel('episodes')
@@ -101,27 +122,41 @@ def _draw_curves(axes, outcome, mu, inner_updates):
 def _draw_violins(axes, process, final):
   """The values at the end, of each state; final: [S, N]."""
   states = np.arange(1, len(process.high) + 1)
-  for kind, chosen, color in ((process.high_kind, process.high, _HIGH),
-                              (process.low_kind, ~process.high, _LOW)):
+  for kind, chosen, color in (
+    (process.high_kind, process.high, _HIGH),
+    (process.low_kind, ~process.high, _LOW),
+  ):
     used = chosen & (states > 1)
-    parts = axes.violinplot(final[:, used], states[used], widths=.8,
-                            showextrema=False)
+    parts = axes.violinplot(
+      final[:, used], states[used], widths=0.8, showextrema=False
+    )
     for body in parts['bodies']:
-      body.set(facecolor=color, alpha=.3)
-    axes.plot(np.broadcast_to(states[used], final[:, used].shape),
-              final[:, used], '.', color=color, markersize=3)
-    axes.plot(states[used], np.median(final[:, used], axis=0), '_',
-              color=color, markersize=12, label=f'{kind} states')
+      body.set(facecolor=color, alpha=0.3)
+    axes.plot(
+      np.broadcast_to(states[used], final[:, used].shape),
+      final[:, used],
+      '.',
+      color=color,
+      markersize=3,
+    )
+    axes.plot(
+      states[used],
+      np.median(final[:, used], axis=0),
+      '_',
+      color=color,
+      markersize=12,
+      label=f'{kind} states',
+    )
   axes.plot(1, np.mean(final[:, 0]), 'o', color=_GRAY, fillstyle='none')
-  axes.text(1, .55, 'unused', ha='center', fontsize=8, color=_GRAY)
+  axes.text(1, 0.55, 'unused', ha='center', fontsize=8, color=_GRAY)
   axes.xaxis.set_major_locator(ticker.FixedLocator(states))
-  axes.set_xlim(.3, states[-1] + .7)
+  axes.set_xlim(0.3, states[-1] + 0.7)
   axes.set_xlabel('state')
   axes.set_ylabel(f'final {_NAMES[process.learned]}')
   _finish(axes)
 
 
 def _finish(axes):
-  axes.set_ylim(-.02, 1.02)
+  axes.set_ylim(-0.02, 1.02)
   axes.spines[['top', 'right']].set_visible(False)
-  axes.grid(axis='y', alpha=.3)
+  axes.grid(axis='y', alpha=0.3)

@@ -35,13 +35,14 @@ def _odd(num_states: int) -> np.ndarray:
 def _signal_and_noise() -> Process:
   """Leaving an odd state pays +0.1, leaving an even one N(0, 1)."""
   odd = _odd(10)
-  means = np.where(odd, _SIGNAL, 0.)
+  means = np.where(odd, _SIGNAL, 0.0)
 
   def rewards(rng, episodes):
     return np.where(odd, _SIGNAL, rng.normal(size=[episodes, len(odd)]))
 
-  return Process('discount', odd, 'signal', 'noise',
-                 np.cumsum(means[::-1])[::-1], rewards)
+  return Process(
+    'discount', odd, 'signal', 'noise', np.cumsum(means[::-1])[::-1], rewards
+  )
 
 
 def _random_and_negated() -> Process:
@@ -54,8 +55,9 @@ def _random_and_negated() -> Process:
 
   def rewards(rng, episodes):
     random = rng.normal(size=[episodes, np.count_nonzero(odd)])
-    return np.stack([random, -random], axis=-1).reshape(
-        [episodes, -1])[:, :len(odd)]
+    return np.stack([random, -random], axis=-1).reshape([episodes, -1])[
+      :, : len(odd)
+    ]
 
   return Process('lambda_', ~odd, 'noisy', 'known', np.zeros(len(odd)), rewards)
 

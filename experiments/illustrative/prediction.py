@@ -60,32 +60,34 @@ def episode(rewards) -> Episode:
   """The episode with these rewards, [N]."""
   num_states = rewards.shape[0]
   return Episode(
-      rewards[:, tf.newaxis],
-      tf.constant([[t % num_states] for t in range(num_states + 1)]),
-      tf.constant([[1.]] * (num_states - 1) + [[0.]], rewards.dtype))
+    rewards[:, tf.newaxis],
+    tf.constant([[t % num_states] for t in range(num_states + 1)]),
+    tf.constant([[1.0]] * (num_states - 1) + [[0.0]], rewards.dtype),
+  )
 
 
-def make_rules(process: markov_processes.Process, settings: Settings,
-               trace_decay, fixed) -> meta.Rules:
+def make_rules(
+  process: markov_processes.Process, settings: Settings, trace_decay, fixed
+) -> meta.Rules:
   """Prediction as the agent's algorithm.
 
   The transition into S_{t+1} is discounted by the discount of S_{t+1}, and the
   return bootstraps there by its lambda (Sutton and Barto 2018, sec. 12.8). What
   is not learned is 1, as the reference is, but for `fixed`.
   """
-  hypers = types.Hypers(1., 1., 1., 0.)._replace(**{process.learned: fixed})
+  hypers = types.Hypers(1.0, 1.0, 1.0, 0.0)._replace(**{process.learned: fixed})
 
   def forward(params, episode, conditioning):
     del conditioning
-    features = tf.one_hot(
-        episode.states, len(process.high), dtype=params.dtype)
+    features = tf.one_hot(episode.states, len(process.high), dtype=params.dtype)
     return tf.tensordot(features, params, 1)  # v(S_t), [N + 1, 1].
 
   def targets(values, discount, lambda_, episode):
     discounts = discount * episode.continues
     if settings.n_step:
       return returns.n_step(
-          episode.rewards, discounts, values, n=settings.n_step)
+        episode.rewards, discounts, values, n=settings.n_step
+      )
     return returns.lambda_returns(episode.rewards, discounts, values, lambda_)
 
   def loss(online, target, hypers, episode):
@@ -95,23 +97,34 @@ def make_rules(process: markov_processes.Process, settings: Settings,
 
   def meta_loss(values, episode):
     # Cut: dJ'/dtheta' is a semi-gradient.
-    g = tf.stop_gradient(targets(values, 1., 1., episode))
+    g = tf.stop_gradient(targets(values, 1.0, 1.0, episode))
     return tf.reduce_sum(losses.baseline_loss(values[:-1], g))
 
   return meta.Rules(
-      forward=forward, loss=loss, meta_loss=meta_loss,
-      hypers=lambda eta, episode: meta_parameters.hypers(
-          eta, hypers, episode.states[1:]),
-      optimizer=optimizers.sgd(),
-      meta_optimizer={'sgd': optimizers.sgd, 'adam': optimizers.adam}[
-          settings.meta_optimizer](),
-      max_gradient_norm=0., meta_learning_rate=settings.meta_learning_rate,
-      trace_decay=trace_decay, conditioned=False)
+    forward=forward,
+    loss=loss,
+    meta_loss=meta_loss,
+    hypers=lambda eta, episode: meta_parameters.hypers(
+      eta, hypers, episode.states[1:]
+    ),
+    optimizer=optimizers.sgd(),
+    meta_optimizer={'sgd': optimizers.sgd, 'adam': optimizers.adam}[
+      settings.meta_optimizer
+    ](),
+    max_gradient_norm=0.0,
+    meta_learning_rate=settings.meta_learning_rate,
+    trace_decay=trace_decay,
+    conditioned=False,
+  )
 
 
-def learn(process: markov_processes.Process, rewards: np.ndarray,
-          trace_decay: np.ndarray, settings: Settings,
-          bar: tqdm.tqdm) -> History:
+def learn(
+  process: markov_processes.Process,
+  rewards: np.ndarray,
+  trace_decay: np.ndarray,
+  settings: Settings,
+  bar: tqdm.tqdm,
+) -> History:
   """Learns values and the process's hyper; rewards [M, episodes, N].
 
   trace_decay: [M], mu. Each update is judged on the episode after it, which is
@@ -119,43 +132,60 @@ def learn(process: markov_processes.Process, rewards: np.ndarray,
   """
   member = Member(rewards, trace_decay, np.ones(len(rewards)))
   eta = meta_parameters.init(
-      {process.learned: _INITIAL}, num_states=len(process.high))
+    {process.learned: _INITIAL}, num_states=len(process.high)
+  )
   return _run(process, member, eta, settings, bar)
 
 
-def learn_values(process: markov_processes.Process, rewards: np.ndarray,
-                 fixed: np.ndarray, settings: Settings,
-                 bar: tqdm.tqdm) -> History:
+def learn_values(
+  process: markov_processes.Process,
+  rewards: np.ndarray,
+  fixed: np.ndarray,
+  settings: Settings,
+  bar: tqdm.tqdm,
+) -> History:
   """Learns the values alone, with the process's hyper fixed; fixed: [M]."""
   member = Member(rewards, np.zeros(len(rewards)), fixed)
   return _run(process, member, {}, settings, bar)
 
 
-def _run(process, members: Member, eta, settings: Settings,
-         bar: tqdm.tqdm) -> History:
+def _run(
+  process, members: Member, eta, settings: Settings, bar: tqdm.tqdm
+) -> History:
   num_members, episodes, num_states = members.rewards.shape
   members = Member(*(tf.constant(x, tf.float32) for x in members))
-  rules = make_rules(process, settings, trace_decay=1., fixed=1.)
+  rules = make_rules(process, settings, trace_decay=1.0, fixed=1.0)
   states = tf.nest.map_structure(
-      lambda x: tf.repeat(x[tf.newaxis], num_members, axis=0),
-      meta.init(rules, tf.zeros([num_states]), eta))
-  starts = np.arange(0, episodes - settings.inner_updates,
-                     settings.inner_updates)
+    lambda x: tf.repeat(x[tf.newaxis], num_members, axis=0),
+    meta.init(rules, tf.zeros([num_states]), eta),
+  )
+  starts = np.arange(
+    0, episodes - settings.inner_updates, settings.inner_updates
+  )
   update_block = tf.function(
-      lambda states, starts: _update_block(
-          process, settings, states, members, starts), autograph=False)
+    lambda states, starts: _update_block(
+      process, settings, states, members, starts
+    ),
+    autograph=False,
+  )
   blocks = []
   for block in np.split(starts, range(_BLOCK, len(starts), _BLOCK)):
     history = update_block(states, block)
     states = tf.nest.map_structure(lambda x: x[-1], history)
-    blocks.append((history.params, *meta_parameters.values(
-        history.eta).values()))
+    blocks.append(
+      (history.params, *meta_parameters.values(history.eta).values())
+    )
     bar.update(len(block))
   return History(*(np.concatenate(tables) for tables in zip(*blocks)))
 
 
-def _update_block(process, settings: Settings, states: types.LearnerState,
-                  members: Member, starts) -> types.LearnerState:
+def _update_block(
+  process,
+  settings: Settings,
+  states: types.LearnerState,
+  members: Member,
+  starts,
+) -> types.LearnerState:
   """One update of every member for each start, the first episode learned from.
 
   Returns:
@@ -168,12 +198,17 @@ def _update_block(process, settings: Settings, states: types.LearnerState,
     rules = make_rules(process, settings, member.trace_decay, member.fixed)
     *inner, later = (episode(rewards) for rewards in tf.unstack(member.rewards))
     return meta.update(
-        state, inner, later, settings.learning_rate, rules=rules)[0]
+      state, inner, later, settings.learning_rate, rules=rules
+    )[0]
 
   def update_all(states, start):
-    rewards = tf.slice(members.rewards, [0, start, 0],
-                       [num_members, settings.inner_updates + 1, num_states])
+    rewards = tf.slice(
+      members.rewards,
+      [0, start, 0],
+      [num_members, settings.inner_updates + 1, num_states],
+    )
     return tf.vectorized_map(
-        update, (states, members._replace(rewards=rewards)))
+      update, (states, members._replace(rewards=rewards))
+    )
 
   return tf.scan(update_all, starts, states)

@@ -22,16 +22,22 @@ from cryptography.x509 import oid
 def define_flags(flag_values: flags.FlagValues):
   """Defines --folder, --hosts and --days."""
   flags.DEFINE_string(
-      'folder', 'certs', 'Where to; it must not exist.',
-      flag_values=flag_values)
+    'folder', 'certs', 'Where to; it must not exist.', flag_values=flag_values
+  )
   flags.DEFINE_list(
-      'hosts', ['localhost', '127.0.0.1'],
-      "The learner's names and IP addresses, as actors call it.",
-      flag_values=flag_values)
+    'hosts',
+    ['localhost', '127.0.0.1'],
+    "The learner's names and IP addresses, as actors call it.",
+    flag_values=flag_values,
+  )
   flags.DEFINE_integer(
-      'days', 30, 'How long the certificates are valid.', lower_bound=1,
-      upper_bound=36_500,
-      flag_values=flag_values)
+    'days',
+    30,
+    'How long the certificates are valid.',
+    lower_bound=1,
+    upper_bound=36_500,
+    flag_values=flag_values,
+  )
 
 
 def run(flag_values: flags.FlagValues) -> int:
@@ -46,24 +52,28 @@ def run(flag_values: flags.FlagValues) -> int:
   authority.issue('learner', flag_values.hosts, valid=days)
   authority.issue('actor', ['actor'], valid=days)
   _write(folder / 'token', secrets.token_urlsafe(32).encode())
-  print(f'Wrote {", ".join(sorted(os.listdir(folder)))} to {folder}. The CA has'
-        ' no key any more: nobody can issue more.')
+  print(
+    f'Wrote {", ".join(sorted(os.listdir(folder)))} to {folder}. The CA has'
+    ' no key any more: nobody can issue more.'
+  )
   return 0
 
 
 class Authority:
   """A CA whose key is never written; `ca_file` is what others must know."""
 
-  def __init__(self, folder: str | os.PathLike, name: str, *,
-               valid: datetime.timedelta):
+  def __init__(
+    self, folder: str | os.PathLike, name: str, *, valid: datetime.timedelta
+  ):
     self._folder = pathlib.Path(folder)
     self._key = ec.generate_private_key(ec.SECP256R1())
     self._name = _name(name)
     certificate = self._build(name, self._key, [], valid, is_ca=True)
     self.ca_file = _write(self._folder / 'ca.pem', _pem(certificate))
 
-  def issue(self, name: str, hosts: list[str], *,
-            valid: datetime.timedelta) -> tuple[str, str]:
+  def issue(
+    self, name: str, hosts: list[str], *, valid: datetime.timedelta
+  ) -> tuple[str, str]:
     """Writes a certificate for some hosts, and its key; returns both paths.
 
     valid: from now on; a negative one makes a certificate that has expired.
@@ -71,26 +81,33 @@ class Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = self._build(name, key, hosts, valid, is_ca=False)
     key_pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption())
-    return (_write(self._folder / f'{name}.pem', _pem(certificate)),
-            _write(self._folder / f'{name}.key', key_pem))
+      serialization.Encoding.PEM,
+      serialization.PrivateFormat.PKCS8,
+      serialization.NoEncryption(),
+    )
+    return (
+      _write(self._folder / f'{name}.pem', _pem(certificate)),
+      _write(self._folder / f'{name}.key', key_pem),
+    )
 
   def _build(self, name, key, hosts, valid, *, is_ca) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
     builder = (
-        x509.CertificateBuilder()
-        .subject_name(_name(name))
-        .issuer_name(self._name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        # Clocks of hosts differ.
-        .not_valid_before(min(now, now + valid) - datetime.timedelta(days=1))
-        .not_valid_after(now + valid)
-        .add_extension(x509.BasicConstraints(is_ca, None), critical=True))
+      x509.CertificateBuilder()
+      .subject_name(_name(name))
+      .issuer_name(self._name)
+      .public_key(key.public_key())
+      .serial_number(x509.random_serial_number())
+      # Clocks of hosts differ.
+      .not_valid_before(min(now, now + valid) - datetime.timedelta(days=1))
+      .not_valid_after(now + valid)
+      .add_extension(x509.BasicConstraints(is_ca, None), critical=True)
+    )
     if hosts:
-      builder = builder.add_extension(x509.SubjectAlternativeName(
-          [_general_name(host) for host in hosts]), critical=False)
+      builder = builder.add_extension(
+        x509.SubjectAlternativeName([_general_name(host) for host in hosts]),
+        critical=False,
+      )
     return builder.sign(self._key, hashes.SHA256())
 
 
@@ -111,7 +128,8 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 def _write(path: pathlib.Path, data: bytes) -> str:
   """Writes a new file that its owner alone may read."""
-  with open(path, 'xb', opener=lambda path, flags: os.open(
-      path, flags, 0o600)) as file:
+  with open(
+    path, 'xb', opener=lambda path, flags: os.open(path, flags, 0o600)
+  ) as file:
     file.write(data)
   return str(path)

@@ -17,7 +17,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 def python_path() -> str:
   """PYTHONPATH with this package in it, installed or not."""
   return os.pathsep.join(
-      filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
+    filter(None, [str(ROOT), os.environ.get('PYTHONPATH')])
+  )
 
 
 def start(module: str, arguments: list[str], output=None) -> subprocess.Popen:
@@ -28,10 +29,13 @@ def start(module: str, arguments: list[str], output=None) -> subprocess.Popen:
   output: a file or subprocess.PIPE for what it prints; None is our own.
   """
   return subprocess.Popen(
-      [sys.executable, '-m', 'experiments.launch.child', module, *arguments],
-      stdin=subprocess.PIPE, stdout=output,
-      stderr=output and subprocess.STDOUT, process_group=0,
-      env={**os.environ, 'PYTHONPATH': python_path()})
+    [sys.executable, '-m', 'experiments.launch.child', module, *arguments],
+    stdin=subprocess.PIPE,
+    stdout=output,
+    stderr=output and subprocess.STDOUT,
+    process_group=0,
+    env={**os.environ, 'PYTHONPATH': python_path()},
+  )
 
 
 def wait(processes: list[subprocess.Popen], secs: float):
@@ -64,8 +68,9 @@ def stop_signals() -> Iterator[list[int]]:
 def on_stop_signals(handle: Callable[[int], None]) -> Iterator[None]:
   """Calls handle(number) at each signal which asks for the end."""
   before = {
-      number: signal.signal(number, lambda number, _: handle(number))
-      for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    number: signal.signal(number, lambda number, _: handle(number))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+  }
   try:
     yield
   finally:
@@ -76,10 +81,12 @@ def on_stop_signals(handle: Callable[[int], None]) -> Iterator[None]:
 def actor_flags(config: config_lib.Config, index: int) -> list[str]:
   """What actor `index` of a run must be told, but for the learner's address."""
   return [
-      f'--index={index}', f'--env={config.env}', f'--seed={config.seed}',
-      f'--envs_per_group={config.envs_per_group}',
-      f'--env_threads={config.env_threads}',
-      f'--sticky_actions={config.sticky_actions}',
+    f'--index={index}',
+    f'--env={config.env}',
+    f'--seed={config.seed}',
+    f'--envs_per_group={config.envs_per_group}',
+    f'--env_threads={config.env_threads}',
+    f'--sticky_actions={config.sticky_actions}',
   ]
 
 

@@ -38,8 +38,14 @@ class Resources(NamedTuple):
   actor_cpus: float
 
 
-def run(config: config_lib.Config, passed: list[str], *, restart: bool,
-        address: str, resources: Resources) -> int:
+def run(
+  config: config_lib.Config,
+  passed: list[str],
+  *,
+  restart: bool,
+  address: str,
+  resources: Resources,
+) -> int:
   """Trains until the learner ends; returns its exit status.
 
   passed: the config's flags for the learner. address: of a cluster; '' is the
@@ -47,9 +53,12 @@ def run(config: config_lib.Config, passed: list[str], *, restart: bool,
   """
   os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
   ray.init(
-      address=address or None, log_to_driver=False, include_dashboard=False,
-      logging_level='warning',
-      runtime_env={'env_vars': {'PYTHONPATH': processes.python_path()}})
+    address=address or None,
+    log_to_driver=False,
+    include_dashboard=False,
+    logging_level='warning',
+    runtime_env={'env_vars': {'PYTHONPATH': processes.python_path()}},
+  )
   # After Ray has set handlers of its own.
   with processes.stop_signals() as signals:
     try:
@@ -89,37 +98,51 @@ class Job:
     self._failures = 1 if lived > _LONGEST_PAUSE_SECS else self._failures + 1
     if self._failures > _MAX_FAILURES:
       self.status = status
-      processes.say(f'{self.name} ended {self._failures} times in a row, with'
-                    f' status {status} at last, and is given up.')
+      processes.say(
+        f'{self.name} ended {self._failures} times in a row, with'
+        f' status {status} at last, and is given up.'
+      )
       return
-    processes.say(f'{self.name} ended with status {status} and starts again:'
-                  f' see logs/{self.name}.log in the workdir.')
-    self._run(min(_FIRST_PAUSE_SECS * 2**(self._failures - 1),
-                  _LONGEST_PAUSE_SECS))
+    processes.say(
+      f'{self.name} ended with status {status} and starts again:'
+      f' see logs/{self.name}.log in the workdir.'
+    )
+    self._run(
+      min(_FIRST_PAUSE_SECS * 2 ** (self._failures - 1), _LONGEST_PAUSE_SECS)
+    )
 
 
 class _Launch:
   """The processes of one run."""
 
-  def __init__(self, config: config_lib.Config, passed: list[str],
-               restart: bool, resources: Resources):
+  def __init__(
+    self,
+    config: config_lib.Config,
+    passed: list[str],
+    restart: bool,
+    resources: Resources,
+  ):
     self._config = config
     self._resources = resources
     workdir = os.path.abspath(config.workdir)
     here = scheduling_strategies.NodeAffinitySchedulingStrategy(
-        ray.get_runtime_context().get_node_id(), soft=False)
-    self._board = ray_processes.Board.options(
-        scheduling_strategy=here).remote(workdir)
+      ray.get_runtime_context().get_node_id(), soft=False
+    )
+    self._board = ray_processes.Board.options(scheduling_strategy=here).remote(
+      workdir
+    )
     self._learner = self._start_learner(
-        [*passed, f'--workdir={workdir}'], restart)
+      [*passed, f'--workdir={workdir}'], restart
+    )
     self._actors = []
 
   def run(self, signals: list[int]) -> int:
     """Tends all processes until the end; returns the learner's status."""
     self._wait_for_learner(signals)
     if not signals and self._learner.status is None:
-      self._actors = [self._start_actor(index)
-                      for index in range(self._config.num_actors)]
+      self._actors = [
+        self._start_actor(index) for index in range(self._config.num_actors)
+      ]
     while self._learner.status is None and not signals:
       self._tend([self._learner, *self._actors])
       if self._actors and all(actor.status for actor in self._actors):
@@ -129,9 +152,11 @@ class _Launch:
     if self._learner.status is None:
       return self._stop_learner(signals)
     # The learner told them.
-    ray.wait([actor.reference for actor in self._actors] or [
-        self._learner.reference], num_returns=max(1, len(self._actors)),
-             timeout=_ACTOR_GRACE_SECS)
+    ray.wait(
+      [actor.reference for actor in self._actors] or [self._learner.reference],
+      num_returns=max(1, len(self._actors)),
+      timeout=_ACTOR_GRACE_SECS,
+    )
     self._echo()
     status = self._learner.status
     return status if status >= 0 else 128 - status  # Of a signal.
@@ -142,38 +167,59 @@ class _Launch:
       gpus = min(1, ray.cluster_resources().get('GPU', 0))
     # Kept for the learner, whoever waits for CPUs while it starts again.
     place = ray.util.placement_group(
-        [{'CPU': cpus, 'GPU': gpus} if gpus else {'CPU': cpus}])
+      [{'CPU': cpus, 'GPU': gpus} if gpus else {'CPU': cpus}]
+    )
     handle = ray_processes.Process.options(
-        num_cpus=cpus, num_gpus=gpus, scheduling_strategy=(
-            scheduling_strategies.PlacementGroupSchedulingStrategy(place))
-        ).remote('learner')
+      num_cpus=cpus,
+      num_gpus=gpus,
+      scheduling_strategy=(
+        scheduling_strategies.PlacementGroupSchedulingStrategy(place)
+      ),
+    ).remote('learner')
     self._wanted = f'{cpus:g} CPUs and {gpus:g} GPUs'
-    return Job('learner', handle, lambda pause_secs: handle.learn.remote(
-        self._board, arguments, restart, pause_secs), _FINAL)
+    return Job(
+      'learner',
+      handle,
+      lambda pause_secs: handle.learn.remote(
+        self._board, arguments, restart, pause_secs
+      ),
+      _FINAL,
+    )
 
   def _start_actor(self, index: int) -> Job:
     name = f'actor-{index}'
     handle = ray_processes.Process.options(
-        num_cpus=self._resources.actor_cpus, scheduling_strategy='SPREAD'
-        ).remote(name)
+      num_cpus=self._resources.actor_cpus, scheduling_strategy='SPREAD'
+    ).remote(name)
     arguments = processes.actor_flags(self._config, index)
-    return Job(name, handle, lambda pause_secs: handle.act.remote(
-        self._board, arguments, pause_secs), (0,))
+    return Job(
+      name,
+      handle,
+      lambda pause_secs: handle.act.remote(self._board, arguments, pause_secs),
+      (0,),
+    )
 
   def _wait_for_learner(self, signals: list[int]):
     hint = time.monotonic() + _PLACE_SECS
-    while (not ray.get(self._board.contact.remote()) and not signals
-           and self._learner.status is None):
+    while (
+      not ray.get(self._board.contact.remote())
+      and not signals
+      and self._learner.status is None
+    ):
       self._tend([self._learner])
       if time.monotonic() > hint:
         hint = float('inf')
-        processes.say(f'Waiting for the learner, that needs {self._wanted} on'
-                      ' one node.')
+        processes.say(
+          f'Waiting for the learner, that needs {self._wanted} on one node.'
+        )
 
   def _tend(self, jobs: list[Job]):
     running = [job for job in jobs if job.status is None]
-    ended, _ = ray.wait([job.reference for job in running],
-                        num_returns=len(running), timeout=_POLL_SECS)
+    ended, _ = ray.wait(
+      [job.reference for job in running],
+      num_returns=len(running),
+      timeout=_POLL_SECS,
+    )
     for job in running:
       if job.reference in ended:
         job.ended()

@@ -74,8 +74,9 @@ class Process:
     self._process = None
     self._stopping = False
 
-  def learn(self, board, arguments: list[str], restart: bool,
-            pause_secs: float) -> int:
+  def learn(
+    self, board, arguments: list[str], restart: bool, pause_secs: float
+  ) -> int:
     """Runs the learner to its end; returns its exit status."""
     time.sleep(pause_secs)
     if restart and not ray.get(board.contact.remote()):
@@ -86,16 +87,28 @@ class Process:
       cert_file, key_file = authority.issue('learner', [host], valid=_VALID)
       token = secrets.token_urlsafe(32)
       address_file = pathlib.Path(folder) / 'address'
-      self._start(board, _LEARNER, [
-          *arguments, f'--address={host}:0', f'--address_file={address_file}',
-          f'--cert_file={cert_file}', f'--key_file={key_file}',
-          f'--token_file={_write(folder, "token", token.encode())}'])
+      self._start(
+        board,
+        _LEARNER,
+        [
+          *arguments,
+          f'--address={host}:0',
+          f'--address_file={address_file}',
+          f'--cert_file={cert_file}',
+          f'--key_file={key_file}',
+          f'--token_file={_write(folder, "token", token.encode())}',
+        ],
+      )
       while self._process.poll() is None and not address_file.exists():
         time.sleep(_POLL_SECS)
       if address_file.exists():
-        board.serve.remote(Contact(
+        board.serve.remote(
+          Contact(
             address_file.read_text(),
-            pathlib.Path(authority.ca_file).read_bytes(), token))
+            pathlib.Path(authority.ca_file).read_bytes(),
+            token,
+          )
+        )
       return self._process.wait()
 
   def act(self, board, arguments: list[str], pause_secs: float) -> int:
@@ -105,10 +118,16 @@ class Process:
     while moved:
       contact = ray.get(board.contact.remote())
       with tempfile.TemporaryDirectory() as folder:
-        self._start(board, _ACTOR, [
-            *arguments, f'--address={contact.address}',
+        self._start(
+          board,
+          _ACTOR,
+          [
+            *arguments,
+            f'--address={contact.address}',
             f'--ca_file={_write(folder, "ca.pem", contact.ca)}',
-            f'--token_file={_write(folder, "token", contact.token.encode())}'])
+            f'--token_file={_write(folder, "token", contact.token.encode())}',
+          ],
+        )
         moved = False
         while not moved and self._process.poll() is None:
           processes.wait([self._process], _WATCH_SECS)

@@ -24,23 +24,25 @@ class Cell(NamedTuple):
 
 def _cells(learned, human_starts, noop_starts):
   return {
-      Cell(learned, protocol, discount): median
-      for protocol, medians in (('start_states', human_starts),
-                                ('noop', noop_starts))
-      for discount, median in zip((0.99, 0.995), medians)}
+    Cell(learned, protocol, discount): median
+    for protocol, medians in (
+      ('start_states', human_starts),
+      ('noop', noop_starts),
+    )
+    for discount, median in zip((0.99, 0.995), medians)
+  }
 
 
 # Median human-normalised score in %, 57 games, 200M frames, conditioned on the
 # learned hypers (Xu et al. 2018, table 1; 191.8 is Espeholt et al. 2018).
 PUBLISHED_MEDIANS = {
-    **_cells((), (144.4, 211.9), (191.8, 257.1)),
-    **_cells(('lambda_',), (156.6, 214.2), (185.5, 246.5)),
-    **_cells(('discount',), (233.2, 267.9), (280.9, 275.5)),
-    **_cells(('discount', 'lambda_'), (221.6, 292.9), (242.6, 287.6)),
+  **_cells((), (144.4, 211.9), (191.8, 257.1)),
+  **_cells(('lambda_',), (156.6, 214.2), (185.5, 246.5)),
+  **_cells(('discount',), (233.2, 267.9), (280.9, 275.5)),
+  **_cells(('discount', 'lambda_'), (221.6, 292.9), (242.6, 287.6)),
 }
 # {discount} from human starts, reference discount .995, without conditioning.
-PUBLISHED_UNCONDITIONED = {
-    Cell(('discount',), 'start_states', 0.995): 183.0}
+PUBLISHED_UNCONDITIONED = {Cell(('discount',), 'start_states', 0.995): 183.0}
 
 
 @functools.cache
@@ -67,12 +69,13 @@ def human_normalised(game: str, score: float, protocol: str) -> float:
   """
   if not has_human_score(game):
     raise ValueError(
-        f'human scores are known of the Atari-57 games only, got {game!r}.')
+      f'human scores are known of the Atari-57 games only, got {game!r}.'
+    )
   if protocol not in _STARTS:
-    raise ValueError(
-        f'protocol must be one of {PROTOCOLS}, got {protocol!r}.')
-  random, human = (_scores()[game][f'{who}_{_STARTS[protocol]}']
-                   for who in ('random', 'human'))
+    raise ValueError(f'protocol must be one of {PROTOCOLS}, got {protocol!r}.')
+  random, human = (
+    _scores()[game][f'{who}_{_STARTS[protocol]}'] for who in ('random', 'human')
+  )
   return 100 * (score - random) / abs(human - random)
 
 
@@ -88,6 +91,7 @@ def published_impala(game: str, network: str) -> float | None:
 @functools.cache
 def _scores() -> dict[str, dict[str, float]]:
   with open(_SCORES, newline='', encoding='utf-8') as file:
-    return {row.pop('game'): {name: float(value)
-                              for name, value in row.items()}
-            for row in csv.DictReader(file)}
+    return {
+      row.pop('game'): {name: float(value) for name, value in row.items()}
+      for row in csv.DictReader(file)
+    }

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-_SETTINGS = dict(vectorized=True, method='percentile', n_resamples=2000,
-                 confidence_level=0.95)
+_SETTINGS = dict(
+  vectorized=True, method='percentile', n_resamples=2000, confidence_level=0.95
+)
 
 Runs = Sequence[np.ndarray]
 
@@ -33,14 +34,20 @@ def mean(scores: np.ndarray) -> Estimate:
 
 def median(runs: Runs) -> Estimate:
   """The median over games of the means over seeds."""
-  return _bootstrap(runs, lambda *games: np.median(
-      [game.mean(axis=-1) for game in games], axis=0))
+  return _bootstrap(
+    runs,
+    lambda *games: np.median([game.mean(axis=-1) for game in games], axis=0),
+  )
 
 
 def interquartile_mean(runs: Runs) -> Estimate:
   """The mean of the middle half of all runs of all games."""
-  return _bootstrap(runs, lambda *games: stats.trim_mean(
-      np.concatenate(games, axis=-1), 0.25, axis=-1))
+  return _bootstrap(
+    runs,
+    lambda *games: stats.trim_mean(
+      np.concatenate(games, axis=-1), 0.25, axis=-1
+    ),
+  )
 
 
 def probability_of_improvement(runs: Runs, baseline: Runs) -> Estimate:
@@ -48,19 +55,26 @@ def probability_of_improvement(runs: Runs, baseline: Runs) -> Estimate:
 
   Ties count a half. Raw scores will do: only the order within a game counts.
   """
+
   def statistic(*games):
-    ours, theirs = games[:len(runs)], games[len(runs):]
-    return np.mean([
+    ours, theirs = games[: len(runs)], games[len(runs) :]
+    return np.mean(
+      [
         stats.mannwhitneyu(x, y, axis=-1, method='asymptotic').statistic
-        / (x.shape[-1] * y.shape[-1]) for x, y in zip(ours, theirs)], axis=0)
+        / (x.shape[-1] * y.shape[-1])
+        for x, y in zip(ours, theirs)
+      ],
+      axis=0,
+    )
+
   return _bootstrap([*runs, *baseline], statistic)
 
 
 def band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """The interval of the mean over seeds at each point, curves [seeds, T]."""
   interval = stats.bootstrap(
-      [curves], np.mean, axis=0, **_SETTINGS,
-      rng=np.random.default_rng(0)).confidence_interval
+    [curves], np.mean, axis=0, **_SETTINGS, rng=np.random.default_rng(0)
+  ).confidence_interval
   return interval.low, interval.high
 
 
@@ -70,6 +84,10 @@ def _bootstrap(samples: Runs, statistic: Callable[..., np.ndarray]) -> Estimate:
   if min(map(len, samples)) < 2:
     return Estimate(value, None, None)
   interval = stats.bootstrap(  # Each sample is resampled by itself.
-      samples, lambda *drawn, axis: statistic(*drawn), axis=-1, **_SETTINGS,
-      rng=np.random.default_rng(0)).confidence_interval
+    samples,
+    lambda *drawn, axis: statistic(*drawn),
+    axis=-1,
+    **_SETTINGS,
+    rng=np.random.default_rng(0),
+  ).confidence_interval
   return Estimate(value, float(interval.low), float(interval.high))

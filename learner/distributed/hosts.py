@@ -15,9 +15,13 @@ import tensorflow as tf
 from seed_metagrad import config as config_lib
 
 _CONNECTION_ERRORS = (
-    tf.errors.AbortedError, tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError,
-    tf.errors.InternalError, tf.errors.UnavailableError)
+  tf.errors.AbortedError,
+  tf.errors.CancelledError,
+  tf.errors.DeadlineExceededError,
+  tf.errors.FailedPreconditionError,
+  tf.errors.InternalError,
+  tf.errors.UnavailableError,
+)
 
 
 class LostError(Exception):
@@ -35,7 +39,8 @@ class Hosts:
     resolver = strategy and strategy.cluster_resolver
     self.index = resolver.task_id if resolver else 0
     self._addresses = (
-        resolver.cluster_spec().job_tasks('worker') if resolver else [''])
+      resolver.cluster_spec().job_tasks('worker') if resolver else ['']
+    )
     self._strategy = strategy
     self._sum = tf.function(self._sum_over_replicas, reduce_retracing=True)
 
@@ -62,7 +67,8 @@ class Hosts:
       return nest
     with self.watched():
       return tf.nest.map_structure(
-          lambda x: self._sum(x if self.is_chief else tf.zeros_like(x)), nest)
+        lambda x: self._sum(x if self.is_chief else tf.zeros_like(x)), nest
+      )
 
   def check_same(self, config: config_lib.Config, names: Sequence[str]):
     """Checks that some fields of the config are those of the chief.
@@ -70,13 +76,16 @@ class Hosts:
     Raises:
       ValueError: they are not.
     """
-    digests = np.array([zlib.crc32(repr(getattr(config, name)).encode())
-                        for name in names], np.int64)
+    digests = np.array(
+      [zlib.crc32(repr(getattr(config, name)).encode()) for name in names],
+      np.int64,
+    )
     differ = np.array(self.from_chief(tf.constant(digests))) != digests
     if differ.any():
       raise ValueError(
-          'the chief was started with other values of'
-          f' {[name for name, other in zip(names, differ) if other]}.')
+        'the chief was started with other values of'
+        f' {[name for name, other in zip(names, differ) if other]}.'
+      )
 
   @contextlib.contextmanager
   def watched(self) -> Iterator[None]:
@@ -91,9 +100,10 @@ class Hosts:
       found = re.search(r'/task:(\d+)', error.message)
       index = int(found[1]) if found else 0
       raise LostError(
-          f'learner host {index}, {self._addresses[index]}, is gone'
-          f' ({reason[0]}). Start all hosts again: they go on from the'
-          ' checkpoint.') from error
+        f'learner host {index}, {self._addresses[index]}, is gone'
+        f' ({reason[0]}). Start all hosts again: they go on from the'
+        ' checkpoint.'
+      ) from error
 
   def _sum_over_replicas(self, value):
     num_replicas = self._strategy.num_replicas_in_sync // self.num
@@ -102,8 +112,9 @@ class Hosts:
       context = tf.distribute.get_replica_context()
       ours = context.replica_id_in_sync_group % num_replicas == 0
       return context.all_reduce(
-          tf.distribute.ReduceOp.SUM,
-          tf.where(ours, value, tf.zeros_like(value)))
+        tf.distribute.ReduceOp.SUM, tf.where(ours, value, tf.zeros_like(value))
+      )
 
     return self._strategy.experimental_local_results(
-        self._strategy.run(replica_sum, (value,)))[0]
+      self._strategy.run(replica_sum, (value,))
+    )[0]

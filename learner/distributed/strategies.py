@@ -34,16 +34,21 @@ def make(config: config_lib.Config) -> tf.distribute.Strategy | None:
   replicas = strategy.num_replicas_in_sync
   for name in ('batch_size', 'meta_batch_size'):
     if getattr(config, name) % replicas:
-      raise ValueError(f'{name} must divide by the {replicas} replicas, got '
-                       f'{getattr(config, name)}.')
+      raise ValueError(
+        f'{name} must divide by the {replicas} replicas, got '
+        f'{getattr(config, name)}.'
+      )
   if config.xla:
     raise ValueError(f'xla must be off on {replicas} replicas.')
   return strategy
 
 
-def make_agent(config: config_lib.Config, spec: types.EnvSpec,
-               strategy: tf.distribute.Strategy | None,
-               num_hosts: int) -> agent_lib.Agent:
+def make_agent(
+  config: config_lib.Config,
+  spec: types.EnvSpec,
+  strategy: tf.distribute.Strategy | None,
+  num_hosts: int,
+) -> agent_lib.Agent:
   """The agent of a config, its update on all replicas of a strategy.
 
   The update takes the unrolls of this host and is to be called in a
@@ -57,15 +62,21 @@ def make_agent(config: config_lib.Config, spec: types.EnvSpec,
   def replica_update(state, unrolls, meta_unroll):
     context = tf.distribute.get_replica_context()
     part = functools.partial(
-        _part, index=context.replica_id_in_sync_group % num_replicas,
-        num_parts=num_replicas)
-    return agent.update(state, [part(unroll) for unroll in unrolls],
-                        meta_unroll and part(meta_unroll))
+      _part,
+      index=context.replica_id_in_sync_group % num_replicas,
+      num_parts=num_replicas,
+    )
+    return agent.update(
+      state,
+      [part(unroll) for unroll in unrolls],
+      meta_unroll and part(meta_unroll),
+    )
 
   def update(state, unrolls, meta_unroll):
     results = strategy.run(replica_update, (state, unrolls, meta_unroll))
     return tf.nest.map_structure(  # All replicas made the same.
-        lambda x: strategy.experimental_local_results(x)[0], results)
+      lambda x: strategy.experimental_local_results(x)[0], results
+    )
 
   return agent._replace(update=update)
 
@@ -73,11 +84,13 @@ def make_agent(config: config_lib.Config, spec: types.EnvSpec,
 def _all_reduce(nest):
   """The nest summed over replicas; TensorFlow sums its gradient as well."""
   return tf.distribute.get_replica_context().all_reduce(
-      tf.distribute.ReduceOp.SUM, nest)
+    tf.distribute.ReduceOp.SUM, nest
+  )
 
 
-def _part(unroll: types.Unroll, index: tf.Tensor,
-          num_parts: int) -> types.Unroll:
+def _part(
+  unroll: types.Unroll, index: tf.Tensor, num_parts: int
+) -> types.Unroll:
   """Part `index` of an unroll of a batch."""
   with tf.device('/CPU:0'):  # Only the part goes to the replica's device.
     size = unroll.env_outputs.reward.shape[1] // num_parts
@@ -85,8 +98,9 @@ def _part(unroll: types.Unroll, index: tf.Tensor,
 
 
 def _mirrored() -> tf.distribute.Strategy:
-  devices = (tf.config.list_logical_devices('GPU')
-             or tf.config.list_logical_devices('CPU'))
+  devices = tf.config.list_logical_devices(
+    'GPU'
+  ) or tf.config.list_logical_devices('CPU')
   return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
@@ -97,11 +111,15 @@ def _auto() -> tf.distribute.Strategy | None:
 def _multi_worker() -> tf.distribute.Strategy:
   cluster = json.loads(os.environ.get('TF_CONFIG', '{}')).get('cluster', {})
   if list(cluster) != ['worker']:
-    raise ValueError("strategy multi_worker needs TF_CONFIG to list the hosts "
-                     f"as 'worker', got {cluster}.")
+    raise ValueError(
+      'strategy multi_worker needs TF_CONFIG to list the hosts '
+      f"as 'worker', got {cluster}."
+    )
   # It waits for the other hosts in C++, where no handler of ours would run.
-  handlers = {number: signal.signal(number, signal.SIG_DFL)
-              for number in (signal.SIGINT, signal.SIGTERM)}
+  handlers = {
+    number: signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM)
+  }
   tf.get_logger().setLevel('WARNING')  # No line for each all-reduce.
   try:
     return tf.distribute.MultiWorkerMirroredStrategy()
@@ -110,5 +128,9 @@ def _multi_worker() -> tf.distribute.Strategy:
       signal.signal(number, handler)
 
 
-_MAKE = {'auto': _auto, 'one': lambda: None, 'mirrored': _mirrored,
-         'multi_worker': _multi_worker}
+_MAKE = {
+  'auto': _auto,
+  'one': lambda: None,
+  'mirrored': _mirrored,
+  'multi_worker': _multi_worker,
+}

@@ -42,23 +42,21 @@ class Batcher:
   """
 
   def __init__(
-      self,
-      min_envs: int,
-      max_envs: int,
-      timeout_ms: float | None,
-      clock: Callable[[], float] = time.monotonic,
+    self,
+    min_envs: int,
+    max_envs: int,
+    timeout_ms: float | None,
+    clock: Callable[[], float] = time.monotonic,
   ):
     if not 1 <= min_envs <= max_envs:
-      raise ValueError(
-          f'min_envs must be in [1, {max_envs}], got {min_envs}.'
-      )
+      raise ValueError(f'min_envs must be in [1, {max_envs}], got {min_envs}.')
     self.max_envs = max_envs
     self._min_envs = min_envs
     self._timeout_secs = None if timeout_ms is None else timeout_ms / 1e3
     self._clock = clock
     self._changed = threading.Condition()  # Guards all that follows.
     self._waiting: collections.deque[tuple[float, Waiting]] = (
-        collections.deque()
+      collections.deque()
     )
     self._num_envs = 0  # Of all that wait; cancelled requests count as well.
     self._closed = False
@@ -72,8 +70,8 @@ class Batcher:
     num_envs = len(request.env_ids)
     if not 1 <= num_envs <= self.max_envs:
       raise ValueError(
-          f'a request must have 1 to {self.max_envs} environments, got '
-          f'{num_envs}.'
+        f'a request must have 1 to {self.max_envs} environments, got '
+        f'{num_envs}.'
       )
     future = futures.Future()
     with self._changed:
@@ -105,7 +103,8 @@ class Batcher:
           if waits[1] <= 0:
             return []
         self._changed.wait(
-            min((secs for secs in waits if secs is not None), default=None))
+          min((secs for secs in waits if secs is not None), default=None)
+        )
       return None
 
   def close(self) -> None:
@@ -127,10 +126,10 @@ class Batcher:
 
   def _drop_cancelled(self):
     self._waiting = collections.deque(
-        item for item in self._waiting if not item[1][1].cancelled()
+      item for item in self._waiting if not item[1][1].cancelled()
     )
     self._num_envs = sum(
-        len(request.env_ids) for _, (request, _) in self._waiting
+      len(request.env_ids) for _, (request, _) in self._waiting
     )
 
   def _take(self) -> list[Waiting]:

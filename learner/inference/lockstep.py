@@ -25,13 +25,13 @@ def num_envs(config: config_lib.Config) -> int:
   Raises:
     ValueError: their unrolls would not make whole batches.
   """
-  envs = (config.num_actors * config_lib.GROUPS_PER_ACTOR
-          * config.envs_per_group)
+  envs = config.num_actors * config_lib.GROUPS_PER_ACTOR * config.envs_per_group
   if envs % config.batch_size:
     raise ValueError(
-        f'lockstep needs environments that make whole batches: num_actors *'
-        f' {config_lib.GROUPS_PER_ACTOR} * envs_per_group is {envs}, no'
-        f' multiple of batch_size, {config.batch_size}.')
+      f'lockstep needs environments that make whole batches: num_actors *'
+      f' {config_lib.GROUPS_PER_ACTOR} * envs_per_group is {envs}, no'
+      f' multiple of batch_size, {config.batch_size}.'
+    )
   return envs
 
 
@@ -42,12 +42,14 @@ class LockStep:
   environment's id here, whatever slot it leased.
   """
 
-  def __init__(self, inference: inference_lib.Inference,
-               batcher: batcher_lib.Batcher):
+  def __init__(
+    self, inference: inference_lib.Inference, batcher: batcher_lib.Batcher
+  ):
     self._inference = inference
     self._batcher = batcher
     self._finished: collections.deque[unrolls_lib.Finished] = (
-        collections.deque())
+      collections.deque()
+    )
     self._batch: list[batcher_lib.Waiting] = []  # Not yet answered.
     self._groups: list[list] = []  # [peer, size] of each request of a batch.
     self._going_on: set[str] = set()  # Peers that will repeat a saved step.
@@ -76,11 +78,14 @@ class LockStep:
       logging.warning('Not all actors are here: no state of theirs is saved.')
     states = {request.peer: request.env_state for request, _ in self._batch}
     return {
-        'groups': self._groups,
-        'env_states': {peer: np.frombuffer(state, np.uint8)
-                       for peer, state in states.items() if state},
-        'finished': unrolls_lib.to_arrays(self._finished),
-        'inference': self._inference.save(),
+      'groups': self._groups,
+      'env_states': {
+        peer: np.frombuffer(state, np.uint8)
+        for peer, state in states.items()
+        if state
+      },
+      'finished': unrolls_lib.to_arrays(self._finished),
+      'inference': self._inference.save(),
     }
 
   def restore(self, saved: dict[str, Any]) -> dict[str, bytes]:
@@ -89,8 +94,9 @@ class LockStep:
     self._going_on = set(saved['env_states'])
     self._finished.extend(unrolls_lib.from_arrays(saved['finished']))
     self._inference.restore(saved['inference'])
-    return {peer: state.tobytes()
-            for peer, state in saved['env_states'].items()}
+    return {
+      peer: state.tobytes() for peer, state in saved['env_states'].items()
+    }
 
   def _fetch(self, timeout: float):
     if not self._batch:
@@ -98,8 +104,9 @@ class LockStep:
     if not self._batch:
       raise queue.Empty
 
-  def _placed(self, batch: list[batcher_lib.Waiting]
-              ) -> list[batcher_lib.Waiting]:
+  def _placed(
+    self, batch: list[batcher_lib.Waiting]
+  ) -> list[batcher_lib.Waiting]:
     groups = [[request.peer, len(request.env_ids)] for request, _ in batch]
     others = groups != self._groups  # Places are no longer those of before.
     self._groups = groups
@@ -108,8 +115,14 @@ class LockStep:
       going_on = request.peer in self._going_on
       self._going_on.discard(request.peer)
       end = start + len(request.env_ids)
-      placed.append((request._replace(
-          env_ids=np.arange(start, end, dtype=np.int32),
-          new_run=others or (request.new_run and not going_on)), future))
+      placed.append(
+        (
+          request._replace(
+            env_ids=np.arange(start, end, dtype=np.int32),
+            new_run=others or (request.new_run and not going_on),
+          ),
+          future,
+        )
+      )
       start = end
     return placed

@@ -29,24 +29,34 @@ class UnrollStore:
     self._unroll_length = unroll_length
     steps = (0, unroll_length + 1)
     self._steps = (
-        types.EnvOutput(
-            reward=np.zeros(steps, np.float32),
-            terminated=np.zeros(steps, bool),
-            truncated=np.zeros(steps, bool),
-            life_lost=np.zeros(steps, bool),
-            observation=np.zeros((*steps, *spec.observation_shape),
-                                 spec.observation_dtype)),
-        types.AgentOutput(
-            action=np.zeros(steps, np.int32),
-            policy_logits=np.zeros((*steps, spec.num_actions), np.float32),
-            baseline=np.zeros(steps, np.float32)))
+      types.EnvOutput(
+        reward=np.zeros(steps, np.float32),
+        terminated=np.zeros(steps, bool),
+        truncated=np.zeros(steps, bool),
+        life_lost=np.zeros(steps, bool),
+        observation=np.zeros(
+          (*steps, *spec.observation_shape), spec.observation_dtype
+        ),
+      ),
+      types.AgentOutput(
+        action=np.zeros(steps, np.int32),
+        policy_logits=np.zeros((*steps, spec.num_actions), np.float32),
+        baseline=np.zeros(steps, np.float32),
+      ),
+    )
     self._previous = frames.previous(frames.empty(spec, 0))
     self._num_updates = np.zeros(0, np.int64)
     self._lengths = np.zeros(0, np.int64)  # Steps held by each row.
 
-  def append(self, env_ids, first, env_outputs: types.EnvOutput,
-             agent_outputs: types.AgentOutput, stacks, num_updates: int
-             ) -> list[Finished]:
+  def append(
+    self,
+    env_ids,
+    first,
+    env_outputs: types.EnvOutput,
+    agent_outputs: types.AgentOutput,
+    stacks,
+    num_updates: int,
+  ) -> list[Finished]:
     """Adds one step of E environments; returns the unrolls that it ends.
 
     env_ids: int [E], each at most once. first: bool [E], where what an
@@ -57,8 +67,8 @@ class UnrollStore:
     self._lengths[env_ids[first]] = 0
     columns = self._lengths[env_ids]
     for rows, values in zip(
-        itertools.chain(*self._steps), (*env_outputs, *agent_outputs),
-        strict=True):
+      itertools.chain(*self._steps), (*env_outputs, *agent_outputs), strict=True
+    ):
       rows[env_ids, columns] = values
     self._start(env_ids, columns == 0, stacks, num_updates)
     full = columns == self._unroll_length
@@ -81,11 +91,15 @@ class UnrollStore:
     missing = num_envs - len(self._lengths)
     if missing <= 0:
       return
+
     def extend(rows):
       return np.concatenate(
-          [rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
+        [rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)]
+      )
+
     (self._steps, self._previous, self._num_updates, self._lengths) = (
-        tf.nest.map_structure(extend, self.arrays()))
+      tf.nest.map_structure(extend, self.arrays())
+    )
 
   def _start(self, env_ids, where, stacks, num_updates):
     self._previous[env_ids[where]] = frames.previous(stacks[where])
@@ -93,37 +107,48 @@ class UnrollStore:
 
   def _take(self, env_ids) -> list[Finished]:
     unrolls = tf.nest.map_structure(
-        lambda rows: rows[env_ids], types.Unroll(self._previous, *self._steps))
+      lambda rows: rows[env_ids], types.Unroll(self._previous, *self._steps)
+    )
     return [
-        Finished(tf.nest.map_structure(lambda rows, i=i: rows[i], unrolls),
-                 int(self._num_updates[env_id]))
-        for i, env_id in enumerate(env_ids)]
+      Finished(
+        tf.nest.map_structure(lambda rows, i=i: rows[i], unrolls),
+        int(self._num_updates[env_id]),
+      )
+      for i, env_id in enumerate(env_ids)
+    ]
 
 
 def batch(unrolls: Sequence[types.Unroll]) -> types.Unroll:
   """B unrolls [T + 1, ...] as one, time-major [T + 1, B, ...]."""
+
   def stack(axis):
     return lambda *arrays: np.stack(arrays, axis=axis)
+
   previous_frames, env_outputs, agent_outputs = zip(*unrolls)
   return types.Unroll(
-      np.stack(previous_frames),
-      tf.nest.map_structure(stack(1), *env_outputs),
-      tf.nest.map_structure(stack(1), *agent_outputs))
+    np.stack(previous_frames),
+    tf.nest.map_structure(stack(1), *env_outputs),
+    tf.nest.map_structure(stack(1), *agent_outputs),
+  )
 
 
 def to_arrays(finished: Sequence[Finished]) -> list[list[np.ndarray]]:
   """The arrays of each unroll, for a checkpoint."""
-  return [[np.asarray(array) for array in tf.nest.flatten(one)]
-          for one in finished]
+  return [
+    [np.asarray(array) for array in tf.nest.flatten(one)] for one in finished
+  ]
 
 
 def from_arrays(arrays: Sequence[Sequence[np.ndarray]]) -> list[Finished]:
   """Undoes `to_arrays`."""
   template = Finished(
-      types.Unroll(
-          0,
-          types.EnvOutput(*[0] * len(types.EnvOutput._fields)),
-          types.AgentOutput(*[0] * len(types.AgentOutput._fields))), 0)
+    types.Unroll(
+      0,
+      types.EnvOutput(*[0] * len(types.EnvOutput._fields)),
+      types.AgentOutput(*[0] * len(types.AgentOutput._fields)),
+    ),
+    0,
+  )
   unrolls = [tf.nest.pack_sequence_as(template, one) for one in arrays]
   return [one._replace(num_updates=int(one.num_updates)) for one in unrolls]
 
@@ -131,5 +156,6 @@ def from_arrays(arrays: Sequence[Sequence[np.ndarray]]) -> list[Finished]:
 def columns(unroll: types.Unroll, start, stop) -> types.Unroll:
   """The unrolls `start` to `stop` of a batch [T + 1, B, ...]."""
   return types.Unroll(
-      unroll.previous_frames[start:stop],
-      *tf.nest.map_structure(lambda x: x[:, start:stop], unroll[1:]))
+    unroll.previous_frames[start:stop],
+    *tf.nest.map_structure(lambda x: x[:, start:stop], unroll[1:]),
+  )

@@ -51,8 +51,13 @@ class Writer:
   One thread calls it.
   """
 
-  def __init__(self, workdir: str | os.PathLike, *, total_env_frames: int,
-               restored_env_frames: int = 0):
+  def __init__(
+    self,
+    workdir: str | os.PathLike,
+    *,
+    total_env_frames: int,
+    restored_env_frames: int = 0,
+  ):
     """Opens the files, dropping what lies after `restored_env_frames`."""
     workdir = self._workdir = pathlib.Path(workdir)
     self._rows = _Table(workdir / 'metrics.csv', restored_env_frames)
@@ -60,8 +65,9 @@ class Writer:
     self._events = _open_events(workdir, restored_env_frames)
     # TensorBoard drops the steps from here on of the events before.
     self._events.add_session_log(
-        tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
-        global_step=restored_env_frames + 1)
+      tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
+      global_step=restored_env_frames + 1,
+    )
     self._progress = _Progress(total_env_frames, restored_env_frames)
 
   def write(self, row: Row):
@@ -77,8 +83,9 @@ class Writer:
 
   def add_episode(self, env_frames: int, raw_return: float, length: int):
     """Notes a finished episode of `length` env steps; buffered."""
-    self._episodes.append(dict(zip(_EPISODE_COLUMNS,
-                                   (env_frames, raw_return, length))))
+    self._episodes.append(
+      dict(zip(_EPISODE_COLUMNS, (env_frames, raw_return, length)))
+    )
 
   def advance(self, env_frames: int):
     """Moves the live line; cheap enough for every update."""
@@ -100,17 +107,23 @@ class Writer:
         self._events.close()
 
   def _write_event(self, row: Row):
-    values = [tf.compat.v1.Summary.Value(tag=name, simple_value=float(value))
-              for name, value in row.items() if name != 'env_frames']
+    values = [
+      tf.compat.v1.Summary.Value(tag=name, simple_value=float(value))
+      for name, value in row.items()
+      if name != 'env_frames'
+    ]
     try:
       self._events = self._events or _open_events(
-          self._workdir, row['env_frames'])
-      self._events.add_summary(tf.compat.v1.Summary(value=values),
-                               global_step=row['env_frames'])
+        self._workdir, row['env_frames']
+      )
+      self._events.add_summary(
+        tf.compat.v1.Summary(value=values), global_step=row['env_frames']
+      )
       self._events.flush()
     except (RuntimeError, IndexError) as error:  # So it says ENOSPC and EFBIG.
-      logging.error('TensorBoard lacks the row of %d frames: %s',
-                    row['env_frames'], error)
+      logging.error(
+        'TensorBoard lacks the row of %d frames: %s', row['env_frames'], error
+      )
       self._events = None  # It has closed itself: a new file, with room.
 
 
@@ -118,16 +131,21 @@ def _open_events(workdir: pathlib.Path, env_frames: int):
   """A new file of events; named so that they sort."""
   with tf.Graph().as_default():  # FileWriter refuses eager mode.
     return tf.compat.v1.summary.FileWriter(
-        str(workdir / 'tensorboard'), filename_suffix=f'.{env_frames:012d}')
+      str(workdir / 'tensorboard'), filename_suffix=f'.{env_frames:012d}'
+    )
 
 
 def write_summary(workdir: str | os.PathLike, summary: Summary):
   """Writes summary.json; NaN and infinity become null."""
   values = {
-      name: None if isinstance(value, float) and not math.isfinite(value)
-      else value for name, value in summary._asdict().items()}
-  files.write_whole(pathlib.Path(workdir) / 'summary.json',
-                    json.dumps(values, indent=2) + '\n')
+    name: None
+    if isinstance(value, float) and not math.isfinite(value)
+    else value
+    for name, value in summary._asdict().items()
+  }
+  files.write_whole(
+    pathlib.Path(workdir) / 'summary.json', json.dumps(values, indent=2) + '\n'
+  )
 
 
 def plot(workdir: str | os.PathLike) -> pathlib.Path:
@@ -137,6 +155,7 @@ def plot(workdir: str | os.PathLike) -> pathlib.Path:
     ValueError: metrics.csv has no row.
   """
   from matplotlib import figure  # Slow to import: only when a run ends.
+
   workdir = pathlib.Path(workdir)
   with open(workdir / 'metrics.csv', newline='', encoding='utf-8') as file:
     rows = list(csv.DictReader(file))
@@ -149,8 +168,9 @@ def plot(workdir: str | os.PathLike) -> pathlib.Path:
   above.plot(millions, columns['mean_return_100'])
   above.set_ylabel('raw return, mean of 100 episodes')
   prefix = 'meta_gradient_'
-  learned = [name.removeprefix(prefix) for name in columns
-             if name.startswith(prefix)]
+  learned = [
+    name.removeprefix(prefix) for name in columns if name.startswith(prefix)
+  ]
   for name in dict.fromkeys(['discount', 'lambda_', *learned]):
     fixed = '' if name in learned else ' (fixed)'
     below.plot(millions, columns[name], label=name.rstrip('_') + fixed)
@@ -175,8 +195,9 @@ class _Table:
     self._columns = rows[0] if rows else None
     if rows:
       index = rows[0].index('env_frames')
-      kept = [row for row in rows[1:]
-              if float(row[index]) <= restored_env_frames]
+      kept = [
+        row for row in rows[1:] if float(row[index]) <= restored_env_frames
+      ]
       lines = [','.join(row) + '\n' for row in [rows[0], *kept]]
       files.write_whole(path, ''.join(lines))
     self._file = open(path, 'ab', buffering=0)
@@ -187,14 +208,16 @@ class _Table:
       self._columns = list(row)
       self._add(self._columns)
     if set(row) != set(self._columns):
-      raise ValueError(f'{self._file.name} has the columns {self._columns},'
-                       f' got a row of {list(row)}.')
+      raise ValueError(
+        f'{self._file.name} has the columns {self._columns},'
+        f' got a row of {list(row)}.'
+      )
     self._add(row[name] for name in self._columns)
 
   def flush(self):
     try:
       while self._waiting:
-        del self._waiting[:self._file.write(self._waiting)]
+        del self._waiting[: self._file.write(self._waiting)]
     except OSError as error:
       logging.error('Rows of %s wait: %s', self._file.name, error)
 
@@ -230,20 +253,28 @@ class _Progress:
       self._out = open(os.devnull, 'w', encoding='utf-8')
     self._next_log = 0.0
     self._bar = tqdm.tqdm(
-        total=total_env_frames, initial=env_frames, unit='f', unit_scale=True,
-        dynamic_ncols=True, file=self._out,
-        bar_format=_LIVE_FORMAT if self._live else _LOG_FORMAT)
+      total=total_env_frames,
+      initial=env_frames,
+      unit='f',
+      unit_scale=True,
+      dynamic_ncols=True,
+      file=self._out,
+      bar_format=_LIVE_FORMAT if self._live else _LOG_FORMAT,
+    )
 
   def advance(self, env_frames: int):
     self._bar.update(env_frames - self._bar.n)
 
   def show(self, row: Row):
     # Short, so that 80 columns hold it all.
-    discount, lambda_ = (f'{row[name]:.3f}'.removeprefix('0')
-                         for name in ('discount', 'lambda_'))
+    discount, lambda_ = (
+      f'{row[name]:.3f}'.removeprefix('0') for name in ('discount', 'lambda_')
+    )
     self._bar.set_description_str(
-        f'return {row["mean_return_100"]:.3g} discount {discount}'
-        f' lambda {lambda_} lag {row["policy_lag"]:.0f}', refresh=False)
+      f'return {row["mean_return_100"]:.3g} discount {discount}'
+      f' lambda {lambda_} lag {row["policy_lag"]:.0f}',
+      refresh=False,
+    )
     self.advance(row['env_frames'])
     if not self._live and row['seconds'] >= self._next_log:
       self._next_log = row['seconds'] + _LOG_SECS

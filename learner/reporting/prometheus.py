@@ -23,20 +23,25 @@ class _Numbers(registry.Collector):
   def collect(self) -> Iterator[core.Metric]:
     learner, server = self._learner, self._server
     counters = {
-        'env_frames': ('Frames trained on.', learner.env_frames),
-        'updates': ('Updates made.', int(learner.state.num_updates)),
-        'skipped_updates': ('Updates that were not finite.',
-                            learner.skipped_updates),
-        'episodes': ('Episodes that ended.', learner.episodes),
+      'env_frames': ('Frames trained on.', learner.env_frames),
+      'updates': ('Updates made.', int(learner.state.num_updates)),
+      'skipped_updates': (
+        'Updates that were not finite.',
+        learner.skipped_updates,
+      ),
+      'episodes': ('Episodes that ended.', learner.episodes),
     }
     gauges = {
-        'policy_lag': ('Updates since an unroll was begun, mean.',
-                       learner.policy_lag),
-        'queue': ('Unrolls that wait.', learner.unrolls.qsize()),
-        'actors': ('Actors that hold a lease.', server.num_actors()),
-        'silent_groups': (
-            f'Groups of environments that were silent for {_SILENT_SECS:g} s.',
-            len(server.silent(_SILENT_SECS))),
+      'policy_lag': (
+        'Updates since an unroll was begun, mean.',
+        learner.policy_lag,
+      ),
+      'queue': ('Unrolls that wait.', learner.unrolls.qsize()),
+      'actors': ('Actors that hold a lease.', server.num_actors()),
+      'silent_groups': (
+        f'Groups of environments that were silent for {_SILENT_SECS:g} s.',
+        len(server.silent(_SILENT_SECS)),
+      ),
     }
     for name, (text, value) in counters.items():
       yield core.CounterMetricFamily(f'seed_metagrad_{name}', text, value)
@@ -45,8 +50,9 @@ class _Numbers(registry.Collector):
 
 
 @contextlib.contextmanager
-def serve(port: int, learner: learner_lib.Learner,
-          server: server_lib.Server) -> Iterator[int]:
+def serve(
+  port: int, learner: learner_lib.Learner, server: server_lib.Server
+) -> Iterator[int]:
   """Serves the page in a block, to this machine alone; yields the port.
 
   Raises:
@@ -56,7 +62,8 @@ def serve(port: int, learner: learner_lib.Learner,
   numbers.register(_Numbers(learner, server))
   try:
     page, thread = prometheus_client.start_http_server(
-        port, '127.0.0.1', numbers)
+      port, '127.0.0.1', numbers
+    )
   except OSError as error:
     raise OSError(f'metrics_port {port} cannot be had: {error}') from error
   try:

@@ -50,12 +50,12 @@ class Lease:
     """
     if self.pending is not None:
       raise ValueError(
-          f'sequence {sequence} came before {self.sequence - 1} was answered.'
+        f'sequence {sequence} came before {self.sequence - 1} was answered.'
       )
     if sequence != self.sequence:
       raise ValueError(
-          f'sequence must be {self.sequence}, got {sequence}: replayed or out '
-          'of order.'
+        f'sequence must be {self.sequence}, got {sequence}: replayed or out '
+        'of order.'
       )
     self.sequence += 1
     return sequence == 0
@@ -69,10 +69,10 @@ class Leases:
   """
 
   def __init__(
-      self,
-      max_envs: int,
-      lease_secs: float,
-      clock: Callable[[], float] = time.monotonic,
+    self,
+    max_envs: int,
+    lease_secs: float,
+    clock: Callable[[], float] = time.monotonic,
   ):
     self.max_envs = max_envs
     self._lease_secs = lease_secs
@@ -97,11 +97,12 @@ class Leases:
     self.expire()
     if peer in self._by_peer:
       self.end(
-          self._by_peer[peer], 'superseded: it joined again', superseded=True)
+        self._by_peer[peer], 'superseded: it joined again', superseded=True
+      )
     if num_envs > len(self._free):
       raise Full(
-          f'{num_envs} environments were asked for, {len(self._free)} of '
-          f'{self.max_envs} are free'
+        f'{num_envs} environments were asked for, {len(self._free)} of '
+        f'{self.max_envs} are free'
       )
     env_ids = [heapq.heappop(self._free) for _ in range(num_envs)]
     lease = Lease(peer, run_id, np.array(env_ids, np.int32), self._clock())
@@ -121,7 +122,8 @@ class Leases:
   def why_ended(self, run_id: int) -> Ended:
     """Returns the reason why a run has no lease."""
     return self._ended.get(
-        run_id, Ended(f'no lease has run_id {run_id}', superseded=False))
+      run_id, Ended(f'no lease has run_id {run_id}', superseded=False)
+    )
 
   def answered(self, lease: Lease) -> None:
     """Notes that a request was answered: the peer's turn starts now."""
@@ -134,8 +136,10 @@ class Leases:
     if lease.run_id in self._by_run:
       self._remove(lease, reason, superseded)
       logging.warning(
-          '%s, %d environments are free',
-          self._ended[lease.run_id], len(lease.env_ids))
+        '%s, %d environments are free',
+        self._ended[lease.run_id],
+        len(lease.env_ids),
+      )
 
   def end_actor(self, run_id: int, reason: str) -> None:
     """Ends every lease of the actor that holds this one, as expected."""
@@ -156,15 +160,16 @@ class Leases:
       if not lease.named:
         lease.named = True
         logging.warning(
-            '%s is %s; the others go on', lease.peer, _silence(silent_secs))
+          '%s is %s; the others go on', lease.peer, _silence(silent_secs)
+        )
 
   def silent(self, secs: float) -> list[tuple[Lease, float]]:
     """Lists who was silent for `secs` or longer, and for how long."""
     now = self._clock()
     return [
-        (lease, now - lease.last_seen)
-        for lease in self._by_run.values()
-        if lease.pending is None and now - lease.last_seen >= secs
+      (lease, now - lease.last_seen)
+      for lease in self._by_run.values()
+      if lease.pending is None and now - lease.last_seen >= secs
     ]
 
   def all(self) -> list[Lease]:
@@ -177,7 +182,8 @@ class Leases:
     for env_id in lease.env_ids.tolist():
       heapq.heappush(self._free, env_id)
     self._ended[lease.run_id] = Ended(
-        f'the lease of {lease.peer} ended: {reason}', superseded)
+      f'the lease of {lease.peer} ended: {reason}', superseded
+    )
     if len(self._ended) > _ENDED_KEPT:
       self._ended.popitem(last=False)
     if lease.pending is not None:

@@ -23,24 +23,24 @@ def read_token(path: str) -> str:
   token = pathlib.Path(path).read_text(encoding='ascii').strip()
   if len(token) < _MIN_TOKEN:
     raise ValueError(
-        f'{path} must hold a token of at least {_MIN_TOKEN} characters, got '
-        f'{len(token)}.'
+      f'{path} must hold a token of at least {_MIN_TOKEN} characters, got '
+      f'{len(token)}.'
     )
   return token
 
 
 def server_credentials(
-    cert_file: str, key_file: str, client_ca_file: str = ''
+  cert_file: str, key_file: str, client_ca_file: str = ''
 ) -> grpc.ServerCredentials:
   """Reads the server's certificate; with a CA, clients need one as well."""
   key_and_cert = tuple(
-      pathlib.Path(path).read_bytes() for path in (key_file, cert_file)
+    pathlib.Path(path).read_bytes() for path in (key_file, cert_file)
   )
   client_ca = None
   if client_ca_file:
     client_ca = pathlib.Path(client_ca_file).read_bytes()
   return grpc.ssl_server_credentials(
-      [key_and_cert], client_ca, require_client_auth=bool(client_ca_file)
+    [key_and_cert], client_ca, require_client_auth=bool(client_ca_file)
   )
 
 
@@ -52,8 +52,8 @@ def check_address(address: str, *, protected: bool, insecure: bool) -> None:
   """
   if not (address_lib.is_local(address) or protected or insecure):
     raise ValueError(
-        f'address {address} can be reached from other machines: give '
-        '--cert_file, --key_file and --token_file, or --insecure.'
+      f'address {address} can be reached from other machines: give '
+      '--cert_file, --key_file and --token_file, or --insecure.'
     )
 
 
@@ -85,9 +85,7 @@ class Guard(grpc.aio.ServerInterceptor):
   A stranger is refused when the headers have come, before any message is read.
   """
 
-  def __init__(
-      self, token: str, read_secs: float, refusals: RefusalLog
-  ):
+  def __init__(self, token: str, read_secs: float, refusals: RefusalLog):
     self._authorization = f'Bearer {token}'.encode() if token else b''
     self._read_secs = read_secs
     self._refusals = refusals
@@ -98,8 +96,11 @@ class Guard(grpc.aio.ServerInterceptor):
     if not self._admits(handler_call_details.invocation_metadata):
       return self._refusal
     handler = await continuation(handler_call_details)
-    if handler is None or handler.request_streaming or (
-        handler.response_streaming):
+    if (
+      handler is None
+      or handler.request_streaming
+      or (handler.response_streaming)
+    ):
       return handler
     return self._with_read_deadline(handler)
 
@@ -108,14 +109,12 @@ class Guard(grpc.aio.ServerInterceptor):
     if isinstance(shown, str):
       shown = shown.encode()
     return not self._authorization or hmac.compare_digest(
-        shown, self._authorization
+      shown, self._authorization
     )
 
   async def _refuse(self, unused_requests, context):
     await self._abort(
-        context,
-        grpc.StatusCode.UNAUTHENTICATED,
-        'the token is missing or wrong.',
+      context, grpc.StatusCode.UNAUTHENTICATED, 'the token is missing or wrong.'
     )
     yield b''  # Makes this a stream; never reached.
 
@@ -126,23 +125,24 @@ class Guard(grpc.aio.ServerInterceptor):
         request = handler.request_deserializer(message)
       except StopAsyncIteration:  # Mostly an actor that went away.
         await context.abort(
-            grpc.StatusCode.INVALID_ARGUMENT, 'no request came.')
+          grpc.StatusCode.INVALID_ARGUMENT, 'no request came.'
+        )
       except TimeoutError:
         await self._abort(
-            context,
-            grpc.StatusCode.DEADLINE_EXCEEDED,
-            f'no whole request came within {self._read_secs:g} s.',
+          context,
+          grpc.StatusCode.DEADLINE_EXCEEDED,
+          f'no whole request came within {self._read_secs:g} s.',
         )
       except protobuf_message.DecodeError:
         await self._abort(
-            context,
-            grpc.StatusCode.INVALID_ARGUMENT,
-            f'{len(message)} bytes came that are no request.',
+          context,
+          grpc.StatusCode.INVALID_ARGUMENT,
+          f'{len(message)} bytes came that are no request.',
         )
       return await handler.unary_unary(request, context)
 
     return grpc.stream_unary_rpc_method_handler(
-        read_and_handle, response_serializer=handler.response_serializer
+      read_and_handle, response_serializer=handler.response_serializer
     )
 
   async def _abort(self, context, code: grpc.StatusCode, details: str):

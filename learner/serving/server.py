@@ -49,29 +49,32 @@ class Server:
   """
 
   def __init__(
-      self,
-      address: str,
-      task: validation.Task,
-      batcher: batcher_lib.Batcher,
-      leases: leases_lib.Leases,
-      *,
-      credentials: grpc.ServerCredentials | None = None,
-      token: str = '',
-      env_states: Mapping[str, bytes] | None = None,
+    self,
+    address: str,
+    task: validation.Task,
+    batcher: batcher_lib.Batcher,
+    leases: leases_lib.Leases,
+    *,
+    credentials: grpc.ServerCredentials | None = None,
+    token: str = '',
+    env_states: Mapping[str, bytes] | None = None,
   ):
     self._address = address
     self._credentials = credentials
     self._leases = leases
     self._max_calls = leases.max_envs + _SPARE_CALLS
     self._message_bytes = validation.max_request_bytes(
-        task.spec, batcher.max_envs)
+      task.spec, batcher.max_envs
+    )
     self._refusals = security.RefusalLog()
     self._guard = security.Guard(token, _READ_SECS, self._refusals)
     self._inference = service.Inference(
-        task, batcher, leases, self._refusals, dict(env_states or {}))
+      task, batcher, leases, self._refusals, dict(env_states or {})
+    )
     self._health = health.aio.HealthServicer()
     self._thread = threading.Thread(
-        target=self._run, name='server', daemon=True)
+      target=self._run, name='server', daemon=True
+    )
     self._port: futures.Future[int] = futures.Future()
     self._loop: asyncio.AbstractEventLoop | None = None
     self._stopping: asyncio.Event | None = None
@@ -102,8 +105,8 @@ class Server:
 
     async def groups():
       return [
-          SilentGroup(lease.peer, len(lease.env_ids), silent_secs)
-          for lease, silent_secs in self._leases.silent(secs)
+        SilentGroup(lease.peer, len(lease.env_ids), silent_secs)
+        for lease, silent_secs in self._leases.silent(secs)
       ]
 
     return self._call(groups())
@@ -128,20 +131,26 @@ class Server:
     self._loop = asyncio.get_running_loop()
     self._stopping = asyncio.Event()
     server = grpc.aio.server(
-        interceptors=[self._guard],
-        options=self._options(),
-        maximum_concurrent_rpcs=self._max_calls,
+      interceptors=[self._guard],
+      options=self._options(),
+      maximum_concurrent_rpcs=self._max_calls,
     )
     inference_pb2_grpc.add_InferenceServicer_to_server(self._inference, server)
     health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
     try:
       port = self._bind(server)
     except RuntimeError as error:
-      keys = '' if self._credentials is None else (
-          ' Or do certificate and key not match?')
-      self._port.set_exception(ValueError(
+      keys = (
+        ''
+        if self._credentials is None
+        else (' Or do certificate and key not match?')
+      )
+      self._port.set_exception(
+        ValueError(
           f'address {self._address} cannot be had; is it in use?{keys}'
-          f' ({error})'))
+          f' ({error})'
+        )
+      )
       return
     await server.start()
     await self._set_health(health_pb2.HealthCheckResponse.SERVING)
@@ -158,18 +167,20 @@ class Server:
 
   def _options(self) -> list[tuple[str, int]]:
     return [
-        ('grpc.so_reuseport', 0),  # An address in use is an error.
-        ('grpc.max_receive_message_length', self._message_bytes),
-        ('grpc.max_metadata_size', 8192),  # Bytes.
-        ('grpc.max_concurrent_streams', 64),  # Of one connection.
-        ('grpc.max_allowed_incoming_connections',
-         _allow_connections(self._max_calls)),
-        ('grpc.server_handshake_timeout_ms', int(1e3 * _HANDSHAKE_SECS)),
-        # Finds a peer whose host vanished; lets actors look for us as often.
-        ('grpc.keepalive_time_ms', 20_000),
-        ('grpc.keepalive_timeout_ms', 10_000),
-        ('grpc.http2.min_recv_ping_interval_without_data_ms', 5_000),
-        ('grpc.keepalive_permit_without_calls', 1),
+      ('grpc.so_reuseport', 0),  # An address in use is an error.
+      ('grpc.max_receive_message_length', self._message_bytes),
+      ('grpc.max_metadata_size', 8192),  # Bytes.
+      ('grpc.max_concurrent_streams', 64),  # Of one connection.
+      (
+        'grpc.max_allowed_incoming_connections',
+        _allow_connections(self._max_calls),
+      ),
+      ('grpc.server_handshake_timeout_ms', int(1e3 * _HANDSHAKE_SECS)),
+      # Finds a peer whose host vanished; lets actors look for us as often.
+      ('grpc.keepalive_time_ms', 20_000),
+      ('grpc.keepalive_timeout_ms', 10_000),
+      ('grpc.http2.min_recv_ping_interval_without_data_ms', 5_000),
+      ('grpc.keepalive_permit_without_calls', 1),
     ]
 
   async def _set_health(self, status: int):

@@ -18,10 +18,10 @@ from protos import inference_pb2
 from protos import inference_pb2_grpc
 
 _CODES = {
-    ValueError: grpc.StatusCode.INVALID_ARGUMENT,
-    leases_lib.Full: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    leases_lib.Ended: grpc.StatusCode.FAILED_PRECONDITION,
-    batcher_lib.Closed: grpc.StatusCode.UNAVAILABLE,
+  ValueError: grpc.StatusCode.INVALID_ARGUMENT,
+  leases_lib.Full: grpc.StatusCode.RESOURCE_EXHAUSTED,
+  leases_lib.Ended: grpc.StatusCode.FAILED_PRECONDITION,
+  batcher_lib.Closed: grpc.StatusCode.UNAVAILABLE,
 }
 _POLL_SECS = 0.01
 
@@ -38,12 +38,12 @@ class Inference(inference_pb2_grpc.InferenceServicer):
   """
 
   def __init__(
-      self,
-      task: validation.Task,
-      batcher: batcher_lib.Batcher,
-      leases: leases_lib.Leases,
-      refusals: security.RefusalLog,
-      env_states: dict[str, bytes],
+    self,
+    task: validation.Task,
+    batcher: batcher_lib.Batcher,
+    leases: leases_lib.Leases,
+    refusals: security.RefusalLog,
+    env_states: dict[str, bytes],
   ):
     self.send_state = False  # Ask for the environments' state.
     self._task = task
@@ -57,8 +57,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     """Leases slots to a group of environments."""
     try:
       self._check_end()
-      peer = validation.check_join(
-          request, self._task, self._batcher.max_envs)
+      peer = validation.check_join(request, self._task, self._batcher.max_envs)
       lease = self._leases.join(peer, request.run_id, request.num_envs)
     except _Done:
       return inference_pb2.JoinReply(done=True)
@@ -66,11 +65,14 @@ class Inference(inference_pb2_grpc.InferenceServicer):
       who = f'{request.actor[:64]!r}/{request.group} at {context.peer()}'
       await self._refuse(context, who, error)
     logging.info(
-        '%s joined from %s with %d environments',
-        peer, context.peer(), request.num_envs)
+      '%s joined from %s with %d environments',
+      peer,
+      context.peer(),
+      request.num_envs,
+    )
     return inference_pb2.JoinReply(
-        env_ids=lease.env_ids.tolist(),
-        env_state=self._env_states.get(peer, b''))
+      env_ids=lease.env_ids.tolist(), env_state=self._env_states.get(peer, b'')
+    )
 
   async def Act(self, request, context):
     """Answers with the actions at one step of a group."""
@@ -87,7 +89,8 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     except tuple(_CODES) as error:
       await self._refuse(context, peer, error)
     return inference_pb2.ActReply(
-        actions=codec.encode(actions, 'int32'), send_state=self.send_state)
+      actions=codec.encode(actions, 'int32'), send_state=self.send_state
+    )
 
   async def finish(self, secs: float) -> bool:
     """Answers `done` from now on; true once no lease is left."""
@@ -112,15 +115,19 @@ class Inference(inference_pb2_grpc.InferenceServicer):
       raise self._end
 
   async def _actions(
-      self, lease: leases_lib.Lease, request: inference_pb2.ActRequest
+    self, lease: leases_lib.Lease, request: inference_pb2.ActRequest
   ) -> np.ndarray:
     env_outputs = validation.env_outputs(
-        request, len(lease.env_ids), self._task.spec)
+      request, len(lease.env_ids), self._task.spec
+    )
     new_run = lease.begin(request.sequence)
-    lease.pending = asyncio.wrap_future(self._batcher.submit(
+    lease.pending = asyncio.wrap_future(
+      self._batcher.submit(
         batcher_lib.Request(
-            lease.env_ids, new_run, env_outputs, lease.peer,
-            request.env_state)))
+          lease.env_ids, new_run, env_outputs, lease.peer, request.env_state
+        )
+      )
+    )
     try:
       return await lease.pending
     except asyncio.CancelledError:
@@ -138,4 +145,5 @@ class Inference(inference_pb2_grpc.InferenceServicer):
       self._refusals.log(who, code, str(error))
     join_again = isinstance(error, leases_lib.Ended) and not error.superseded
     await context.abort(
-        code, str(error), (('join-again', '1'),) if join_again else ())
+      code, str(error), (('join-again', '1'),) if join_again else ()
+    )

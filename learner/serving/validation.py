@@ -27,7 +27,7 @@ class Task(NamedTuple):
 def max_request_bytes(spec: types.EnvSpec, num_envs: int) -> int:
   """Bounds the size of a valid request of so many environments."""
   observation = np.dtype(spec.observation_dtype).itemsize * int(
-      np.prod(spec.observation_shape)
+    np.prod(spec.observation_shape)
   )
   # A saved state holds the step as well.
   step = 2 * (observation + _ENV_STEP_BYTES) + _STATE_BYTES
@@ -35,7 +35,7 @@ def max_request_bytes(spec: types.EnvSpec, num_envs: int) -> int:
 
 
 def check_join(
-    request: inference_pb2.JoinRequest, task: Task, max_envs: int
+  request: inference_pb2.JoinRequest, task: Task, max_envs: int
 ) -> str:
   """Checks that a group may join, and returns its name.
 
@@ -45,16 +45,16 @@ def check_join(
   _require_same('protocol', codec.PROTOCOL, request.protocol)
   if not _ACTOR.fullmatch(request.actor):
     raise ValueError(
-        'actor must be 1 to 64 letters, digits or ._:-, got '
-        f'{request.actor[:80]!r}.'
+      'actor must be 1 to 64 letters, digits or ._:-, got '
+      f'{request.actor[:80]!r}.'
     )
   if request.group >= _MAX_GROUPS:
     raise ValueError(
-        f'group must be less than {_MAX_GROUPS}, got {request.group}.'
+      f'group must be less than {_MAX_GROUPS}, got {request.group}.'
     )
   if not 1 <= request.num_envs <= max_envs:
     raise ValueError(
-        f'num_envs must be in [1, {max_envs}], got {request.num_envs}.'
+      f'num_envs must be in [1, {max_envs}], got {request.num_envs}.'
     )
   _require_same('env', task.env, request.env[:80])
   _require_same('spec', task.spec, _spec(request.spec))
@@ -63,7 +63,7 @@ def check_join(
 
 
 def env_outputs(
-    request: inference_pb2.ActRequest, num_envs: int, spec: types.EnvSpec
+  request: inference_pb2.ActRequest, num_envs: int, spec: types.EnvSpec
 ) -> types.EnvOutput:
   """Views the arrays of a request, [E, ...], read-only.
 
@@ -78,26 +78,26 @@ def env_outputs(
     raise ValueError('flags must not say both terminated and truncated.')
   if len(request.env_state) > num_envs * _STATE_BYTES:
     raise ValueError(
-        f'env_state must be at most {num_envs * _STATE_BYTES} bytes, got '
-        f'{len(request.env_state)}.'
+      f'env_state must be at most {num_envs * _STATE_BYTES} bytes, got '
+      f'{len(request.env_state)}.'
     )
   return outputs
 
 
 def _spec(message: inference_pb2.EnvSpec) -> types.EnvSpec:
   return types.EnvSpec(
-      tuple(message.observation_shape[:8]),
-      message.observation_dtype[:16],
-      message.num_actions,
-      message.frame_stack,
-      message.action_repeat,
+    tuple(message.observation_shape[:8]),
+    message.observation_dtype[:16],
+    message.num_actions,
+    message.frame_stack,
+    message.action_repeat,
   )
 
 
 def _require_same(name: str, learners, actors):
   if learners != actors:
     raise ValueError(
-        f'{name} must be {learners!r} as in the learner, got {actors!r}.'
+      f'{name} must be {learners!r} as in the learner, got {actors!r}.'
     )
 
 

@@ -30,8 +30,13 @@ class DamagedError(Exception):
   """A checkpoint's bytes are not those that were written."""
 
 
-def save(directory: str | os.PathLike, state: types.Nest, *,
-         extra: dict[str, Any], keep: int) -> pathlib.Path:
+def save(
+  directory: str | os.PathLike,
+  state: types.Nest,
+  *,
+  extra: dict[str, Any],
+  keep: int,
+) -> pathlib.Path:
   """Writes `checkpoint_<num_updates>.npz` and drops all but the newest `keep`.
 
   Args:
@@ -55,15 +60,18 @@ def save(directory: str | os.PathLike, state: types.Nest, *,
     files.write_whole(path, contents)
   except OSError as error:
     raise OSError(
-        error.errno, f'checkpoint {path} was not written, the earlier ones'
-        f' stay: {os.strerror(error.errno or errno.EIO)}.') from error
+      error.errno,
+      f'checkpoint {path} was not written, the earlier ones'
+      f' stay: {os.strerror(error.errno or errno.EIO)}.',
+    ) from error
   for old in paths(directory)[keep:]:
     old.unlink()
   return path
 
 
-def restore(directory: str | os.PathLike, template: types.Nest
-            ) -> tuple[types.Nest, dict[str, Any]] | None:
+def restore(
+  directory: str | os.PathLike, template: types.Nest
+) -> tuple[types.Nest, dict[str, Any]] | None:
   """Reads the newest whole checkpoint; None where there is no checkpoint.
 
   Damaged ones are named in a warning and set aside as `<name>.damaged`.
@@ -81,18 +89,21 @@ def restore(directory: str | os.PathLike, template: types.Nest
       logging.warning('%s', error)
       continue
     for other in damaged:
-      logging.warning('Checkpoint %s is damaged: restored %s instead.', other,
-                      path)
+      logging.warning(
+        'Checkpoint %s is damaged: restored %s instead.', other, path
+      )
       os.replace(other, f'{other}.damaged')
     return restored
   if damaged:
-    raise ValueError('every checkpoint is damaged:'
-                     f' {", ".join(map(str, damaged))}.')
+    raise ValueError(
+      f'every checkpoint is damaged: {", ".join(map(str, damaged))}.'
+    )
   return None
 
 
-def load(path: str | os.PathLike, template: types.Nest
-         ) -> tuple[types.Nest, dict[str, Any]]:
+def load(
+  path: str | os.PathLike, template: types.Nest
+) -> tuple[types.Nest, dict[str, Any]]:
   """Reads one checkpoint as a nest like `template` of NumPy arrays, and extra.
 
   Raises:
@@ -102,14 +113,17 @@ def load(path: str | os.PathLike, template: types.Nest
   contents = pathlib.Path(path).read_bytes()
   digest = contents[-_DIGEST_BYTES:]
   if _digest(contents[:-_DIGEST_BYTES]) != digest:
-    raise DamagedError(f'{path} is damaged: its checksum differs from its'
-                       f' {len(contents)} bytes.')
+    raise DamagedError(
+      f'{path} is damaged: its checksum differs from its {len(contents)} bytes.'
+    )
   with np.load(io.BytesIO(contents), allow_pickle=False) as npz:
     arrays = {key: npz[key] for key in npz.files}
   extra = json.loads(
-      arrays.pop('extra').tobytes(),
-      object_hook=lambda item: (
-          arrays.pop(item[_ARRAY]) if _ARRAY in item else item))
+    arrays.pop('extra').tobytes(),
+    object_hook=lambda item: (
+      arrays.pop(item[_ARRAY]) if _ARRAY in item else item
+    ),
+  )
   _check(path, arrays, _flatten(template, 'state'))
   return _unflatten(template, 'state', arrays), extra
 
@@ -151,13 +165,16 @@ def _flatten(nest: types.Nest, path: str) -> dict[str, np.ndarray]:
   return arrays
 
 
-def _unflatten(template: types.Nest, path: str,
-               arrays: dict[str, np.ndarray]) -> types.Nest:
+def _unflatten(
+  template: types.Nest, path: str, arrays: dict[str, np.ndarray]
+) -> types.Nest:
   children = _children(template)
   if children is None:
     return arrays[path]
-  parts = [_unflatten(child, f'{path}/{name}', arrays)
-           for name, child in children.items()]
+  parts = [
+    _unflatten(child, f'{path}/{name}', arrays)
+    for name, child in children.items()
+  ]
   if isinstance(template, dict):
     return dict(zip(sorted(template), parts))
   if hasattr(template, '_fields'):
@@ -166,8 +183,9 @@ def _unflatten(template: types.Nest, path: str,
 
 
 def _num_updates(arrays: dict[str, np.ndarray]) -> int:
-  found = [array for path, array in arrays.items()
-           if path.endswith('/num_updates')]
+  found = [
+    array for path, array in arrays.items() if path.endswith('/num_updates')
+  ]
   assert len(found) == 1, f'{len(found)} arrays are called num_updates'
   return int(found[0])
 
@@ -183,7 +201,8 @@ def _encode(arrays: dict[str, np.ndarray], extra: dict[str, Any]) -> bytes:
     return {_ARRAY: name}
 
   arrays['extra'] = np.frombuffer(
-      json.dumps(extra, default=refer).encode(), np.uint8)
+    json.dumps(extra, default=refer).encode(), np.uint8
+  )
   buffer = io.BytesIO()
   np.savez(buffer, allow_pickle=False, **arrays)
   with zipfile.ZipFile(buffer, 'a') as archive:
@@ -192,16 +211,24 @@ def _encode(arrays: dict[str, np.ndarray], extra: dict[str, Any]) -> bytes:
   return contents + _digest(contents)
 
 
-def _check(path: str | os.PathLike, arrays: dict[str, np.ndarray],
-           expected: dict[str, np.ndarray]):
+def _check(
+  path: str | os.PathLike,
+  arrays: dict[str, np.ndarray],
+  expected: dict[str, np.ndarray],
+):
   if arrays.keys() != expected.keys():
     raise ValueError(
-        f'{path} does not fit: it lacks'
-        f' {sorted(expected.keys() - arrays.keys())} and has'
-        f' {sorted(arrays.keys() - expected.keys())} besides.')
+      f'{path} does not fit: it lacks'
+      f' {sorted(expected.keys() - arrays.keys())} and has'
+      f' {sorted(arrays.keys() - expected.keys())} besides.'
+    )
   for name, array in arrays.items():
-    got, want = (array.shape, array.dtype), (expected[name].shape,
-                                             expected[name].dtype)
+    got, want = (
+      (array.shape, array.dtype),
+      (expected[name].shape, expected[name].dtype),
+    )
     if got != want:
-      raise ValueError(f'{path} does not fit: {name} is {got[1]} {got[0]},'
-                       f' expected {want[1]} {want[0]}.')
+      raise ValueError(
+        f'{path} does not fit: {name} is {got[1]} {got[0]},'
+        f' expected {want[1]} {want[0]}.'
+      )

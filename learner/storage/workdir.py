@@ -17,7 +17,8 @@ from seed_metagrad import config as config_lib
 
 # What a resumed run may set anew: none of these changes what is learned from
 # the same frames, except that the learning rate decays over the new total.
-CHANGEABLE = frozenset({
+CHANGEABLE = frozenset(
+  {
     'total_env_frames',  # To train for longer.
     'num_actors',  # Other machines, or other work on this one.
     'env_threads',
@@ -33,7 +34,8 @@ CHANGEABLE = frozenset({
     'checkpoints_kept',
     'metrics_secs',
     'max_skipped_updates',  # When to give up.
-})
+  }
+)
 
 _CONFIG = 'config.json'
 _LOCK = 'lock'
@@ -44,8 +46,9 @@ class InUseError(Exception):
 
 
 @contextlib.contextmanager
-def open_workdir(path: str | os.PathLike, config: config_lib.Config, *,
-                 restart: bool = False) -> Iterator[pathlib.Path]:
+def open_workdir(
+  path: str | os.PathLike, config: config_lib.Config, *, restart: bool = False
+) -> Iterator[pathlib.Path]:
   """Makes or reopens a workdir and holds it until the end of the block.
 
   Args:
@@ -90,11 +93,15 @@ def read_config(path: str | os.PathLike) -> config_lib.Config:
   fields.pop('version', None)
   known = {field.name for field in dataclasses.fields(config_lib.Config)}
   if fields.keys() - known:
-    raise ValueError(f'{path} has unknown fields,'
-                     f' {sorted(fields.keys() - known)}.')
+    raise ValueError(
+      f'{path} has unknown fields, {sorted(fields.keys() - known)}.'
+    )
   config = config_lib.Config(
-      **{name: tuple(value) if isinstance(value, list) else value
-         for name, value in fields.items()})
+    **{
+      name: tuple(value) if isinstance(value, list) else value
+      for name, value in fields.items()
+    }
+  )
   config_lib.check(config)
   return config
 
@@ -115,8 +122,8 @@ def _lock(path: pathlib.Path):
     holder = file.read().strip()
     file.close()
     raise InUseError(
-        f'workdir {path} is in use by the learner with pid {holder}.'
-        ) from None
+      f'workdir {path} is in use by the learner with pid {holder}.'
+    ) from None
   file.truncate(0)
   file.write(f'{os.getpid()}\n')
   file.flush()
@@ -126,8 +133,10 @@ def _lock(path: pathlib.Path):
 def _check_empty(path: pathlib.Path):
   others = sorted(set(os.listdir(path)) - {_LOCK, f'{_CONFIG}.tmp', 'logs'})
   if others:
-    raise ValueError(f'workdir {path} holds {others[0]} and no {_CONFIG}: it is'
-                     ' not a folder of this program. Name another one.')
+    raise ValueError(
+      f'workdir {path} holds {others[0]} and no {_CONFIG}: it is'
+      ' not a folder of this program. Name another one.'
+    )
 
 
 def _move_aside(path: pathlib.Path):
@@ -140,12 +149,14 @@ def _move_aside(path: pathlib.Path):
 def _check_same(path: pathlib.Path, config: config_lib.Config):
   before = read_config(path)
   differences = [
-      f'{field.name} was {getattr(before, field.name)!r},'
-      f' is now {getattr(config, field.name)!r}'
-      for field in dataclasses.fields(config)
-      if field.name not in CHANGEABLE
-      and getattr(before, field.name) != getattr(config, field.name)]
+    f'{field.name} was {getattr(before, field.name)!r},'
+    f' is now {getattr(config, field.name)!r}'
+    for field in dataclasses.fields(config)
+    if field.name not in CHANGEABLE
+    and getattr(before, field.name) != getattr(config, field.name)
+  ]
   if differences:
     raise ValueError(
-        f'workdir {path} is of another run: {"; ".join(differences)}. Name'
-        ' another --workdir, or pass --restart to move it aside.')
+      f'workdir {path} is of another run: {"; ".join(differences)}. Name'
+      ' another --workdir, or pass --restart to move it aside.'
+    )

@@ -22,18 +22,20 @@ def spec(name: str) -> types.EnvSpec:
     return ENVIRONMENTS[name].spec
   if name.startswith(_GYM):
     from seed_metagrad.environments import gymnasium_adapter
+
     return gymnasium_adapter.spec(name.removeprefix(_GYM))
   from seed_metagrad.environments import atari
+
   return atari.spec(name)
 
 
 def make(
-    name: str,
-    num_envs: int,
-    *,
-    seed: int,
-    num_threads: int = 1,
-    sticky_actions: float = 0.0,
+  name: str,
+  num_envs: int,
+  *,
+  seed: int,
+  num_threads: int = 1,
+  sticky_actions: float = 0.0,
 ) -> environment.Environment:
   """Makes a batch of environments.
 
@@ -53,14 +55,22 @@ def make(
   is_atari = name not in ENVIRONMENTS and not name.startswith(_GYM)
   if sticky_actions and not is_atari:
     raise ValueError(
-        f'sticky_actions must be 0 for {name}, got {sticky_actions}.')
+      f'sticky_actions must be 0 for {name}, got {sticky_actions}.'
+    )
   if name in ENVIRONMENTS:
     return ENVIRONMENTS[name](num_envs, seed=seed)
   if name.startswith(_GYM):
     from seed_metagrad.environments import gymnasium_adapter
+
     return gymnasium_adapter.GymnasiumAdapter(
-        name.removeprefix(_GYM), num_envs, seed=seed)
+      name.removeprefix(_GYM), num_envs, seed=seed
+    )
   from seed_metagrad.environments import atari
+
   return atari.Atari(
-      name, num_envs, seed=seed, num_threads=num_threads,
-      sticky_actions=sticky_actions)
+    name,
+    num_envs,
+    seed=seed,
+    num_threads=num_threads,
+    sticky_actions=sticky_actions,
+  )

@@ -33,16 +33,17 @@ def spec(game: str) -> types.EnvSpec:
     nearest = difflib.get_close_matches(game, games, n=3, cutoff=0.5)
     hint = f' Did you mean {", ".join(nearest)}?' if nearest else ''
     raise ValueError(
-        f'env must be catch, chain, gym:<id> or the ale-py name of a game, '
-        f'got {game!r}.{hint}')
+      f'env must be catch, chain, gym:<id> or the ale-py name of a game, '
+      f'got {game!r}.{hint}'
+    )
   ale = ale_py.ALEInterface()
   ale.loadROM(roms.get_rom_path(game))
   return types.EnvSpec(
-      observation_shape=(84, 84),
-      observation_dtype='uint8',
-      num_actions=len(ale.getMinimalActionSet()),
-      frame_stack=4,
-      action_repeat=4,
+    observation_shape=(84, 84),
+    observation_dtype='uint8',
+    num_actions=len(ale.getMinimalActionSet()),
+    frame_stack=4,
+    action_repeat=4,
   )
 
 
@@ -54,30 +55,30 @@ class Atari:
   """
 
   def __init__(
-      self,
-      game: str,
-      num_envs: int,
-      *,
-      seed: int,
-      num_threads: int,
-      sticky_actions: float,
+    self,
+    game: str,
+    num_envs: int,
+    *,
+    seed: int,
+    num_threads: int,
+    sticky_actions: float,
   ):
     self.spec = spec(game)
     self.num_envs = num_envs
     self._envs = vector_env.AtariVectorEnv(
-        game,
-        num_envs,
-        num_threads=num_threads,
-        max_num_frames_per_episode=MAX_EPISODE_FRAMES,
-        repeat_action_probability=sticky_actions,
-        autoreset_mode='SameStep',
-        stack_num=1,
-        frameskip=self.spec.action_repeat,
-        noop_max=30,
-        use_fire_reset=False,
-        episodic_life=False,
-        life_loss_info=False,
-        reward_clipping=False,
+      game,
+      num_envs,
+      num_threads=num_threads,
+      max_num_frames_per_episode=MAX_EPISODE_FRAMES,
+      repeat_action_probability=sticky_actions,
+      autoreset_mode='SameStep',
+      stack_num=1,
+      frameskip=self.spec.action_repeat,
+      noop_max=30,
+      use_fire_reset=False,
+      episodic_life=False,
+      life_loss_info=False,
+      reward_clipping=False,
     )
     # A seeded reset loads the ROM again: only the first one is seeded.
     self._seeds = np.random.SeedSequence(seed).generate_state(num_envs) >> 1
@@ -96,16 +97,17 @@ class Atari:
     # An action out of range would make ale-py wait for ever.
     environment.check_actions(actions, self.num_envs, self.spec.num_actions)
     frames, rewards, terminated, truncated, info = self._envs.step(
-        actions.astype(np.int32, copy=False))
+      actions.astype(np.int32, copy=False)
+    )
     lives = info['lives']  # Of the next game where one has ended.
     life_lost = (lives < self._lives) & ~(terminated | truncated)
     self._lives = lives
     return types.EnvOutput(
-        reward=rewards.astype(np.float32),
-        terminated=terminated,
-        truncated=truncated & ~terminated,
-        life_lost=life_lost,
-        observation=frames[:, 0],
+      reward=rewards.astype(np.float32),
+      terminated=terminated,
+      truncated=truncated & ~terminated,
+      life_lost=life_lost,
+      observation=frames[:, 0],
     )
 
   def close(self) -> None:

@@ -36,26 +36,31 @@ class Catch:
     """Moves the paddles by `actions` - 1 and the balls down by one row."""
     environment.check_actions(actions, self.num_envs, self.spec.num_actions)
     self._paddle = np.clip(
-        self._paddle + actions.astype(np.int64) - 1, 0, COLUMNS - 1)
+      self._paddle + actions.astype(np.int64) - 1, 0, COLUMNS - 1
+    )
     self._row += 1
     ended = self._row == ROWS - 1
     caught = np.where(self._paddle == self._column, 1.0, -1.0)
     reward = np.where(ended, caught, 0.0).astype(np.float32)
     self._drop_balls(ended)
     nothing = np.zeros(self.num_envs, bool)
-    return types.EnvOutput(
-        reward, ended, nothing, nothing, self._observation())
+    return types.EnvOutput(reward, ended, nothing, nothing, self._observation())
 
   def close(self) -> None:
     """Does nothing."""
 
   def get_state(self) -> bytes:
     """Returns all that `set_state` needs to go on exactly from here."""
-    return json.dumps({
+    return json.dumps(
+      {
         'rng': self._rng.bit_generator.state,
-        'boards': [self._row.tolist(), self._column.tolist(),
-                   self._paddle.tolist()],
-    }).encode()
+        'boards': [
+          self._row.tolist(),
+          self._column.tolist(),
+          self._paddle.tolist(),
+        ],
+      }
+    ).encode()
 
   def set_state(self, state: bytes) -> None:
     """Goes back to where `get_state` was called, with as many environments."""
@@ -63,7 +68,8 @@ class Catch:
     boards = np.array(saved['boards'], np.int64)
     if boards.shape != (3, self.num_envs):
       raise ValueError(
-          f'state must be of {self.num_envs} boards, got {boards.shape[1:]}.')
+        f'state must be of {self.num_envs} boards, got {boards.shape[1:]}.'
+      )
     self._rng.bit_generator.state = saved['rng']
     self._row, self._column, self._paddle = boards
 

@@ -41,8 +41,8 @@ REWARD_STEP = 3  # Steps after the decision.
 LAST_STEP = LENGTH - 1
 PENALTY = REWARD_STEP / LAST_STEP * BEST_DISCOUNT ** (REWARD_STEP - LAST_STEP)
 SMALL_REWARD = (
-    THRESHOLD_DISCOUNT ** REWARD_STEP
-    - PENALTY * THRESHOLD_DISCOUNT ** LAST_STEP)
+  THRESHOLD_DISCOUNT**REWARD_STEP - PENALTY * THRESHOLD_DISCOUNT**LAST_STEP
+)
 
 _REWARDS = np.zeros((2, LENGTH), np.float32)  # [lane, step].
 _REWARDS[TAKE, 0] = SMALL_REWARD
@@ -53,7 +53,7 @@ _REWARDS[WAIT, LAST_STEP] = -PENALTY
 def gap(discount: float) -> float:
   """Returns how much more waiting is worth than taking, discounted."""
   steps = np.arange(LENGTH)
-  return float(np.dot(_REWARDS[WAIT] - _REWARDS[TAKE], discount ** steps))
+  return float(np.dot(_REWARDS[WAIT] - _REWARDS[TAKE], discount**steps))
 
 
 class Chain:
@@ -85,8 +85,7 @@ class Chain:
     self._lane = np.where(ended, 0, lane)
     self._step = np.where(ended, 0, self._step + 1)
     nothing = np.zeros(self.num_envs, bool)
-    return types.EnvOutput(
-        reward, ended, nothing, nothing, self._observation())
+    return types.EnvOutput(reward, ended, nothing, nothing, self._observation())
 
   def close(self) -> None:
     """Does nothing."""
@@ -100,7 +99,8 @@ class Chain:
     saved = np.array(json.loads(state), np.int64)
     if saved.shape != (2, self.num_envs):
       raise ValueError(
-          f'state must be of {self.num_envs} chains, got {saved.shape[1:]}.')
+        f'state must be of {self.num_envs} chains, got {saved.shape[1:]}.'
+      )
     self._lane, self._step = saved
 
   def _observation(self) -> np.ndarray:

@@ -37,24 +37,26 @@ def first_output(observation: np.ndarray) -> types.EnvOutput:
   """Returns the answer to a reset: no reward, no flags."""
   num_envs = len(observation)
   return types.EnvOutput(
-      reward=np.zeros(num_envs, np.float32),
-      terminated=np.zeros(num_envs, bool),
-      truncated=np.zeros(num_envs, bool),
-      life_lost=np.zeros(num_envs, bool),
-      observation=observation,
+    reward=np.zeros(num_envs, np.float32),
+    terminated=np.zeros(num_envs, bool),
+    truncated=np.zeros(num_envs, bool),
+    life_lost=np.zeros(num_envs, bool),
+    observation=observation,
   )
 
 
-def check_actions(
-    actions: np.ndarray, num_envs: int, num_actions: int
-) -> None:
+def check_actions(actions: np.ndarray, num_envs: int, num_actions: int) -> None:
   """Raises ValueError unless `actions` are E integers in [0, num_actions)."""
-  if not (isinstance(actions, np.ndarray)
-          and np.issubdtype(actions.dtype, np.integer)
-          and actions.shape == (num_envs,)):
+  if not (
+    isinstance(actions, np.ndarray)
+    and np.issubdtype(actions.dtype, np.integer)
+    and actions.shape == (num_envs,)
+  ):
     raise ValueError(
-        f'actions must be an integer array of shape {(num_envs,)}, got '
-        f'{actions!r}.')
+      f'actions must be an integer array of shape {(num_envs,)}, got '
+      f'{actions!r}.'
+    )
   if actions.min() < 0 or actions.max() >= num_actions:
     raise ValueError(
-        f'actions must be in [0, {num_actions}), got {actions.tolist()}.')
+      f'actions must be in [0, {num_actions}), got {actions.tolist()}.'
+    )

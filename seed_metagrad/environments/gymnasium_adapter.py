@@ -22,10 +22,12 @@ def _spec(env_id: str, env: gymnasium.Env) -> types.EnvSpec:
   observations, actions = env.observation_space, env.action_space
   if not isinstance(observations, spaces.Box):
     raise ValueError(
-        f'gym:{env_id} must have a Box observation, got {observations}.')
+      f'gym:{env_id} must have a Box observation, got {observations}.'
+    )
   if not isinstance(actions, spaces.Discrete):
     raise ValueError(
-        f'gym:{env_id} must have a Discrete action, got {actions}.')
+      f'gym:{env_id} must have a Discrete action, got {actions}.'
+    )
   dtype = 'uint8' if observations.dtype == np.uint8 else 'float32'
   return types.EnvSpec(observations.shape, dtype, int(actions.n))
 
@@ -53,9 +55,9 @@ class GymnasiumAdapter:
     self.spec = spec(env_id)
     self.num_envs = num_envs
     self._envs = vector.SyncVectorEnv(
-        [functools.partial(_make, env_id)] * num_envs,
-        copy=False,
-        autoreset_mode=vector.AutoresetMode.SAME_STEP,
+      [functools.partial(_make, env_id)] * num_envs,
+      copy=False,
+      autoreset_mode=vector.AutoresetMode.SAME_STEP,
     )
     self._first_action = int(self._envs.single_action_space.start)
     seeds = np.random.SeedSequence(seed).generate_state(num_envs)
@@ -71,13 +73,14 @@ class GymnasiumAdapter:
     """Steps every environment."""
     environment.check_actions(actions, self.num_envs, self.spec.num_actions)
     observation, reward, terminated, truncated, _ = self._envs.step(
-        actions + self._first_action)
+      actions + self._first_action
+    )
     return types.EnvOutput(
-        reward=reward.astype(np.float32),
-        terminated=terminated,
-        truncated=truncated & ~terminated,
-        life_lost=np.zeros(self.num_envs, bool),
-        observation=self._copy(observation),
+      reward=reward.astype(np.float32),
+      terminated=terminated,
+      truncated=truncated & ~terminated,
+      life_lost=np.zeros(self.num_envs, bool),
+      observation=self._copy(observation),
     )
 
   def close(self) -> None:

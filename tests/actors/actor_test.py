@@ -42,19 +42,30 @@ def _reply(*actions, send_state=False):
 
 
 class ActorTest(absltest.TestCase):
-
   def test_one_group_steps_while_the_other_waits(self):
     log = []
     answers = [_reply(1, 1), _reply(1, 1), client_lib.Done()]
-    actor.run([
+    actor.run(
+      [
         actor.Group(
-            catch.Catch(_NUM_ENVS, seed=0), _FakeClient(log, name, answers))
+          catch.Catch(_NUM_ENVS, seed=0), _FakeClient(log, name, answers)
+        )
         for name in 'ab'
-    ])
+      ]
+    )
     turn = [('receive', 'a'), ('send', 'a'), ('receive', 'b'), ('send', 'b')]
-    self.assertEqual(log, [
-        ('join', 'a'), ('send', 'a'), ('join', 'b'), ('send', 'b'),
-        *turn, *turn, ('receive', 'a')])
+    self.assertEqual(
+      log,
+      [
+        ('join', 'a'),
+        ('send', 'a'),
+        ('join', 'b'),
+        ('send', 'b'),
+        *turn,
+        *turn,
+        ('receive', 'a'),
+      ],
+    )
 
   def test_actions_are_taken_and_their_outcome_is_sent(self):
     client = _FakeClient([], 'a', [_reply(0, 2), client_lib.Done()])
@@ -67,17 +78,21 @@ class ActorTest(absltest.TestCase):
   def test_a_lost_lease_is_joined_anew_with_new_episodes(self):
     log = []
     client = _FakeClient(
-        log, 'a', [_reply(1, 1), client_lib.Lost(), client_lib.Done()],
-        states=(b'', b''))
+      log,
+      'a',
+      [_reply(1, 1), client_lib.Lost(), client_lib.Done()],
+      states=(b'', b''),
+    )
     actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), client)])
     self.assertEqual(
-        [what for what, _ in log],
-        ['join', 'send', 'receive', 'send', 'receive', 'join', 'send',
-         'receive'])
+      [what for what, _ in log],
+      ['join', 'send', 'receive', 'send', 'receive', 'join', 'send', 'receive'],
+    )
     newest = client.sent[-1][0]
     # The balls are in the first row again.
     np.testing.assert_array_equal(
-        newest.observation[:, 0].sum(axis=1), [1.0, 1.0])
+      newest.observation[:, 0].sum(axis=1), [1.0, 1.0]
+    )
 
   def test_an_action_out_of_range_ends_the_actor(self):
     client = _FakeClient([], 'a', [_reply(0, 3)])
@@ -92,16 +107,17 @@ class ActorTest(absltest.TestCase):
     self.assertEqual([i for i, state in enumerate(states) if state], [2])
 
     resumed = _FakeClient(
-        [], 'a', [*actions[2:], client_lib.Done()], states=[states[2]])
+      [], 'a', [*actions[2:], client_lib.Done()], states=[states[2]]
+    )
     actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=7), resumed)])
-    for (got, _), (wanted, _) in zip(
-        resumed.sent, whole.sent[2:], strict=True):
+    for (got, _), (wanted, _) in zip(resumed.sent, whole.sent[2:], strict=True):
       for name, value in wanted._asdict().items():
         np.testing.assert_array_equal(getattr(got, name), value, name)
 
   def test_a_saved_state_is_a_step(self):
     client = _FakeClient(
-        [], 'a', [_reply(1, 1, send_state=True), client_lib.Done()])
+      [], 'a', [_reply(1, 1, send_state=True), client_lib.Done()]
+    )
     actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), client)])
     outputs, state = client.sent[-1]
     step = inference_pb2.ActRequest.FromString(state)
@@ -109,8 +125,12 @@ class ActorTest(absltest.TestCase):
     self.assertNotEmpty(step.env_state)
 
   def test_every_group_has_its_own_seed(self):
-    seeds = {actor.env_seed(seed, index, group)
-             for seed in range(2) for index in range(50) for group in range(2)}
+    seeds = {
+      actor.env_seed(seed, index, group)
+      for seed in range(2)
+      for index in range(50)
+      for group in range(2)
+    }
     self.assertLen(seeds, 200)
     self.assertEqual(actor.env_seed(1, 2, 0), actor.env_seed(1, 2, 0))
 

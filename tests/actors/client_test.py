@@ -15,7 +15,6 @@ _STEP = fakes.outputs(2)
 
 
 class ClientTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
     self.learner = self.start()
@@ -27,10 +26,12 @@ class ClientTest(absltest.TestCase):
 
   def connect(self, address='', **kwargs):
     channel = client_lib.open_channel(
-        address or f'localhost:{self.learner.port}')
+      address or f'localhost:{self.learner.port}'
+    )
     self.addCleanup(channel.close)
-    kwargs = dict(
-        name='ann', group=0, reconnect_secs=fakes.DEADLINE_SECS) | kwargs
+    kwargs = (
+      dict(name='ann', group=0, reconnect_secs=fakes.DEADLINE_SECS) | kwargs
+    )
     return client_lib.Client(channel, kwargs.pop('task', _TASK), **kwargs)
 
   def test_receive_answers_send(self):
@@ -43,8 +44,9 @@ class ClientTest(absltest.TestCase):
       self.assertEqual(reply.actions.dtype, np.int32)
       self.assertFalse(reply.send_state)
     self.assertEqual(
-        [request.new_run for request in self.learner.requests],
-        [True, False, False])
+      [request.new_run for request in self.learner.requests],
+      [True, False, False],
+    )
 
   def test_join_returns_the_state_of_an_earlier_run(self):
     learner = self.start(env_states={'ann/1': b'saved'})
@@ -64,7 +66,8 @@ class ClientTest(absltest.TestCase):
   def test_another_task_is_refused_at_once(self):
     client = self.connect(task=_TASK._replace(env='pong'))
     with self.assertRaisesRegex(
-        client_lib.Refused, "refused ann: INVALID_ARGUMENT: env .*got 'pong'"):
+      client_lib.Refused, "refused ann: INVALID_ARGUMENT: env .*got 'pong'"
+    ):
       client.join()
 
   def test_a_missing_token_is_refused_at_once(self):
@@ -114,7 +117,8 @@ class ClientTest(absltest.TestCase):
     client = self.connect('unix:/nonexistent/s', reconnect_secs=0.5)
     start = time.monotonic()
     with self.assertRaisesRegex(
-        client_lib.Unreachable, 'for 0.5 s; at last UNAVAILABLE'):
+      client_lib.Unreachable, 'for 0.5 s; at last UNAVAILABLE'
+    ):
       client.join()
     self.assertGreaterEqual(time.monotonic() - start, 0.5)
 
@@ -145,22 +149,24 @@ class ClientTest(absltest.TestCase):
 
   def test_atari_frames_arrive_as_they_were_sent(self):
     spec = fakes.SPEC._replace(
-        observation_shape=(84, 84), observation_dtype='uint8')
+      observation_shape=(84, 84), observation_dtype='uint8'
+    )
     learner = self.start(task=validation.Task('pong', spec), max_envs=64)
     client = self.connect(
-        f'localhost:{learner.port}',
-        task=client_lib.Task('pong', spec, 64, 0.0))
+      f'localhost:{learner.port}', task=client_lib.Task('pong', spec, 64, 0.0)
+    )
     frames = np.random.default_rng(0).integers(
-        256, size=(64, 84, 84), dtype=np.uint8)
+      256, size=(64, 84, 84), dtype=np.uint8
+    )
     client.join()
     client.send(fakes.outputs(64, spec)._replace(observation=frames))
     client.receive()
     np.testing.assert_array_equal(
-        learner.requests[0].env_outputs.observation, frames)
+      learner.requests[0].env_outputs.observation, frames
+    )
 
 
 class OpenChannelTest(absltest.TestCase):
-
   def test_each_channel_has_a_connection_of_its_own(self):
     learner = fakes.FakeLearner(answer=False, max_envs=200)
     self.addCleanup(learner.close)
@@ -169,13 +175,17 @@ class OpenChannelTest(absltest.TestCase):
       channel = client_lib.open_channel(f'localhost:{learner.port}')
       self.addCleanup(channel.close)
       client = client_lib.Client(
-          channel, client_lib.Task('catch', fakes.SPEC, 1, 0.0),
-          name=f'ann-{i}', group=0, reconnect_secs=60.0)
+        channel,
+        client_lib.Task('catch', fakes.SPEC, 1, 0.0),
+        name=f'ann-{i}',
+        group=0,
+        reconnect_secs=60.0,
+      )
       client.join()
       client.send(fakes.outputs(1))
       clients.append(client)  # Without it the call would be cancelled.
     waiting = 0
-    while waiting < 100 and (batch := learner.batcher.get(patience_secs=10.)):
+    while waiting < 100 and (batch := learner.batcher.get(patience_secs=10.0)):
       waiting += len(batch)
     self.assertEqual(waiting, 100)
 

@@ -18,12 +18,20 @@ print([name for name in ('tensorflow', 'keras') if name in sys.modules])
 
 
 class ActorsMainTest(absltest.TestCase):
-
   def start(self, *flags):
     process = subprocess.Popen(
-        [sys.executable, '-m', 'actors.main', '--env=catch',
-         '--envs_per_group=2', *flags], stderr=subprocess.PIPE, text=True,
-        cwd=sources.ROOT)
+      [
+        sys.executable,
+        '-m',
+        'actors.main',
+        '--env=catch',
+        '--envs_per_group=2',
+        *flags,
+      ],
+      stderr=subprocess.PIPE,
+      text=True,
+      cwd=sources.ROOT,
+    )
     self.addCleanup(self._end, process)
     return process
 
@@ -48,8 +56,9 @@ class ActorsMainTest(absltest.TestCase):
     fakes.wait_until(lambda: len({r.peer for r in learner.requests}) == 4)
     learner.wait_for_requests(200)
     self.assertEqual(
-        {request.peer for request in learner.requests},
-        {'actor-0/0', 'actor-0/1', 'actor-1/0', 'actor-1/1'})
+      {request.peer for request in learner.requests},
+      {'actor-0/0', 'actor-0/1', 'actor-1/0', 'actor-1/1'},
+    )
     self.assertTrue(learner.server.finish(fakes.DEADLINE_SECS))
     for process in processes:
       self.assert_exits(process, 0, 'Training is over')
@@ -65,7 +74,8 @@ class ActorsMainTest(absltest.TestCase):
   def test_a_refused_actor_exits_with_2(self):
     _, address = self.learner()
     self.assert_exits(
-        self.start(address, '--env=chain'), 2, "env must be 'catch'")
+      self.start(address, '--env=chain'), 2, "env must be 'catch'"
+    )
 
   def test_a_superseded_actor_exits_with_2(self):
     learner, address = self.learner()
@@ -75,27 +85,30 @@ class ActorsMainTest(absltest.TestCase):
     self.assert_exits(old, 2, 'superseded')
 
   def test_without_a_learner_it_exits_with_3(self):
-    process = self.start(
-        '--address=unix:/nonexistent/s', '--reconnect_secs=1')
+    process = self.start('--address=unix:/nonexistent/s', '--reconnect_secs=1')
     self.assert_exits(process, 3, 'no answer from the learner for 1 s')
 
   def test_bad_flags_exit_with_1(self):
     for flag, message in (
-        ('--env=catchh', 'catchh'),
-        ('--address=nowhere', "address must be .*got 'nowhere'"),
-        ('--address=10.0.0.1:5', '10.0.0.1:5 is another machine'),
-        ('--envs_per_group=0', 'envs_per_group'),
-        ('--token_file=/nonexistent', '/nonexistent'),
-        ('--cert_file=a.pem', "cert_file 'a.pem', key_file '', ca_file ''"),
-        ('--reconnect_secs=0', 'reconnect_secs'),
+      ('--env=catchh', 'catchh'),
+      ('--address=nowhere', "address must be .*got 'nowhere'"),
+      ('--address=10.0.0.1:5', '10.0.0.1:5 is another machine'),
+      ('--envs_per_group=0', 'envs_per_group'),
+      ('--token_file=/nonexistent', '/nonexistent'),
+      ('--cert_file=a.pem', "cert_file 'a.pem', key_file '', ca_file ''"),
+      ('--reconnect_secs=0', 'reconnect_secs'),
     ):
       with self.subTest(flag):
         self.assert_exits(self.start(flag), 1, message)
 
   def test_no_tensorflow_is_imported(self):
     output = subprocess.run(
-        [sys.executable, '-c', _MODULES], check=True, capture_output=True,
-        cwd=sources.ROOT, text=True).stdout
+      [sys.executable, '-c', _MODULES],
+      check=True,
+      capture_output=True,
+      cwd=sources.ROOT,
+      text=True,
+    ).stdout
     self.assertEqual(output.strip(), '[]')
 
 

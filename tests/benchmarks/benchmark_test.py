@@ -17,7 +17,6 @@ from benchmarks import measurement
 
 
 class BenchmarkTest(absltest.TestCase):
-
   def run_suites(self, *arguments):
     values = flags.FlagValues()
     benchmark.define_flags(values)
@@ -28,21 +27,34 @@ class BenchmarkTest(absltest.TestCase):
 
   def test_runs_the_chosen_suites_and_writes_what_it_prints(self):
     seen = []
+
     def suite(options):
       seen.append(options)
-      yield measurement.Result('fake.value', 1., 'ms', network='deep')
+      yield measurement.Result('fake.value', 1.0, 'ms', network='deep')
+
     fake = mock.Mock(env=suite, serve=suite)
-    with (tempfile.TemporaryDirectory() as folder,
-          mock.patch.object(importlib, 'import_module', return_value=fake)):
+    with (
+      tempfile.TemporaryDirectory() as folder,
+      mock.patch.object(importlib, 'import_module', return_value=fake),
+    ):
       path = pathlib.Path(folder) / 'results.json'
       printed = self.run_suites(
-          '--suite=env', '--suite=serve', '--network=deep', '--secs=2',
-          '--env=breakout', f'--json={path}')
+        '--suite=env',
+        '--suite=serve',
+        '--network=deep',
+        '--secs=2',
+        '--env=breakout',
+        f'--json={path}',
+      )
       lines = [json.loads(line) for line in path.read_text().splitlines()]
     self.assertEqual([line['name'] for line in lines], ['fake.value'] * 2)
     self.assertEqual(printed.count('fake.value'), 2)
-    self.assertEqual(seen[0], measurement.Options(
-        'breakout', ('deep',), repeats=20, secs=2., picture=''))
+    self.assertEqual(
+      seen[0],
+      measurement.Options(
+        'breakout', ('deep',), repeats=20, secs=2.0, picture=''
+      ),
+    )
 
   def test_every_suite_is_a_generator_of_its_module(self):
     for name, module in benchmark.SUITES.items():

@@ -12,10 +12,12 @@ _SPEC = types.EnvSpec((84, 84), 'uint8', num_actions=6, frame_stack=4)
 
 
 class ComputationsTest(absltest.TestCase):
-
   def test_env_steps_an_environment(self):
-    [result] = computations.env(measurement.Options(
-        env='catch', networks=(), repeats=1, secs=1., picture=''))
+    [result] = computations.env(
+      measurement.Options(
+        env='catch', networks=(), repeats=1, secs=1.0, picture=''
+      )
+    )
     self.assertEqual(result.name, 'env.steps_per_s')
     self.assertGreater(result.value, 0)
 
@@ -29,7 +31,8 @@ class ComputationsTest(absltest.TestCase):
     self.assertEqual(unroll.agent_outputs.policy_logits.shape, (*steps, 6))
     self.assertLess(unroll.agent_outputs.action.max(), 6)
     self.assertFalse(
-        (unroll.env_outputs.terminated & unroll.env_outputs.truncated).any())
+      (unroll.env_outputs.terminated & unroll.env_outputs.truncated).any()
+    )
 
 
 if __name__ == '__main__':

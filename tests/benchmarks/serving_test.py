@@ -13,30 +13,35 @@ from seed_metagrad import types
 
 _SPEC = types.EnvSpec((84, 84), 'uint8', num_actions=6, frame_stack=4)
 _OPTIONS = measurement.Options(
-    env='pong', networks=(), repeats=1, secs=.2, picture='')
+  env='pong', networks=(), repeats=1, secs=0.2, picture=''
+)
 
 
 class ServingTest(parameterized.TestCase):
-
   def test_a_load_is_measured_from_both_ends(self):
     rate, messages, cpu, actors_cpu, p50, p99 = serving.measure(
-        _OPTIONS, _SPEC, synthetic_actors.Load(num_actors=2, num_envs=3))
+      _OPTIONS, _SPEC, synthetic_actors.Load(num_actors=2, num_envs=3)
+    )
     self.assertEqual(rate.name, 'serve.env_steps_per_s')
     self.assertAlmostEqual(rate.value, 3 * messages.value)
     self.assertGreater(messages.value, 0)
     self.assertGreater(cpu.value, 0)
     self.assertGreaterEqual(actors_cpu.value, 0)
     self.assertLessEqual(p50.value, p99.value)
-    self.assertEqual(rate.settings, {
-        'actors': 2, 'envs_per_request': 3, 'load': 'full'})
+    self.assertEqual(
+      rate.settings, {'actors': 2, 'envs_per_request': 3, 'load': 'full'}
+    )
 
   def test_the_exchange_alone_is_measured_with_the_same_actors(self):
     load = synthetic_actors.Load(num_actors=2, num_envs=3)
-    results = {result.name: result for result in serving.measure(
-        _OPTIONS, _SPEC, load, 'exchange')}
+    results = {
+      result.name: result
+      for result in serving.measure(_OPTIONS, _SPEC, load, 'exchange')
+    }
     self.assertGreater(results['exchange.env_steps_per_s'].value, 0)
     self.assertEqual(
-        results['exchange.env_steps_per_s'].settings['envs_per_request'], 3)
+      results['exchange.env_steps_per_s'].settings['envs_per_request'], 3
+    )
 
   @parameterized.parameters((1, 7_300), (64, 7_100))
   def test_an_atari_step_takes_little_more_than_its_frame(self, envs, limit):
@@ -45,13 +50,17 @@ class ServingTest(parameterized.TestCase):
 
   def test_draws_how_it_scales(self):
     def results(key):
-      return [[measurement.Result(f'serve.{name}', 100. * n, 'one', {key: n})
-               for name in ('env_steps_per_s', 'learner_cpu_us_per_env_step')]
-              for n in (1, 2, 4)]
+      return [
+        [
+          measurement.Result(f'serve.{name}', 100.0 * n, 'one', {key: n})
+          for name in ('env_steps_per_s', 'learner_cpu_us_per_env_step')
+        ]
+        for n in (1, 2, 4)
+      ]
+
     with tempfile.TemporaryDirectory() as folder:
       path = pathlib.Path(folder) / 'serving.png'
-      serving._draw(
-          results('actors'), results('envs_per_request'), str(path))
+      serving._draw(results('actors'), results('envs_per_request'), str(path))
       self.assertStartsWith(path.read_bytes(), b'\x89PNG')
 
 

@@ -11,11 +11,11 @@ pytestmark = pytest.mark.integration
 
 
 class RunTest(absltest.TestCase):
-
   def test_a_run_is_seen_from_outside(self):
     with tempfile.TemporaryDirectory() as folder:
       run = training.Run(
-          folder, preset='smoke', num_actors=1, metrics_secs=1e-3)
+        folder, preset='smoke', num_actors=1, metrics_secs=1e-3
+      )
       self.addCleanup(run.close)
       run.wait_for_update()
       row = run.rows()[0]
@@ -24,7 +24,7 @@ class RunTest(absltest.TestCase):
       mib = run.resident_mib()
       run.close()
     self.assertGreater(mib['learner'], mib['actor'])
-    self.assertGreater(mib['actor'], 20.)  # An interpreter with NumPy.
+    self.assertGreater(mib['actor'], 20.0)  # An interpreter with NumPy.
 
   def test_a_run_that_fails_says_why(self):
     with tempfile.TemporaryDirectory() as folder:

@@ -14,16 +14,21 @@ from tests.repository import sources
 
 def _run(*arguments: str) -> subprocess.CompletedProcess:
   return subprocess.run(
-      [sys.executable, '-m', 'experiments.cli', *arguments], cwd=sources.ROOT,
-      text=True, capture_output=True, timeout=60)
+    [sys.executable, '-m', 'experiments.cli', *arguments],
+    cwd=sources.ROOT,
+    text=True,
+    capture_output=True,
+    timeout=60,
+  )
 
 
 class CliTest(parameterized.TestCase):
-
   @parameterized.parameters(((), 2), (('--help',), 0), (('help',), 0))
   def test_usage_lists_the_commands(self, arguments, status):
-    with (contextlib.redirect_stdout(io.StringIO()) as stdout,
-          self.assertRaises(SystemExit) as ended):
+    with (
+      contextlib.redirect_stdout(io.StringIO()) as stdout,
+      self.assertRaises(SystemExit) as ended,
+    ):
       cli.main(['seed-metagrad', *arguments])
     self.assertEqual(ended.exception.code, status)
     for name, command in {**cli.COMMANDS, **cli.PROCESSES}.items():
@@ -34,8 +39,9 @@ class CliTest(parameterized.TestCase):
     with self.assertRaises(SystemExit) as ended:
       cli.main(['seed-metagrad', name])
     self.assertEqual(
-        ended.exception.code,
-        f"seed-metagrad: no command '{name}'. Did you mean {near}?")
+      ended.exception.code,
+      f"seed-metagrad: no command '{name}'. Did you mean {near}?",
+    )
 
   def test_every_command_has_its_module(self):
     for command in {**cli.COMMANDS, **cli.PROCESSES}.values():
@@ -57,12 +63,19 @@ class CliTest(parameterized.TestCase):
     self.assertNotIn('Traceback', ended.stderr)
 
   def test_choosing_train_imports_nothing_slow(self):
-    program = ('import sys\nfrom experiments import cli\n'
-               'from experiments.launch import train\n'
-               'sys.exit({"numpy", "tensorflow", "grpc"} & set(sys.modules)'
-               ' or 0)')
-    ended = subprocess.run([sys.executable, '-c', program], cwd=sources.ROOT,
-                           text=True, capture_output=True, timeout=60)
+    program = (
+      'import sys\nfrom experiments import cli\n'
+      'from experiments.launch import train\n'
+      'sys.exit({"numpy", "tensorflow", "grpc"} & set(sys.modules)'
+      ' or 0)'
+    )
+    ended = subprocess.run(
+      [sys.executable, '-c', program],
+      cwd=sources.ROOT,
+      text=True,
+      capture_output=True,
+      timeout=60,
+    )
     self.assertEqual(ended.returncode, 0, ended.stderr)
 
 

@@ -19,7 +19,6 @@ _COMERS = 100
 
 
 class ActorFaultsTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
     self.learner = fakes.FakeLearner(max_envs=64, lease_secs=60.0)
@@ -28,9 +27,17 @@ class ActorFaultsTest(absltest.TestCase):
   def start(self, name):
     """Starts an actor of 2 environments and waits for its first steps."""
     actor = subprocess.Popen(
-        [sys.executable, '-m', 'actors.main', '--env=catch', f'--name={name}',
-         f'--address=localhost:{self.learner.port}'],
-        cwd=sources.ROOT, stderr=subprocess.DEVNULL)
+      [
+        sys.executable,
+        '-m',
+        'actors.main',
+        '--env=catch',
+        f'--name={name}',
+        f'--address=localhost:{self.learner.port}',
+      ],
+      cwd=sources.ROOT,
+      stderr=subprocess.DEVNULL,
+    )
     self.addCleanup(actor.wait)
     self.addCleanup(actor.kill)
     self.wait_for_steps(name)
@@ -38,8 +45,11 @@ class ActorFaultsTest(absltest.TestCase):
 
   def seen(self, name):
     """The requests of an actor until now."""
-    return [request for request in list(self.learner.requests)
-            if request.peer.startswith(f'{name}/')]
+    return [
+      request
+      for request in list(self.learner.requests)
+      if request.peer.startswith(f'{name}/')
+    ]
 
   def wait_for_steps(self, name):
     """Waits until an actor has taken 10 more steps."""
@@ -54,7 +64,8 @@ class ActorFaultsTest(absltest.TestCase):
   def wait_until_alone(self):
     """Lets time pass until ann's leases alone are in force."""
     fakes.wait_until(
-        lambda: self.learner.server.num_actors() == 1 or self.advance(5.0))
+      lambda: self.learner.server.num_actors() == 1 or self.advance(5.0)
+    )
 
   def assert_was_not_disturbed(self, name):
     """Every environment began once and keeps its slot."""
@@ -72,11 +83,10 @@ class ActorFaultsTest(absltest.TestCase):
     self.learner.requests.clear()
     self.start('bob')
     self.assertEqual(
-        {int(request.env_ids[0]) for request in self.seen('bob')}, slots)
-    self.assertEqual(
-        sum(request.new_run for request in self.seen('bob')), 2)
-    self.assertFalse(any(
-        request.new_run for request in self.seen('ann')))
+      {int(request.env_ids[0]) for request in self.seen('bob')}, slots
+    )
+    self.assertEqual(sum(request.new_run for request in self.seen('bob')), 2)
+    self.assertFalse(any(request.new_run for request in self.seen('ann')))
 
   def test_an_actor_that_hangs_is_named_expires_and_comes_back(self):
     self.start('ann')
@@ -84,7 +94,8 @@ class ActorFaultsTest(absltest.TestCase):
     with self.assertLogs(level='WARNING') as logs:
       bob.send_signal(signal.SIGSTOP)
       fakes.wait_until(
-          lambda: self.learner.server.silent(10.0) or self.advance(11.0))
+        lambda: self.learner.server.silent(10.0) or self.advance(11.0)
+      )
       fakes.wait_until(lambda: any('bob' in line for line in logs.output))
       self.wait_until_alone()
     text = '\n'.join(logs.output)
@@ -93,8 +104,9 @@ class ActorFaultsTest(absltest.TestCase):
     before = len(self.seen('bob'))
     bob.send_signal(signal.SIGCONT)
     fakes.wait_until(lambda: len(self.seen('bob')) > before + 10)
-    self.assertTrue(any(
-        request.new_run for request in self.seen('bob')[before:]))
+    self.assertTrue(
+      any(request.new_run for request in self.seen('bob')[before:])
+    )
     self.assert_was_not_disturbed('ann')
 
   def test_the_second_of_a_name_replaces_the_first(self):
@@ -111,11 +123,14 @@ class ActorFaultsTest(absltest.TestCase):
     self.start('ann')
     task = client_lib.Task('catch', fakes.SPEC, 12, 0.0)
     for number in range(_COMERS):
-      with client_lib.open_channel(
-          f'localhost:{self.learner.port}') as channel:
+      with client_lib.open_channel(f'localhost:{self.learner.port}') as channel:
         comer = client_lib.Client(
-            channel, task, name=f'comer-{number}', group=0,
-            reconnect_secs=fakes.DEADLINE_SECS)
+          channel,
+          task,
+          name=f'comer-{number}',
+          group=0,
+          reconnect_secs=fakes.DEADLINE_SECS,
+        )
         comer.join()  # There is room for five at a time.
         comer.send(fakes.outputs(12))
         if number % 2:  # Some go before they are answered.

@@ -31,19 +31,20 @@ def _steps(draw):
   """What environments answer, whatever its values."""
   num_envs = draw(st.integers(1, 5))
   return types.EnvOutput(
-      draw(st_numpy.arrays(np.float32, num_envs)),
-      *(draw(_flags(num_envs)) for _ in range(3)),
-      draw(st_numpy.arrays(np.uint8, (num_envs, 2, 3))))
+    draw(st_numpy.arrays(np.float32, num_envs)),
+    *(draw(_flags(num_envs)) for _ in range(3)),
+    draw(st_numpy.arrays(np.uint8, (num_envs, 2, 3))),
+  )
 
 
 class CodecTest(absltest.TestCase):
-
   @hypothesis.settings(**_FUZZ)
   @hypothesis.given(_steps())
   def test_decode_undoes_encode(self, step):
     sent = codec.encode_step(step).SerializeToString()
     decoded = codec.decode_step(
-        inference_pb2.ActRequest.FromString(sent), len(step.reward), _SPEC)
+      inference_pb2.ActRequest.FromString(sent), len(step.reward), _SPEC
+    )
     for got, wanted in zip(decoded, step, strict=True):
       np.testing.assert_array_equal(got, wanted)
       self.assertEqual(got.dtype, wanted.dtype)
@@ -51,12 +52,13 @@ class CodecTest(absltest.TestCase):
   @hypothesis.settings(**_FUZZ)
   @hypothesis.given(st.integers(1, 5), *[st.binary(max_size=40)] * 3)
   def test_any_bytes_decode_or_are_a_value_error(
-      self, num_envs, rewards, flags, observations):
+    self, num_envs, rewards, flags, observations
+  ):
     sizes = [len(rewards), len(flags), len(observations)]
     request = inference_pb2.ActRequest(
-        rewards=rewards, flags=flags, observations=observations)
-    if (sizes == [4 * num_envs, num_envs, 6 * num_envs]
-        and max(flags) < 8):
+      rewards=rewards, flags=flags, observations=observations
+    )
+    if sizes == [4 * num_envs, num_envs, 6 * num_envs] and max(flags) < 8:
       codec.decode_step(request, num_envs, _SPEC)
     else:
       with self.assertRaisesRegex(ValueError, 'must be .*got'):
@@ -64,14 +66,14 @@ class CodecTest(absltest.TestCase):
 
 
 class ServiceTest(absltest.TestCase):
-
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
     cls.learner = fakes.FakeLearner(token=_TOKEN)
     cls.addClassCleanup(cls.learner.close)
     cls.eve, cls.ann = (
-        bad_requests.Sender(cls.learner.port, _TOKEN) for _ in range(2))
+      bad_requests.Sender(cls.learner.port, _TOKEN) for _ in range(2)
+    )
     cls.addClassCleanup(cls.eve.close)
     cls.addClassCleanup(cls.ann.close)
     cls.ann.join(1, 'ann')
@@ -84,11 +86,13 @@ class ServiceTest(absltest.TestCase):
     calls = [self.eve.send(request) for request in requests]
     self.ann.step(1, next(self.sequence))
     for request, call in zip(requests, calls):
-      self.assertIn(call.code(), bad_requests.CODES,
-                    f'{request}: {call.details()}')
+      self.assertIn(
+        call.code(), bad_requests.CODES, f'{request}: {call.details()}'
+      )
       self.assertNotEmpty(call.details())
     self.assertEqual(
-        {request.peer for request in self.learner.requests}, {'ann/0'})
+      {request.peer for request in self.learner.requests}, {'ann/0'}
+    )
 
 
 if __name__ == '__main__':

@@ -19,100 +19,132 @@ _LENGTH = 2
 
 
 def _config(**fields):
-  return config_lib.preset('smoke', **{
-      'unroll_length': _LENGTH, 'batch_size': 2, 'meta_batch_size': 1,
-      'learned': (), 'total_env_frames': 12, 'metrics_secs': 1e-9, **fields})
+  return config_lib.preset(
+    'smoke',
+    **{
+      'unroll_length': _LENGTH,
+      'batch_size': 2,
+      'meta_batch_size': 1,
+      'learned': (),
+      'total_env_frames': 12,
+      'metrics_secs': 1e-9,
+      **fields,
+    },
+  )
 
 
 def _state(config):
-  eta = {name: tf.constant(0.) for name in config.learned}
+  eta = {name: tf.constant(0.0) for name in config.learned}
   return types.LearnerState(
-      [tf.zeros([])], (), eta, (), (), tf.constant(0, tf.int64),
-      tf.constant(0, tf.int64))
+    [tf.zeros([])],
+    (),
+    eta,
+    (),
+    (),
+    tf.constant(0, tf.int64),
+    tf.constant(0, tf.int64),
+  )
 
 
 def _finished(number):
   """An unroll whose rewards are `number`."""
   steps = np.full(_LENGTH + 1, number, np.float32)
   nothing = np.zeros(_LENGTH + 1, bool)
-  return unrolls.Finished(types.Unroll(
-      (), types.EnvOutput(steps, nothing, nothing, nothing, steps),
-      types.AgentOutput(steps.astype(np.int32), steps[:, np.newaxis], steps)),
-                          num_updates=0)
+  return unrolls.Finished(
+    types.Unroll(
+      (),
+      types.EnvOutput(steps, nothing, nothing, nothing, steps),
+      types.AgentOutput(steps.astype(np.int32), steps[:, np.newaxis], steps),
+    ),
+    num_updates=0,
+  )
 
 
 class LearnerTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
     self.workdir = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory()))
+      self.enterContext(tempfile.TemporaryDirectory())
+    )
     self.calls = []
-    self.loss = 1.
+    self.loss = 1.0
 
   def update(self, state, batches, meta_unroll):
     """Notes what came; counts; skips where the loss is not finite."""
+
     def note(meta_rewards, *rewards):
-      self.calls.append((
-          [list(r[0]) for r in rewards], list(meta_rewards[0])))
+      self.calls.append(([list(r[0]) for r in rewards], list(meta_rewards[0])))
       return np.float32(self.loss)
-    meta_rewards = (tf.zeros([1, 0]) if meta_unroll is None
-                    else meta_unroll.env_outputs.reward)
+
+    meta_rewards = (
+      tf.zeros([1, 0])
+      if meta_unroll is None
+      else meta_unroll.env_outputs.reward
+    )
     loss = tf.numpy_function(
-        note, [meta_rewards, *[b.env_outputs.reward for b in batches]],
-        tf.float32)
+      note, [meta_rewards, *[b.env_outputs.reward for b in batches]], tf.float32
+    )
     steps = sum(tf.size(b.env_outputs.reward[1:]) for b in batches)
     return state._replace(
-        num_updates=state.num_updates + 1,
-        env_frames=state.env_frames + tf.cast(steps, tf.int64)), {
-            'loss': loss,
-            'skipped': tf.cast(~tf.math.is_finite(loss), tf.int32)}
+      num_updates=state.num_updates + 1,
+      env_frames=state.env_frames + tf.cast(steps, tf.int64),
+    ), {'loss': loss, 'skipped': tf.cast(~tf.math.is_finite(loss), tf.int32)}
 
   def make(self, **fields):
     config = _config(**fields)
     return learner_lib.Learner(
-        config, _state(config), self.update, self.workdir)
+      config, _state(config), self.update, self.workdir
+    )
 
   def run_on(self, learner, numbers, episodes=()):
     """Feeds unrolls from another thread, as inference does."""
     stop = threading.Event()
+
     def feed():
       for number in numbers:
         learner.unrolls.put(_finished(number))
+
     thread = threading.Thread(target=feed, daemon=True)
     thread.start()
     episodes = list(episodes)
+
     def take():
       taken, episodes[:] = episodes[:], []
       return taken
+
     learner.run(stop, take, lambda: {'num_calls': 5})
 
   def test_plain_updates_take_each_unroll_once(self):
     self.run_on(self.make(), range(6))
-    self.assertEqual(self.calls, [([[0, 1]], []), ([[2, 3]], []),
-                                  ([[4, 5]], [])])
+    self.assertEqual(
+      self.calls, [([[0, 1]], []), ([[2, 3]], []), ([[4, 5]], [])]
+    )
 
   def test_meta_unrolls_are_the_first_of_the_next_batch(self):
     self.run_on(self.make(learned=('discount',)), range(8))
-    self.assertEqual(self.calls, [([[0, 1]], [2]), ([[2, 3]], [4]),
-                                  ([[4, 5]], [6])])
+    self.assertEqual(
+      self.calls, [([[0, 1]], [2]), ([[2, 3]], [4]), ([[4, 5]], [6])]
+    )
 
   def test_several_inner_updates_come_before_their_meta_unroll(self):
-    self.run_on(self.make(learned=('discount',), inner_updates=2,
-                          total_env_frames=16), range(10))
-    self.assertEqual(self.calls, [([[0, 1], [2, 3]], [4]),
-                                  ([[4, 5], [6, 7]], [8])])
+    self.run_on(
+      self.make(learned=('discount',), inner_updates=2, total_env_frames=16),
+      range(10),
+    )
+    self.assertEqual(
+      self.calls, [([[0, 1], [2, 3]], [4]), ([[4, 5], [6, 7]], [8])]
+    )
 
   def test_resumes_where_it_was_saved(self):
     first = self.make()
-    self.run_on(first, range(6), [inference.Episode(3., 7)])
+    self.run_on(first, range(6), [inference.Episode(3.0, 7)])
     second = self.make(total_env_frames=16)
     extra = second.restore()
     self.assertEqual(extra['num_calls'], 5)
     self.assertEqual(second.env_frames, 12)
     self.assertEqual(second.published.num_updates, 3)
-    self.assertEqual(second.summary().mean_return_100, 3.)
-    self.assertGreater(extra['seconds'], 0.)
+    self.assertEqual(second.summary().mean_return_100, 3.0)
+    self.assertGreater(extra['seconds'], 0.0)
     self.assertBetween(second.seconds, extra['seconds'], first.seconds)
     self.run_on(second, range(6, 8))
     with open(self.workdir / 'metrics.csv', encoding='utf-8') as file:
@@ -131,18 +163,21 @@ class LearnerTest(absltest.TestCase):
     for learned in ((), ('discount',)):
       learner = self.make(learned=learned)
       self.run_on(learner, range(8))
-      self.assertEqual(learner.policy_lag, 1.)  # Of 0, 0, 1, 1, 2, 2.
+      self.assertEqual(learner.policy_lag, 1.0)  # Of 0, 0, 1, 1, 2, 2.
 
   def test_rows_hold_means_per_step_and_raw_returns(self):
-    self.loss = 8.
-    self.run_on(self.make(), range(6),
-                [inference.Episode(10., 4), inference.Episode(20., 6)])
+    self.loss = 8.0
+    self.run_on(
+      self.make(),
+      range(6),
+      [inference.Episode(10.0, 4), inference.Episode(20.0, 6)],
+    )
     with open(self.workdir / 'metrics.csv', encoding='utf-8') as file:
       row = list(csv.DictReader(file))[-1]
-    self.assertEqual(float(row['loss']), 2.)  # Of 4 steps.
-    self.assertEqual(float(row['mean_return_100']), 15.)
-    self.assertEqual(float(row['mean_length_100']), 5.)
-    self.assertEqual(float(row['discount']), .99)
+    self.assertEqual(float(row['loss']), 2.0)  # Of 4 steps.
+    self.assertEqual(float(row['mean_return_100']), 15.0)
+    self.assertEqual(float(row['mean_length_100']), 5.0)
+    self.assertEqual(float(row['discount']), 0.99)
     self.assertEqual(int(row['num_updates']), 3)
 
   def test_not_finite_updates_in_a_row_end_the_run(self):
@@ -155,7 +190,7 @@ class LearnerTest(absltest.TestCase):
 
   def test_stops_while_it_waits(self):
     learner, stop = self.make(), threading.Event()
-    threading.Timer(.1, stop.set).start()
+    threading.Timer(0.1, stop.set).start()
     learner.run(stop, list, dict)
     self.assertEmpty(self.calls)
 
@@ -165,8 +200,7 @@ class LearnerTest(absltest.TestCase):
   def test_update_is_traced_once(self):
     learner = self.make(learned=('discount',))
     self.run_on(learner, range(8))
-    self.assertEqual(
-        learner._update.experimental_get_tracing_count(), 1)
+    self.assertEqual(learner._update.experimental_get_tracing_count(), 1)
 
 
 if __name__ == '__main__':

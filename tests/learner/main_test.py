@@ -21,30 +21,34 @@ from tests.support import fakes
 
 pytestmark = pytest.mark.integration
 
-_DEADLINE_SECS = 60.
+_DEADLINE_SECS = 60.0
 
 
 class LearnerMainTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
-    self.folder = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory()))
+    self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     self.workdir = self.folder / 'workdir'
 
   def start(self, module, *flags):
     process = subprocess.Popen(
-        [sys.executable, '-m', module, *flags], cwd=sources.ROOT, text=True,
-        stderr=subprocess.PIPE)
+      [sys.executable, '-m', module, *flags],
+      cwd=sources.ROOT,
+      text=True,
+      stderr=subprocess.PIPE,
+    )
+
     def end():
       process.kill()
       process.communicate()
+
     self.addCleanup(end)
     return process
 
   def learner(self, *flags):
     return self.start(
-        'learner.main', '--preset=smoke', f'--workdir={self.workdir}', *flags)
+      'learner.main', '--preset=smoke', f'--workdir={self.workdir}', *flags
+    )
 
   def assert_refused(self, process, pattern):
     _, stderr = process.communicate(timeout=_DEADLINE_SECS)
@@ -56,14 +60,18 @@ class LearnerMainTest(absltest.TestCase):
     with socket.create_server(('127.0.0.1', 0)) as taken:
       port = taken.getsockname()[1]
       refused = [  # All at once: each takes a while to import TensorFlow.
-          (self.learner(f'--workdir={self.folder / str(i)}', flag), pattern)
-          for i, (flag, pattern) in enumerate((
-              ('--env=breakuot', 'breakuot.*breakout'),
-              ('--trace_decay=1.5', 'trace_decay.*1.5'),
-              (f'--address=127.0.0.1:{port}', f'{port}.*in use'),
-              ('--address=0.0.0.0:0', '0.0.0.0.*insecure'),
-              ('--cert_file=a.pem', "go together.*'a.pem', '' and ''"),
-              ('--workdir=/proc/workdir', '/proc/workdir')))]
+        (self.learner(f'--workdir={self.folder / str(i)}', flag), pattern)
+        for i, (flag, pattern) in enumerate(
+          (
+            ('--env=breakuot', 'breakuot.*breakout'),
+            ('--trace_decay=1.5', 'trace_decay.*1.5'),
+            (f'--address=127.0.0.1:{port}', f'{port}.*in use'),
+            ('--address=0.0.0.0:0', '0.0.0.0.*insecure'),
+            ('--cert_file=a.pem', "go together.*'a.pem', '' and ''"),
+            ('--workdir=/proc/workdir', '/proc/workdir'),
+          )
+        )
+      ]
       for process, pattern in refused:
         with self.subTest(pattern):
           self.assert_refused(process, pattern)
@@ -74,23 +82,36 @@ class LearnerMainTest(absltest.TestCase):
     no_limit = (resource.RLIM_INFINITY,) * 2
     with open(log, 'wb') as stderr:
       learner = subprocess.Popen(
-          [sys.executable, '-m', 'learner.main', '--preset=smoke',
-           f'--workdir={self.workdir}', f'--address_file={address}',
-           '--total_env_frames=1000000000', '--checkpoint_secs=0.5'],
-          cwd=sources.ROOT, stderr=stderr,
-          preexec_fn=lambda: resource.setrlimit(
-              resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY)))
+        [
+          sys.executable,
+          '-m',
+          'learner.main',
+          '--preset=smoke',
+          f'--workdir={self.workdir}',
+          f'--address_file={address}',
+          '--total_env_frames=1000000000',
+          '--checkpoint_secs=0.5',
+        ],
+        cwd=sources.ROOT,
+        stderr=stderr,
+        preexec_fn=lambda: resource.setrlimit(
+          resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY)
+        ),
+      )
     self.addCleanup(learner.wait)
     self.addCleanup(learner.kill)
     fakes.wait_until(address.exists)
-    self.start('actors.main', f'--address={address.read_text()}',
-               '--env=catch', '--envs_per_group=16')
+    self.start(
+      'actors.main',
+      f'--address={address.read_text()}',
+      '--env=catch',
+      '--envs_per_group=16',
+    )
     full = 'the earlier ones stay: File too large'
     fakes.wait_until(lambda: log.read_text().count(full) > 1)
     self.assertEmpty(checkpoints.paths(self.workdir / 'checkpoints'))
     resource.prlimit(learner.pid, resource.RLIMIT_FSIZE, no_limit)
-    fakes.wait_until(
-        lambda: checkpoints.paths(self.workdir / 'checkpoints'))
+    fakes.wait_until(lambda: checkpoints.paths(self.workdir / 'checkpoints'))
     learner.terminate()
     self.assertEqual(learner.wait(_DEADLINE_SECS), 0, log.read_text())
 
@@ -99,13 +120,17 @@ class LearnerMainTest(absltest.TestCase):
     address = self.folder / 'address'
     learner = self.learner(f'--address_file={address}', '--inner_updates=30')
     fakes.wait_until(address.exists)
-    actor = self.start('actors.main', f'--address={address.read_text()}',
-                       '--env=catch', '--envs_per_group=16')
+    actor = self.start(
+      'actors.main',
+      f'--address={address.read_text()}',
+      '--env=catch',
+      '--envs_per_group=16',
+    )
     line = ''
     while 'joined' not in line:
       line = actor.stderr.readline()
     learner.send_signal(signal.SIGTERM)
-    self.assertEqual(learner.wait(timeout=10.), 0)
+    self.assertEqual(learner.wait(timeout=10.0), 0)
     self.assertEmpty(checkpoints.paths(self.workdir / 'checkpoints'))
 
   @pytest.mark.timeout(300)
@@ -114,17 +139,23 @@ class LearnerMainTest(absltest.TestCase):
     with socket.create_server(('127.0.0.1', 0)) as free:
       port = free.getsockname()[1]
     learner = self.learner(
-        f'--address_file={address}', f'--metrics_port={port}')
+      f'--address_file={address}', f'--metrics_port={port}'
+    )
     fakes.wait_until(address.exists)
-    actor = self.start('actors.main', f'--address={address.read_text()}',
-                       '--env=catch', '--envs_per_group=16')
+    actor = self.start(
+      'actors.main',
+      f'--address={address.read_text()}',
+      '--env=catch',
+      '--envs_per_group=16',
+    )
     rows = self.workdir / 'metrics.csv'
-    fakes.wait_until(lambda: rows.exists() and len(
-        rows.read_text().splitlines()) > 1)
+    fakes.wait_until(
+      lambda: rows.exists() and len(rows.read_text().splitlines()) > 1
+    )
     with request.urlopen(f'http://127.0.0.1:{port}/metrics') as page:
       self.assertIn('seed_metagrad_env_frames_total', page.read().decode())
     learner.send_signal(signal.SIGTERM)
-    _, stderr = learner.communicate(timeout=10.)
+    _, stderr = learner.communicate(timeout=10.0)
     self.assertEqual(learner.returncode, 0, stderr)
     summary = json.loads((self.workdir / 'summary.json').read_text())
     self.assertGreater(summary['env_frames'], 0)
@@ -133,25 +164,34 @@ class LearnerMainTest(absltest.TestCase):
     self.assertIsNone(actor.poll())  # It waits for the learner to be back.
     self.assert_refused(self.learner('--learned='), 'learned was.*is now')
     again = self.learner(f'--address={address.read_text()}')
-    fakes.wait_until(lambda: len(
-        checkpoints.paths(self.workdir / 'checkpoints')) > 1 or
-                     again.poll() is not None)
+    fakes.wait_until(
+      lambda: (
+        len(checkpoints.paths(self.workdir / 'checkpoints')) > 1
+        or again.poll() is not None
+      )
+    )
     again.kill()  # Between two saves.
     _, stderr = again.communicate(timeout=_DEADLINE_SECS)
     self.assertIn(f'Resumed at {summary["env_frames"]} frames', stderr)
     newest = checkpoints.paths(self.workdir / 'checkpoints')[0]
     third = self.learner(f'--address={address.read_text()}')
-    fakes.wait_until(lambda: newest != checkpoints.paths(
-        self.workdir / 'checkpoints')[0] or third.poll() is not None)
+    fakes.wait_until(
+      lambda: (
+        newest != checkpoints.paths(self.workdir / 'checkpoints')[0]
+        or third.poll() is not None
+      )
+    )
     third.send_signal(signal.SIGTERM)
     _, stderr = third.communicate(timeout=_DEADLINE_SECS)
     self.assertEqual(third.returncode, 0, stderr)
-    frames = [int(row['env_frames']) for row in csv.DictReader(
-        rows.read_text().splitlines())]
+    frames = [
+      int(row['env_frames'])
+      for row in csv.DictReader(rows.read_text().splitlines())
+    ]
     self.assertEqual(frames, sorted(set(frames)))
     num_updates = newest.stem.partition('_')[2]
     config = config_lib.preset('smoke')
-    resumed = (int(num_updates) * config.batch_size * config.unroll_length)
+    resumed = int(num_updates) * config.batch_size * config.unroll_length
     self.assertIn(f'Resumed at {resumed} frames', stderr)
 
 

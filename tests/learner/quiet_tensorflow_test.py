@@ -15,24 +15,30 @@ pytestmark = pytest.mark.integration
 
 def _run(program: str, *path: str) -> subprocess.CompletedProcess:
   start = f'import sys; sys.path[:0] = {[*path, str(sources.ROOT)]}\n'
-  return subprocess.run([sys.executable, '-c', start + program], text=True,
-                        capture_output=True, timeout=100)
+  return subprocess.run(
+    [sys.executable, '-c', start + program],
+    text=True,
+    capture_output=True,
+    timeout=100,
+  )
 
 
 class QuietTensorflowTest(absltest.TestCase):
-
   def test_import_prints_nothing(self):
-    ended = _run('from learner import quiet_tensorflow\n'
-                 'import tensorflow as tf\n'
-                 'f = tf.function(lambda x: x @ x, jit_compile=True)\n'
-                 'assert f(tf.ones([2, 2])).device\n'
-                 'print("heard", file=sys.stderr)')
+    ended = _run(
+      'from learner import quiet_tensorflow\n'
+      'import tensorflow as tf\n'
+      'f = tf.function(lambda x: x @ x, jit_compile=True)\n'
+      'assert f(tf.ones([2, 2])).device\n'
+      'print("heard", file=sys.stderr)'
+    )
     self.assertEqual((ended.stdout, ended.stderr), ('', 'heard\n'))
 
   def test_import_shows_what_was_printed_when_it_fails(self):
     with tempfile.TemporaryDirectory() as folder:
       (pathlib.Path(folder) / 'tensorflow.py').write_text(
-          'import os; os.write(2, b"no library\\n"); raise ImportError("x")')
+        'import os; os.write(2, b"no library\\n"); raise ImportError("x")'
+      )
       ended = _run('from learner import quiet_tensorflow', folder)
     self.assertStartsWith(ended.stderr, 'no library\nTraceback')
 

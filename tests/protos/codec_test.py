@@ -9,7 +9,6 @@ from tests.support import fakes
 
 
 class CodecTest(parameterized.TestCase):
-
   @parameterized.parameters('uint8', 'int32', 'float32', 'float64')
   def test_decode_undoes_encode(self, dtype):
     array = np.arange(12).reshape(3, 4).astype(dtype)
@@ -19,7 +18,8 @@ class CodecTest(parameterized.TestCase):
 
   def test_encode_is_little_endian_whatever_the_array_is(self):
     self.assertEqual(
-        codec.encode(np.array([1], '<i4'), 'int32'), b'\x01\x00\x00\x00')
+      codec.encode(np.array([1], '<i4'), 'int32'), b'\x01\x00\x00\x00'
+    )
 
   def test_encode_packs_a_strided_array(self):
     array = np.arange(6, dtype=np.uint8).reshape(2, 3).T
@@ -33,21 +33,24 @@ class CodecTest(parameterized.TestCase):
     data = bytes(8)
     array = codec.decode(data, 'float32', (2,), 'x')
     self.assertEqual(
-        array.__array_interface__['data'][0],
-        np.frombuffer(data, np.uint8).__array_interface__['data'][0])
+      array.__array_interface__['data'][0],
+      np.frombuffer(data, np.uint8).__array_interface__['data'][0],
+    )
     self.assertFalse(array.flags.writeable)
 
   @parameterized.parameters(0, 7, 9)
   def test_decode_refuses_another_length(self, length):
     with self.assertRaisesRegex(
-        ValueError, rf'rewards must be 8 bytes .*\[2\].* got {length}'):
+      ValueError, rf'rewards must be 8 bytes .*\[2\].* got {length}'
+    ):
       codec.decode(bytes(length), 'float32', (2,), 'rewards')
 
   def test_flags_take_one_byte_an_environment(self):
     flags = codec.Flags(
-        np.array([True, False, False, True]),
-        np.array([False, True, False, False]),
-        np.array([False, False, True, True]))
+      np.array([True, False, False, True]),
+      np.array([False, True, False, False]),
+      np.array([False, False, True, True]),
+    )
     packed = codec.pack_flags(flags)
     self.assertEqual(packed, bytes([1, 2, 4, 5]))
     for unpacked, flag in zip(codec.unpack_flags(packed, 4), flags):
@@ -60,10 +63,11 @@ class CodecTest(parameterized.TestCase):
 
   def test_decode_step_undoes_encode_step(self):
     step = fakes.outputs(3)._replace(
-        reward=np.float32([-1, 0, 0.5]),
-        terminated=np.array([True, False, False]),
-        truncated=np.array([False, True, False]),
-        life_lost=np.array([False, False, True]))
+      reward=np.float32([-1, 0, 0.5]),
+      terminated=np.array([True, False, False]),
+      truncated=np.array([False, True, False]),
+      life_lost=np.array([False, False, True]),
+    )
     decoded = codec.decode_step(codec.encode_step(step), 3, fakes.SPEC)
     for name, got, wanted in zip(step._fields, decoded, step):
       np.testing.assert_array_equal(got, wanted, name)

@@ -17,17 +17,27 @@ _ATARI = types.EnvSpec((84, 84), 'uint8', num_actions=18)
 
 
 class InferencePb2Test(absltest.TestCase):
-
   def test_generated_files_are_up_to_date(self):
     out = self.enterContext(tempfile.TemporaryDirectory())
     subprocess.run(
-        [sys.executable, '-m', 'grpc_tools.protoc', '-I.',
-         f'--python_out={out}', f'--grpc_python_out={out}',
-         'protos/inference.proto'], check=True, cwd=sources.ROOT)
+      [
+        sys.executable,
+        '-m',
+        'grpc_tools.protoc',
+        '-I.',
+        f'--python_out={out}',
+        f'--grpc_python_out={out}',
+        'protos/inference.proto',
+      ],
+      check=True,
+      cwd=sources.ROOT,
+    )
     for name in ('inference_pb2.py', 'inference_pb2_grpc.py'):
       self.assertEqual(
-          pathlib.Path(out, 'protos', name).read_text(),
-          (sources.ROOT / 'protos' / name).read_text(), name)
+        pathlib.Path(out, 'protos', name).read_text(),
+        (sources.ROOT / 'protos' / name).read_text(),
+        name,
+      )
 
   def test_an_atari_step_fits_its_budget(self):
     for num_envs in (1, 64):

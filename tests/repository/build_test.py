@@ -11,12 +11,12 @@ from tests.repository import sources
 
 # Where the name to import is not the name to install.
 _DISTRIBUTIONS = {
-    'PIL': 'pillow',
-    'absl': 'absl_py',
-    'google': 'protobuf',
-    'grpc': 'grpcio',
-    'grpc_health': 'grpcio_health_checking',
-    'grpc_tools': 'grpcio_tools',
+  'PIL': 'pillow',
+  'absl': 'absl_py',
+  'google': 'protobuf',
+  'grpc': 'grpcio',
+  'grpc_health': 'grpcio_health_checking',
+  'grpc_tools': 'grpcio_tools',
 }
 
 
@@ -50,8 +50,10 @@ def _expected():
       attributes['main'] = [path]
     targets[_label(path)] = rule, attributes
   for proto in (sources.ROOT / 'protos').glob('*.proto'):
-    targets[f'protos_{proto.stem}_proto'] = 'proto_library', {
-        'srcs': [proto.relative_to(sources.ROOT).as_posix()], 'deps': []}
+    targets[f'protos_{proto.stem}_proto'] = (
+      'proto_library',
+      {'srcs': [proto.relative_to(sources.ROOT).as_posix()], 'deps': []},
+    )
   return targets
 
 
@@ -65,8 +67,10 @@ def _declared():
     if 'name' not in values:
       continue
     attributes = {
-        key: ast.literal_eval(values[key])
-        for key in ('srcs', 'main', 'deps') if key in values}
+      key: ast.literal_eval(values[key])
+      for key in ('srcs', 'main', 'deps')
+      if key in values
+    }
     if 'main' in attributes:
       attributes['main'] = [attributes['main']]
     attributes['deps'] = sorted(attributes.get('deps', ()))
@@ -78,8 +82,11 @@ def _declared():
 
 def _text(name, rule, attributes):
   """A target as BUILD should have it."""
-  lines = [f'{rule}(', f'    name = "{name}",',
-           f'    srcs = ["{attributes["srcs"][0]}"],']
+  lines = [
+    f'{rule}(',
+    f'    name = "{name}",',
+    f'    srcs = ["{attributes["srcs"][0]}"],',
+  ]
   if 'main' in attributes:
     lines.append(f'    main = "{attributes["main"][0]}",')
   deps = attributes['deps']
@@ -92,27 +99,35 @@ def _text(name, rule, attributes):
 
 
 class BuildTest(absltest.TestCase):
-
   def test_targets_are_those_of_the_files(self):
     expected, declared = _expected(), _declared()
     stale = sorted(set(declared) - set(expected))
-    wrong = [_text(name, *target) for name, target in sorted(expected.items())
-             if declared.get(name) != target]
+    wrong = [
+      _text(name, *target)
+      for name, target in sorted(expected.items())
+      if declared.get(name) != target
+    ]
     self.assertEmpty(
-        stale + wrong,
-        f'BUILD has targets without a file: {stale}\n'
-        'It should have these targets:\n\n' + '\n'.join(wrong))
+      stale + wrong,
+      f'BUILD has targets without a file: {stale}\n'
+      'It should have these targets:\n\n' + '\n'.join(wrong),
+    )
 
   def test_third_party_imports_are_direct_requirements(self):
     text = (sources.ROOT / 'requirements.txt').read_text()
     direct = text.partition('# What those need.')[0]
-    pinned = {name.lower().replace('-', '_')
-              for name in re.findall(r'^([\w-]+)==', direct, re.MULTILINE)}
+    pinned = {
+      name.lower().replace('-', '_')
+      for name in re.findall(r'^([\w-]+)==', direct, re.MULTILINE)
+    }
     project = tomllib.loads((sources.ROOT / 'pyproject.toml').read_text())
     extras = set(project['project']['optional-dependencies'])
     for name, (_, attributes) in _expected().items():
-      used = {dep.removeprefix('@pypi//') for dep in attributes['deps']
-              if dep.startswith('@')}
+      used = {
+        dep.removeprefix('@pypi//')
+        for dep in attributes['deps']
+        if dep.startswith('@')
+      }
       self.assertLessEqual(used, pinned | extras, name)
 
   def test_requirements_are_pinned(self):

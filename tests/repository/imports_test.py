@@ -13,38 +13,76 @@ _TF = ('seed_metagrad.types', 'tensorflow')
 
 # For a file or a folder, what it may import beside the standard library.
 _ALLOWED = {
-    'seed_metagrad': (),
-    'seed_metagrad.config': (),
-    'seed_metagrad.types': (),
-    'seed_metagrad.environments': (
-        'seed_metagrad.environments', 'seed_metagrad.types', 'ale_py',
-        'gymnasium', 'numpy'),
-    'seed_metagrad.returns': _TF,
-    'seed_metagrad.optimizers': _TF,
-    'seed_metagrad.meta_parameters': _TF,
-    'seed_metagrad.frames': (*_TF, 'numpy'),
-    'seed_metagrad.networks': (*_TF, 'keras'),
-    'seed_metagrad.losses': (
-        *_TF, 'seed_metagrad.returns', 'tensorflow_probability'),
-    'seed_metagrad.meta': (
-        *_TF, 'seed_metagrad.losses', 'seed_metagrad.meta_parameters',
-        'seed_metagrad.optimizers'),
-    'protos': ('protos', 'google.protobuf', 'grpc', 'numpy'),
-    'actors': (
-        'actors', 'protos', 'seed_metagrad.config', 'seed_metagrad.types',
-        'seed_metagrad.environments', 'absl', 'grpc', 'numpy'),
-    'learner': ('learner', 'protos', 'seed_metagrad', *_ANY),
-    'experiments': (
-        'actors', 'benchmarks', 'experiments', 'learner', 'protos',
-        'seed_metagrad', *_ANY),
-    'benchmarks': (
-        'actors', 'benchmarks', 'experiments', 'learner', 'protos',
-        'seed_metagrad', *_ANY),
+  'seed_metagrad': (),
+  'seed_metagrad.config': (),
+  'seed_metagrad.types': (),
+  'seed_metagrad.environments': (
+    'seed_metagrad.environments',
+    'seed_metagrad.types',
+    'ale_py',
+    'gymnasium',
+    'numpy',
+  ),
+  'seed_metagrad.returns': _TF,
+  'seed_metagrad.optimizers': _TF,
+  'seed_metagrad.meta_parameters': _TF,
+  'seed_metagrad.frames': (*_TF, 'numpy'),
+  'seed_metagrad.networks': (*_TF, 'keras'),
+  'seed_metagrad.losses': (
+    *_TF,
+    'seed_metagrad.returns',
+    'tensorflow_probability',
+  ),
+  'seed_metagrad.meta': (
+    *_TF,
+    'seed_metagrad.losses',
+    'seed_metagrad.meta_parameters',
+    'seed_metagrad.optimizers',
+  ),
+  'seed_metagrad.agent': ('seed_metagrad', *_TF, 'tensorflow_probability'),
+  'protos': ('protos', 'google.protobuf', 'grpc', 'numpy'),
+  'actors': (
+    'actors',
+    'protos',
+    'seed_metagrad.config',
+    'seed_metagrad.types',
+    'seed_metagrad.environments',
+    'absl',
+    'grpc',
+    'numpy',
+  ),
+  'learner': ('learner', 'protos', 'seed_metagrad', *_ANY),
+  'experiments': (
+    'actors',
+    'benchmarks',
+    'experiments',
+    'learner',
+    'protos',
+    'seed_metagrad',
+    *_ANY,
+  ),
+  'benchmarks': (
+    'actors',
+    'benchmarks',
+    'experiments',
+    'learner',
+    'protos',
+    'seed_metagrad',
+    *_ANY,
+  ),
 }
 
-_NOT_PURE = frozenset((
-    'asyncio', 'logging', 'multiprocessing', 'queue', 'socket', 'subprocess',
-    'threading'))
+_NOT_PURE = frozenset(
+  (
+    'asyncio',
+    'logging',
+    'multiprocessing',
+    'queue',
+    'socket',
+    'subprocess',
+    'threading',
+  )
+)
 
 _WITHOUT_TENSORFLOW = ('actors', 'protos', 'seed_metagrad.environments')
 
@@ -54,8 +92,9 @@ def _within(name, folder):
 
 
 def _allowed(module):
-  return _ALLOWED[max(
-      (key for key in _ALLOWED if _within(module, key)), key=len)]
+  return _ALLOWED[
+    max((key for key in _ALLOWED if _within(module, key)), key=len)
+  ]
 
 
 def _may_import(module, name):
@@ -69,30 +108,35 @@ def _may_import(module, name):
 
 
 class ImportsTest(parameterized.TestCase):
-
   def test_every_import_is_allowed(self):
     wrong = [
-        f'{path} imports {name}' for path in sources.paths()
-        if not path.startswith('tests/') for name in sources.imports(path)
-        if not _may_import(sources.module(path), name)]
+      f'{path} imports {name}'
+      for path in sources.paths()
+      if not path.startswith('tests/')
+      for name in sources.imports(path)
+      if not _may_import(sources.module(path), name)
+    ]
     self.assertEmpty(wrong, '\n'.join(wrong))
 
   def test_nothing_imports_a_main(self):
     wrong = [
-        f'{path} imports {name}' for path in sources.paths()
-        if not path.startswith('tests/') for name in sources.imports(path)
-        if name in ('actors.main', 'learner.main', 'experiments.cli')]
+      f'{path} imports {name}'
+      for path in sources.paths()
+      if not path.startswith('tests/')
+      for name in sources.imports(path)
+      if name in ('actors.main', 'learner.main', 'experiments.cli')
+    ]
     self.assertEmpty(wrong, '\n'.join(wrong))
 
   @parameterized.parameters(
-      ('seed_metagrad.returns', 'seed_metagrad.losses'),
-      ('seed_metagrad.meta', 'threading'),
-      ('seed_metagrad.environments.catch', 'tensorflow'),
-      ('actors.actor', 'learner.serving.server'),
-      ('actors.client', 'tensorflow.keras'),
-      ('learner.serving.server', 'actors'),
-      ('learner.serving.server', 'experiments.launch.train'),
-      ('experiments.launch.train', 'tests.support.reference'),
+    ('seed_metagrad.returns', 'seed_metagrad.losses'),
+    ('seed_metagrad.meta', 'threading'),
+    ('seed_metagrad.environments.catch', 'tensorflow'),
+    ('actors.actor', 'learner.serving.server'),
+    ('actors.client', 'tensorflow.keras'),
+    ('learner.serving.server', 'actors'),
+    ('learner.serving.server', 'experiments.launch.train'),
+    ('experiments.launch.train', 'tests.support.reference'),
   )
   def test_import_is_refused_when_the_table_lacks_it(self, module, name):
     self.assertFalse(_may_import(module, name))
@@ -100,15 +144,22 @@ class ImportsTest(parameterized.TestCase):
   def test_actors_start_without_tensorflow(self):
     modules = ['seed_metagrad.config', 'seed_metagrad.types']
     modules += [
-        module for module in map(sources.module, sources.paths())
-        if any(_within(module, folder) for folder in _WITHOUT_TENSORFLOW)]
+      module
+      for module in map(sources.module, sources.paths())
+      if any(_within(module, folder) for folder in _WITHOUT_TENSORFLOW)
+    ]
     program = (
-        f'import sys, {", ".join(modules)}\n'
-        'print([name for name in ("keras", "tensorflow") '
-        'if name in sys.modules])')
+      f'import sys, {", ".join(modules)}\n'
+      'print([name for name in ("keras", "tensorflow") '
+      'if name in sys.modules])'
+    )
     done = subprocess.run(
-        [sys.executable, '-c', program], cwd=sources.ROOT, text=True,
-        capture_output=True, timeout=60)
+      [sys.executable, '-c', program],
+      cwd=sources.ROOT,
+      text=True,
+      capture_output=True,
+      timeout=60,
+    )
     self.assertEqual(done.stdout, '[]\n', done.stderr)
 
 

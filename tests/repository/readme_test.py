@@ -21,12 +21,13 @@ def _mapped():
 
 
 class ReadmeTest(absltest.TestCase):
-
   def test_code_map_has_every_file(self):
     files = {
-        path for path in sources.paths()
-        if not path.startswith('tests/')
-        and not path.endswith(('__init__.py', '_pb2.py', '_pb2_grpc.py'))}
+      path
+      for path in sources.paths()
+      if not path.startswith('tests/')
+      and not path.endswith(('__init__.py', '_pb2.py', '_pb2_grpc.py'))
+    }
     self.assertEmpty(sorted(files - _mapped()))
 
   def test_code_map_has_no_other_file(self):

@@ -5,8 +5,15 @@ from collections.abc import Iterator
 import pathlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PACKAGES = ('actors', 'benchmarks', 'experiments', 'learner', 'protos',
-            'seed_metagrad', 'tests')
+PACKAGES = (
+  'actors',
+  'benchmarks',
+  'experiments',
+  'learner',
+  'protos',
+  'seed_metagrad',
+  'tests',
+)
 
 
 def paths() -> list[str]:
@@ -31,8 +38,10 @@ def imports(path: str) -> set[str]:
 
 def is_main(path: str) -> bool:
   """Whether running the file does something."""
-  return any(isinstance(node, ast.If) and '__main__' in ast.unparse(node.test)
-             for node in _tree(path).body)
+  return any(
+    isinstance(node, ast.If) and '__main__' in ast.unparse(node.test)
+    for node in _tree(path).body
+  )
 
 
 def _tree(path: str) -> ast.Module:

@@ -19,8 +19,13 @@ _NAN = float('nan')
 
 
 def _config(**fields):
-  return config_lib.preset('smoke', **{**dict(
-      total_env_frames=1000, learning_rate=.1, rms_epsilon=.01), **fields})
+  return config_lib.preset(
+    'smoke',
+    **{
+      **dict(total_env_frames=1000, learning_rate=0.1, rms_epsilon=0.01),
+      **fields,
+    },
+  )
 
 
 def _make(**fields):
@@ -42,16 +47,16 @@ def _assert_same(a, b):
 
 
 def _changed(a, b):
-  return any(not np.array_equal(x, y) for x, y in zip(
-      tf.nest.flatten(a), tf.nest.flatten(b), strict=True))
+  return any(
+    not np.array_equal(x, y)
+    for x, y in zip(tf.nest.flatten(a), tf.nest.flatten(b), strict=True)
+  )
 
 
 class ActTest(parameterized.TestCase):
-
   def _act(self, agent, state, seed, num_envs=64):
     stacked = np.random.default_rng(0).normal(size=[num_envs, tiny.SIZE, 1])
-    return agent.act(
-        state.params, state.eta, stacked, tf.constant([0, seed]))
+    return agent.act(state.params, state.eta, stacked, tf.constant([0, seed]))
 
   def test_is_made_by_its_seed(self):
     agent, state = _make()
@@ -66,50 +71,64 @@ class ActTest(parameterized.TestCase):
     expected = tf.reduce_mean(tf.nn.softmax(output.policy_logits), axis=0)
     counts = np.bincount(output.action, minlength=tiny.NUM_ACTIONS)
     # Four standard deviations of a mean of 4000.
-    np.testing.assert_allclose(counts / 4000., expected, atol=4 * .5 / 63.)
+    np.testing.assert_allclose(counts / 4000.0, expected, atol=4 * 0.5 / 63.0)
 
   def test_sees_eta_where_it_is_conditioned(self):
     agent, state = _make()
     output = self._act(agent, state, 1)
-    eta = {name: logit + 1. for name, logit in state.eta.items()}
+    eta = {name: logit + 1.0 for name, logit in state.eta.items()}
     moved = self._act(agent, state._replace(eta=eta), 1)
     self.assertTrue(_changed(output.baseline, moved.baseline))
     plain, plain_state = _make(conditioning=False)
-    _assert_same(self._act(plain, plain_state, 1),
-                 self._act(plain, plain_state._replace(eta=eta), 1))
+    _assert_same(
+      self._act(plain, plain_state, 1),
+      self._act(plain, plain_state._replace(eta=eta), 1),
+    )
 
   def test_sees_what_updates_see(self):
     # Step by step through ends of every kind, as the forward pass of updates.
     config = _config(learned=('discount',))
     spec = types.EnvSpec((tiny.SIZE,), 'float32', 2, frame_stack=3)
-    agent, rules = agent_lib.make(config, spec), agent_lib.make_rules(
-        config, networks.make(config.network, spec, num_conditioning=1))
+    agent, rules = (
+      agent_lib.make(config, spec),
+      agent_lib.make_rules(
+        config, networks.make(config.network, spec, num_conditioning=1)
+      ),
+    )
     state, (unroll,) = agent.init(1), tiny.unrolls(_BATCH)[0]
     env_outputs = unroll.env_outputs
     observations = np.asarray(env_outputs.observation, np.float32)
     stacks = frames.empty(spec, _BATCH)
     whole = rules.forward(
-        state.params, _with_env(unroll, observation=observations)._replace(
-            previous_frames=frames.previous(stacks)),
-        meta_parameters.conditioning(state.eta))
+      state.params,
+      _with_env(unroll, observation=observations)._replace(
+        previous_frames=frames.previous(stacks)
+      ),
+      meta_parameters.conditioning(state.eta),
+    )
     for t in range(tiny.LENGTH + 1):
-      stacks = frames.push(stacks, observations[t], np.array(
-          env_outputs.terminated[t] | env_outputs.truncated[t]))
-      output = agent.act(
-          state.params, state.eta, stacks, tf.constant([0, t]))
+      stacks = frames.push(
+        stacks,
+        observations[t],
+        np.array(env_outputs.terminated[t] | env_outputs.truncated[t]),
+      )
+      output = agent.act(state.params, state.eta, stacks, tf.constant([0, t]))
       np.testing.assert_allclose(output.baseline, whole.baseline[t], atol=1e-6)
 
 
 class UpdateTest(parameterized.TestCase):
-
   def test_starts_at_the_values_of_the_config(self):
-    _, state = _make(learned=('discount', 'lambda_', 'entropy_cost'),
-                     discount=.9, lambda_=1., entropy_cost=.02)
+    _, state = _make(
+      learned=('discount', 'lambda_', 'entropy_cost'),
+      discount=0.9,
+      lambda_=1.0,
+      entropy_cost=0.02,
+    )
     values = meta_parameters.values(state.eta)
     self.assertEqual(sorted(values), ['discount', 'entropy_cost', 'lambda_'])
-    np.testing.assert_allclose(values['discount'], .9, rtol=1e-5)
-    np.testing.assert_allclose(values['entropy_cost'], .02, rtol=1e-5)
-    np.testing.assert_allclose(values['lambda_'], .99, rtol=1e-5)
+    np.testing.assert_allclose(values['discount'], 0.9, rtol=1e-5)
+    np.testing.assert_allclose(values['entropy_cost'], 0.02, rtol=1e-5)
+    np.testing.assert_allclose(values['lambda_'], 0.99, rtol=1e-5)
 
   def test_counts_updates_and_frames(self):
     agent, state = _make(inner_updates=2)
@@ -119,17 +138,17 @@ class UpdateTest(parameterized.TestCase):
     # 2 updates of 2 unrolls of T steps of B environments, 4 frames each.
     self.assertEqual(state.env_frames, 2 * 2 * tiny.LENGTH * _BATCH * 4)
 
-  @parameterized.parameters((0, .1), (250, .075), (1000, 0.), (1040, 0.))
+  @parameterized.parameters((0, 0.1), (250, 0.075), (1000, 0.0), (1040, 0.0))
   def test_learning_rate_decays_to_zero(self, env_frames, expected):
     agent, state = _make()
     state = state._replace(env_frames=tf.constant(env_frames, tf.int64))
     new, metrics = agent.update(state, *_unrolls())
     np.testing.assert_allclose(metrics['learning_rate'], expected, rtol=1e-6)
-    self.assertEqual(_changed(new.params, state.params), expected > 0.)
+    self.assertEqual(_changed(new.params, state.params), expected > 0.0)
 
-  @parameterized.parameters((0, .1), (250, .085), (1000, .04), (1040, .04))
+  @parameterized.parameters((0, 0.1), (250, 0.085), (1000, 0.04), (1040, 0.04))
   def test_learning_rate_decays_to_its_final_value(self, env_frames, expected):
-    agent, state = _make(final_learning_rate=.04)
+    agent, state = _make(final_learning_rate=0.04)
     state = state._replace(env_frames=tf.constant(env_frames, tf.int64))
     _, metrics = agent.update(state, *_unrolls())
     np.testing.assert_allclose(metrics['learning_rate'], expected, rtol=1e-6)
@@ -138,12 +157,15 @@ class UpdateTest(parameterized.TestCase):
     agent, state = _make()
     (unroll,), meta_unroll = _unrolls()
     rewards = unroll.env_outputs.reward.numpy()
-    rewards[unroll.env_outputs.truncated] = .123
+    rewards[unroll.env_outputs.truncated] = 0.123
     ratios = unroll.agent_outputs.policy_logits.numpy()
-    ratios[:-1][unroll.env_outputs.truncated[1:]] = [3., 2., 1.]
+    ratios[:-1][unroll.env_outputs.truncated[1:]] = [3.0, 2.0, 1.0]
     moved = _with_env(unroll, reward=tf.constant(rewards))
-    moved = moved._replace(agent_outputs=moved.agent_outputs._replace(
-        policy_logits=tf.constant(ratios)))
+    moved = moved._replace(
+      agent_outputs=moved.agent_outputs._replace(
+        policy_logits=tf.constant(ratios)
+      )
+    )
     a, _ = agent.update(state, [unroll], meta_unroll)
     b, _ = agent.update(state, [moved], meta_unroll)
     _assert_same(a, b)
@@ -154,27 +176,34 @@ class UpdateTest(parameterized.TestCase):
     (unroll,), meta_unroll = _unrolls()
     env = unroll.env_outputs
     ended = _with_env(
-        unroll, terminated=env.terminated | env.life_lost,
-        life_lost=tf.zeros_like(env.life_lost))
+      unroll,
+      terminated=env.terminated | env.life_lost,
+      life_lost=tf.zeros_like(env.life_lost),
+    )
     unseen = _with_env(unroll, life_lost=tf.zeros_like(env.life_lost))
-    a, b, other = (agent.update(state, [x], meta_unroll)[0]
-                   for x in (unroll, ended, unseen))
+    a, b, other = (
+      agent.update(state, [x], meta_unroll)[0] for x in (unroll, ended, unseen)
+    )
     _assert_same(a, b)
     self.assertTrue(_changed(a.params, other.params))
 
-  @parameterized.parameters((1., False), (0., True))
+  @parameterized.parameters((1.0, False), (0.0, True))
   def test_rewards_are_clipped(self, max_abs_reward, differs):
     agent, state = _make(max_abs_reward=max_abs_reward)
     (unroll,), meta_unroll = _unrolls()
-    clipped = _with_env(unroll, reward=tf.clip_by_value(
-        unroll.env_outputs.reward, -1., 1.))
+    clipped = _with_env(
+      unroll, reward=tf.clip_by_value(unroll.env_outputs.reward, -1.0, 1.0)
+    )
     a, _ = agent.update(state, [unroll], meta_unroll)
     b, _ = agent.update(state, [clipped], meta_unroll)
     self.assertEqual(_changed(a.params, b.params), differs)
 
   @parameterized.parameters(
-      ('inner', ('discount',), 0.), ('inner', (), 0.),
-      ('meta', ('discount',), 0.), ('meta', ('discount',), .5))
+    ('inner', ('discount',), 0.0),
+    ('inner', (), 0.0),
+    ('meta', ('discount',), 0.0),
+    ('meta', ('discount',), 0.5),
+  )
   def test_update_that_is_not_finite_is_skipped(self, where, learned, decay):
     agent, state = _make(learned=learned, trace_decay=decay)
     (unroll,), meta_unroll = _unrolls()
@@ -184,8 +213,10 @@ class UpdateTest(parameterized.TestCase):
     self.assertEqual(metrics['skipped'], 1)
     self.assertEqual(new.num_updates, 1)
     self.assertEqual(new.env_frames, tiny.LENGTH * _BATCH * 4)
-    _assert_same(new._replace(num_updates=state.num_updates,
-                              env_frames=state.env_frames), state)
+    _assert_same(
+      new._replace(num_updates=state.num_updates, env_frames=state.env_frames),
+      state,
+    )
     after, metrics = agent.update(new, [unroll], meta_unroll)
     self.assertEqual(metrics['skipped'], 0)
     self.assertTrue(_changed(after.params, state.params))
@@ -198,13 +229,19 @@ class UpdateTest(parameterized.TestCase):
       for name, value in meta_parameters.values(state.eta).items():
         self.assertBetween(float(value), *meta_parameters.BOUNDS[name])
 
-  @parameterized.parameters((False, 0.), (False, .5), (True, 0.))
+  @parameterized.parameters((False, 0.0), (False, 0.5), (True, 0.0))
   def test_meta_rate_zero_is_impala(self, graph, trace_decay):
     learned = ('discount', 'lambda_')
-    agent, state = _make(learned=learned, conditioning=False,
-                         meta_learning_rate=0., trace_decay=trace_decay)
-    values = {name: float(value) for name, value
-              in meta_parameters.values(state.eta).items()}
+    agent, state = _make(
+      learned=learned,
+      conditioning=False,
+      meta_learning_rate=0.0,
+      trace_decay=trace_decay,
+    )
+    values = {
+      name: float(value)
+      for name, value in meta_parameters.values(state.eta).items()
+    }
     impala, plain = _make(learned=(), **values)
     update, plain_update = agent.update, impala.update
     if graph:
@@ -213,8 +250,9 @@ class UpdateTest(parameterized.TestCase):
       unrolls, meta_unroll = _unrolls(seed=10 * k)
       state, _ = update(state, unrolls, meta_unroll)
       plain, _ = plain_update(plain, unrolls, meta_unroll)
-    _assert_same((state.params, state.opt_state),
-                 (plain.params, plain.opt_state))
+    _assert_same(
+      (state.params, state.opt_state), (plain.params, plain.opt_state)
+    )
 
 
 if __name__ == '__main__':

@@ -9,27 +9,50 @@ from seed_metagrad import config as config_lib
 from seed_metagrad import types
 
 _BAD = {
-    'total_env_frames': (0,), 'batch_size': (0,), 'unroll_length': (0, -1),
-    'meta_batch_size': (0, 33), 'inner_updates': (0,), 'num_actors': (0,),
-    'envs_per_group': (0,), 'queue_unrolls': (0,), 'checkpoints_kept': (0,),
-    'embedding_size': (0,), 'env_threads': (0,), 'max_skipped_updates': (0,),
-    'learning_rate': (-1e-9, float('nan')), 'meta_learning_rate': (-1.,),
-    'baseline_cost': (-1.,), 'entropy_cost': (-1.,), 'rho_bar': (-1.,),
-    'c_bar': (-1.,), 'rho_pg': (-1.,), 'max_abs_reward': (-1.,),
-    'max_gradient_norm': (-1.,), 'inference_timeout_ms': (-1.,),
-    'checkpoint_secs': (0.,), 'metrics_secs': (0.,), 'lease_secs': (0.,),
-    'rms_epsilon': (0.,), 'rms_decay': (1.1,), 'sticky_actions': (1.1, -.1),
-    'discount': (-.1, 1.1, float('nan')), 'lambda_': (-.1, 1.1),
-    'reference_discount': (1.1,), 'reference_lambda': (-.1,),
-    'trace_decay': (-.1, 1.1), 'network': ('', 'resnet'),
-    'policy_target': ('q',), 'meta_optimizer': ('rmsprop',),
-    'optimizer': ('sgd',), 'learned': (('gamma',), ('discount', 'discount')),
-    'inference_min_envs': (0, 257), 'seed': (-1,),
+  'total_env_frames': (0,),
+  'batch_size': (0,),
+  'unroll_length': (0, -1),
+  'meta_batch_size': (0, 33),
+  'inner_updates': (0,),
+  'num_actors': (0,),
+  'envs_per_group': (0,),
+  'queue_unrolls': (0,),
+  'checkpoints_kept': (0,),
+  'embedding_size': (0,),
+  'env_threads': (0,),
+  'max_skipped_updates': (0,),
+  'learning_rate': (-1e-9, float('nan')),
+  'meta_learning_rate': (-1.0,),
+  'baseline_cost': (-1.0,),
+  'entropy_cost': (-1.0,),
+  'rho_bar': (-1.0,),
+  'c_bar': (-1.0,),
+  'rho_pg': (-1.0,),
+  'max_abs_reward': (-1.0,),
+  'max_gradient_norm': (-1.0,),
+  'inference_timeout_ms': (-1.0,),
+  'checkpoint_secs': (0.0,),
+  'metrics_secs': (0.0,),
+  'lease_secs': (0.0,),
+  'rms_epsilon': (0.0,),
+  'rms_decay': (1.1,),
+  'sticky_actions': (1.1, -0.1),
+  'discount': (-0.1, 1.1, float('nan')),
+  'lambda_': (-0.1, 1.1),
+  'reference_discount': (1.1,),
+  'reference_lambda': (-0.1,),
+  'trace_decay': (-0.1, 1.1),
+  'network': ('', 'resnet'),
+  'policy_target': ('q',),
+  'meta_optimizer': ('rmsprop',),
+  'optimizer': ('sgd',),
+  'learned': (('gamma',), ('discount', 'discount')),
+  'inference_min_envs': (0, 257),
+  'seed': (-1,),
 }
 
 
 class ConfigTest(parameterized.TestCase):
-
   @parameterized.parameters(sorted(config_lib.PRESETS))
   def test_presets_are_possible(self, name):
     config_lib.check(config_lib.preset(name))
@@ -45,8 +68,9 @@ class ConfigTest(parameterized.TestCase):
     fields = {field.name for field in dataclasses.fields(config_lib.Config)}
     self.assertContainsSubset(config_lib.LEARNABLE, fields)
 
-  @parameterized.parameters(*(
-      (name, value) for name, values in _BAD.items() for value in values))
+  @parameterized.parameters(
+    *((name, value) for name, values in _BAD.items() for value in values)
+  )
   def test_impossible_value_is_named(self, name, value):
     with self.assertRaisesRegex(ValueError, f'^{name} must be .*, got '):
       config_lib.preset('paper', **{name: value})
@@ -54,7 +78,8 @@ class ConfigTest(parameterized.TestCase):
   @parameterized.parameters((()), ('lambda_',), ('discount', 'entropy_cost'))
   def test_any_hypers_can_be_learned(self, *learned):
     self.assertEqual(
-        config_lib.preset('paper', learned=learned).learned, learned)
+      config_lib.preset('paper', learned=learned).learned, learned
+    )
 
   def test_unknown_preset_is_named(self):
     with self.assertRaisesRegex(ValueError, "'smoke'.*got 'fast'"):

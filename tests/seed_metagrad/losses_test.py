@@ -11,106 +11,128 @@ from tests.support import reference
 from tests.support import tiny
 
 _SETTINGS = (
-    dict(),
-    dict(rho_bar=1.2, c_bar=.9, rho_pg=1.1, max_abs_reward=0.),
-    dict(policy_target='vtrace', max_abs_reward=.5),
+  dict(),
+  dict(rho_bar=1.2, c_bar=0.9, rho_pg=1.1, max_abs_reward=0.0),
+  dict(policy_target='vtrace', max_abs_reward=0.5),
 )
 
 
 def _outputs(seed, batch, length=tiny.LENGTH):
   rng = np.random.default_rng(seed)
   return types.NetworkOutput(
-      rng.normal(size=[length + 1, batch, tiny.NUM_ACTIONS]),
-      rng.normal(size=[length + 1, batch]))
+    rng.normal(size=[length + 1, batch, tiny.NUM_ACTIONS]),
+    rng.normal(size=[length + 1, batch]),
+  )
 
 
 def _on_policy(batch):
   """An unroll, and outputs whose policy is the behaviour's."""
   unroll = tiny.unroll(0, batch)
   outputs = _outputs(1, batch)
-  return unroll, outputs._replace(policy_logits=unroll.agent_outputs
-                                  .policy_logits.astype(np.float64))
+  return unroll, outputs._replace(
+    policy_logits=unroll.agent_outputs.policy_logits.astype(np.float64)
+  )
 
 
 def _loss(online, target, hypers, unroll, settings):
   """J as in NumPy, targets included."""
   values, advantages = reference.targets(
-      *target, hypers.discount, hypers.lambda_, unroll, **settings)
+    *target, hypers.discount, hypers.lambda_, unroll, **settings
+  )
   logits, actions = online.policy_logits[:-1], unroll.agent_outputs.action[:-1]
   return np.sum(
-      -advantages * reference.log_probs(logits, actions)
-      + hypers.baseline_cost * .5 * (values - online.baseline[:-1])**2
-      - hypers.entropy_cost * reference.entropy(logits))
+    -advantages * reference.log_probs(logits, actions)
+    + hypers.baseline_cost * 0.5 * (values - online.baseline[:-1]) ** 2
+    - hypers.entropy_cost * reference.entropy(logits)
+  )
 
 
 class TermsTest(parameterized.TestCase):
-
   def test_log_probs_and_entropy_by_hand(self):
     # pi = (1/4, 3/4): H = ln 4 - 3/4 ln 3.
-    logits = tf.math.log(tf.constant([[1., 3.]], tf.float64))
+    logits = tf.math.log(tf.constant([[1.0, 3.0]], tf.float64))
     np.testing.assert_allclose(
-        losses.log_probs(logits, [1]), [np.log(.75)], rtol=1e-14)
+      losses.log_probs(logits, [1]), [np.log(0.75)], rtol=1e-14
+    )
     np.testing.assert_allclose(
-        losses.entropy(logits), [np.log(4.) - .75 * np.log(3.)], rtol=1e-14)
+      losses.entropy(logits), [np.log(4.0) - 0.75 * np.log(3.0)], rtol=1e-14
+    )
 
   def test_policy_gradient_loss_by_hand(self):
     # -2 ln(3/4).
-    logits = tf.math.log(tf.constant([[1., 3.]], tf.float64))
+    logits = tf.math.log(tf.constant([[1.0, 3.0]], tf.float64))
     np.testing.assert_allclose(
-        losses.policy_gradient_loss(logits, [1], np.array([2.])),
-        [-2. * np.log(.75)], rtol=1e-14)
+      losses.policy_gradient_loss(logits, [1], np.array([2.0])),
+      [-2.0 * np.log(0.75)],
+      rtol=1e-14,
+    )
 
   def test_baseline_loss_by_hand(self):
     # (3 - 1)^2 / 2.
     np.testing.assert_array_equal(
-        losses.baseline_loss(tf.constant([1.]), tf.constant([3.])), [2.])
+      losses.baseline_loss(tf.constant([1.0]), tf.constant([3.0])), [2.0]
+    )
 
   @parameterized.product(batch=(1, 5), settings=_SETTINGS)
   def test_vtrace_targets_as_in_numpy(self, batch, settings):
     unroll, outputs = tiny.unroll(0, batch), _outputs(1, batch)
     rhos = np.exp(
-        reference.log_probs(outputs.policy_logits, unroll.agent_outputs.action)
-        - reference.log_probs(unroll.agent_outputs.policy_logits,
-                              unroll.agent_outputs.action))
-    self.assertLess(rhos.min(), .9)
+      reference.log_probs(outputs.policy_logits, unroll.agent_outputs.action)
+      - reference.log_probs(
+        unroll.agent_outputs.policy_logits, unroll.agent_outputs.action
+      )
+    )
+    self.assertLess(rhos.min(), 0.9)
     self.assertGreater(rhos.max(), 1.2)
     targets = losses.vtrace_targets(
-        tiny.tensors(outputs), .9, .8, tiny.tensors(unroll), **settings)
+      tiny.tensors(outputs), 0.9, 0.8, tiny.tensors(unroll), **settings
+    )
     values, advantages = reference.targets(
-        *outputs, .9, .8, unroll, **settings)
+      *outputs, 0.9, 0.8, unroll, **settings
+    )
     np.testing.assert_allclose(targets.values, values, rtol=1e-12)
     np.testing.assert_allclose(targets.advantages, advantages, rtol=1e-12)
 
   @parameterized.parameters('terminated', 'life_lost')
   def test_nothing_follows_an_end(self, name):
     unroll, outputs = _on_policy(batch=1)
-    targets = losses.vtrace_targets(tiny.tensors(outputs), .9, .8, unroll)
+    targets = losses.vtrace_targets(tiny.tensors(outputs), 0.9, 0.8, unroll)
     t = int(np.flatnonzero(getattr(unroll.env_outputs, name)[:, 0])[0]) - 1
-    reward = np.clip(unroll.env_outputs.reward[t + 1, 0], -1., 1.)
+    reward = np.clip(unroll.env_outputs.reward[t + 1, 0], -1.0, 1.0)
     np.testing.assert_allclose(targets.values[t, 0], reward, rtol=1e-6)
 
   def test_truncated_transition_is_masked(self):
     unroll, outputs = _on_policy(batch=1)
-    targets = losses.vtrace_targets(tiny.tensors(outputs), .9, .8, unroll)
+    targets = losses.vtrace_targets(tiny.tensors(outputs), 0.9, 0.8, unroll)
     t = int(np.flatnonzero(unroll.env_outputs.truncated[:, 0])[0]) - 1
-    self.assertEqual(targets.advantages[t, 0], 0.)
+    self.assertEqual(targets.advantages[t, 0], 0.0)
     self.assertEqual(targets.values[t, 0], outputs.baseline[t, 0])
 
 
 class ActorCriticLossTest(parameterized.TestCase):
-
-  @parameterized.product(batch=(1, 5), settings=_SETTINGS,
-                         per_step=(False, True))
+  @parameterized.product(
+    batch=(1, 5), settings=_SETTINGS, per_step=(False, True)
+  )
   def test_as_in_numpy(self, batch, settings, per_step):
     unroll, online, target = (
-        tiny.unroll(0, batch), _outputs(1, batch), _outputs(2, batch))
-    hypers = types.Hypers(.9, .8, .5, .3)
+      tiny.unroll(0, batch),
+      _outputs(1, batch),
+      _outputs(2, batch),
+    )
+    hypers = types.Hypers(0.9, 0.8, 0.5, 0.3)
     if per_step:
-      hypers = types.Hypers(*np.random.default_rng(3).uniform(
-          .2, .9, [len(hypers), tiny.LENGTH, batch]))
+      hypers = types.Hypers(
+        *np.random.default_rng(3).uniform(
+          0.2, 0.9, [len(hypers), tiny.LENGTH, batch]
+        )
+      )
     loss, metrics = losses.actor_critic_loss(
-        tiny.tensors(online), tiny.tensors(target), hypers,
-        tiny.tensors(unroll), **settings)
+      tiny.tensors(online),
+      tiny.tensors(target),
+      hypers,
+      tiny.tensors(unroll),
+      **settings,
+    )
     expected = _loss(online, target, hypers, unroll, settings)
     np.testing.assert_allclose(loss, expected, rtol=1e-7)
     np.testing.assert_array_equal(metrics['loss'], loss)
@@ -118,36 +140,47 @@ class ActorCriticLossTest(parameterized.TestCase):
   @parameterized.parameters(1, 5)
   def test_gradients_of_outputs_by_finite_differences(self, batch):
     unroll, online, target = (
-        tiny.unroll(0, batch), _outputs(1, batch), _outputs(2, batch))
-    hypers = types.Hypers(.9, .8, .5, .3)
+      tiny.unroll(0, batch),
+      _outputs(1, batch),
+      _outputs(2, batch),
+    )
+    hypers = types.Hypers(0.9, 0.8, 0.5, 0.3)
     tensors = tiny.tensors(online)
     with tf.GradientTape() as tape:
       tape.watch(tensors)
       loss, _ = losses.actor_critic_loss(
-          tensors, tiny.tensors(target), hypers, tiny.tensors(unroll))
+        tensors, tiny.tensors(target), hypers, tiny.tensors(unroll)
+      )
     for name, gradient in tape.gradient(loss, tensors)._asdict().items():
       expected = reference.derivative(
-          lambda x, name=name: _loss(online._replace(**{name: x}), target,
-                                     hypers, unroll, {}),
-          getattr(online, name))
+        lambda x, name=name: _loss(
+          online._replace(**{name: x}), target, hypers, unroll, {}
+        ),
+        getattr(online, name),
+      )
       np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-9)
 
   @parameterized.product(name=types.Hypers._fields, per_step=(False, True))
   def test_every_hyper_has_its_derivative(self, name, per_step):
     unroll, online, target = tiny.unroll(0, 5), _outputs(1, 5), _outputs(2, 5)
-    fixed = types.Hypers(.9, .8, .5, .3)
+    fixed = types.Hypers(0.9, 0.8, 0.5, 0.3)
     value = np.full([tiny.LENGTH, 5] if per_step else [], getattr(fixed, name))
     tensor = tf.constant(value)
     with tf.GradientTape() as tape:
       tape.watch(tensor)
       loss, _ = losses.actor_critic_loss(
-          tiny.tensors(online), tiny.tensors(target),
-          fixed._replace(**{name: tensor}), tiny.tensors(unroll))
+        tiny.tensors(online),
+        tiny.tensors(target),
+        fixed._replace(**{name: tensor}),
+        tiny.tensors(unroll),
+      )
     expected = reference.derivative(
-        lambda x: _loss(online, target, fixed._replace(**{name: x}), unroll,
-                        {}), value)
+      lambda x: _loss(online, target, fixed._replace(**{name: x}), unroll, {}),
+      value,
+    )
     np.testing.assert_allclose(
-        tape.gradient(loss, tensor), expected, rtol=1e-6, atol=1e-9)
+      tape.gradient(loss, tensor), expected, rtol=1e-6, atol=1e-9
+    )
 
   def test_derivatives_are_finite_where_steps_are_masked(self):
     unroll, outputs = tiny.unroll(0, 5), tiny.tensors(_outputs(1, 5))
@@ -156,8 +189,11 @@ class ActorCriticLossTest(parameterized.TestCase):
       with tf.GradientTape() as inner:
         inner.watch(outputs)
         loss, _ = losses.actor_critic_loss(
-            outputs, outputs, types.Hypers(.9, .8, .5, .3),
-            tiny.tensors(unroll))
+          outputs,
+          outputs,
+          types.Hypers(0.9, 0.8, 0.5, 0.3),
+          tiny.tensors(unroll),
+        )
       first = inner.gradient(loss, outputs)
       norm = tf.add_n([tf.reduce_sum(g**2) for g in first])
     for gradient in (*first, *outer.gradient(norm, outputs)):
@@ -168,37 +204,44 @@ class ActorCriticLossTest(parameterized.TestCase):
     with tf.GradientTape() as tape:
       tape.watch(outputs)
       loss, _ = losses.actor_critic_loss(
-          outputs, tf.nest.map_structure(tf.stop_gradient, outputs),
-          types.Hypers(.9, .8, .5, 0.), tiny.tensors(unroll))
+        outputs,
+        tf.nest.map_structure(tf.stop_gradient, outputs),
+        types.Hypers(0.9, 0.8, 0.5, 0.0),
+        tiny.tensors(unroll),
+      )
     gradients = tape.gradient(loss, outputs)
     masked = unroll.env_outputs.truncated[1:]
     for gradient in gradients:
-      np.testing.assert_array_equal(gradient[:-1].numpy()[masked], 0.)
-      self.assertTrue(np.all(gradient[:-1].numpy()[~masked] != 0.))
+      np.testing.assert_array_equal(gradient[:-1].numpy()[masked], 0.0)
+      self.assertTrue(np.all(gradient[:-1].numpy()[~masked] != 0.0))
 
 
 class MetaPolicyGradientLossTest(parameterized.TestCase):
-
   @parameterized.product(batch=(1, 5), settings=_SETTINGS)
   def test_is_a_policy_gradient_with_fixed_advantages(self, batch, settings):
     unroll, outputs = tiny.unroll(0, batch), _outputs(1, batch)
-    _, advantages = reference.targets(*outputs, .95, 1., unroll, **settings)
+    _, advantages = reference.targets(*outputs, 0.95, 1.0, unroll, **settings)
 
     def loss(logits):
-      return -np.sum(advantages * reference.log_probs(
-          logits[:-1], unroll.agent_outputs.action[:-1]))
+      return -np.sum(
+        advantages
+        * reference.log_probs(logits[:-1], unroll.agent_outputs.action[:-1])
+      )
 
     tensors = tiny.tensors(outputs)
     with tf.GradientTape() as tape:
       tape.watch(tensors)
       total = losses.meta_policy_gradient_loss(
-          tensors, .95, 1., tiny.tensors(unroll), **settings)
+        tensors, 0.95, 1.0, tiny.tensors(unroll), **settings
+      )
     gradients = tape.gradient(total, tensors)
     np.testing.assert_allclose(total, loss(outputs.policy_logits), rtol=1e-12)
     np.testing.assert_allclose(
-        gradients.policy_logits,
-        reference.derivative(loss, outputs.policy_logits),
-        rtol=1e-6, atol=1e-9)
+      gradients.policy_logits,
+      reference.derivative(loss, outputs.policy_logits),
+      rtol=1e-6,
+      atol=1e-9,
+    )
     self.assertIsNone(gradients.baseline)  # No value term (MGRL).
 
 

@@ -9,26 +9,27 @@ from seed_metagrad import meta_parameters
 from seed_metagrad import types
 from tests.support import reference
 
-_FIXED = types.Hypers(.9, .8, .5, .01)
+_FIXED = types.Hypers(0.9, 0.8, 0.5, 0.01)
 
 
 class MetaParametersTest(parameterized.TestCase):
-
   def test_every_hyper_can_be_learned(self):
     self.assertEqual(set(meta_parameters.BOUNDS), set(types.Hypers._fields))
 
   def test_logit_by_hand(self):
     # sigmoid(ln 3) = 3/4.
-    eta = meta_parameters.init({'discount': .75}, dtype=tf.float64)
-    np.testing.assert_allclose(eta['discount'], np.log(3.), rtol=1e-14)
+    eta = meta_parameters.init({'discount': 0.75}, dtype=tf.float64)
+    np.testing.assert_allclose(eta['discount'], np.log(3.0), rtol=1e-14)
 
-  @parameterized.product(name=sorted(meta_parameters.BOUNDS),
-                         num_states=(None, 4))
+  @parameterized.product(
+    name=sorted(meta_parameters.BOUNDS), num_states=(None, 4)
+  )
   def test_values_start_as_given(self, name, num_states):
     low, high = meta_parameters.BOUNDS[name]
-    start = low + .3 * (high - low)
-    eta = meta_parameters.init({name: start}, num_states=num_states,
-                               dtype=tf.float64)
+    start = low + 0.3 * (high - low)
+    eta = meta_parameters.init(
+      {name: start}, num_states=num_states, dtype=tf.float64
+    )
     value = meta_parameters.values(eta)[name]
     self.assertEqual(value.shape, [] if num_states is None else [4])
     np.testing.assert_allclose(value, np.full(value.shape, start), rtol=1e-14)
@@ -36,50 +37,56 @@ class MetaParametersTest(parameterized.TestCase):
   @parameterized.parameters(sorted(meta_parameters.BOUNDS))
   def test_values_stay_inside_their_bounds(self, name):
     low, high = meta_parameters.BOUNDS[name]
-    for logit in (-1e30, -50., 50., 1e30):
+    for logit in (-1e30, -50.0, 50.0, 1e30):
       value = meta_parameters.values({name: tf.constant(logit)})[name]
       self.assertBetween(float(value), low, high)
 
   def test_hypers_replace_only_what_is_learned(self):
     self.assertEqual(meta_parameters.hypers({}, _FIXED), _FIXED)
-    eta = {'lambda_': tf.constant(0.)}
-    self.assertEqual(meta_parameters.hypers(eta, _FIXED),
-                     _FIXED._replace(lambda_=.5))
+    eta = {'lambda_': tf.constant(0.0)}
+    self.assertEqual(
+      meta_parameters.hypers(eta, _FIXED), _FIXED._replace(lambda_=0.5)
+    )
 
   def test_table_is_looked_up_and_differentiated_by_state(self):
-    table, states = np.array([-1., 0., 2.]), np.array([[0, 2], [2, 2]])
-    weights = np.array([[1., 2.], [3., 4.]])
+    table, states = np.array([-1.0, 0.0, 2.0]), np.array([[0, 2], [2, 2]])
+    weights = np.array([[1.0, 2.0], [3.0, 4.0]])
     eta = {'discount': tf.constant(table)}
     with tf.GradientTape() as tape:
       tape.watch(eta)
       hypers = meta_parameters.hypers(eta, _FIXED, states)
       total = tf.reduce_sum(weights * hypers.discount)
-    values = 1. / (1. + np.exp(-table))
+    values = 1.0 / (1.0 + np.exp(-table))
     np.testing.assert_allclose(hypers.discount, values[states], rtol=1e-14)
     expected = reference.derivative(
-        lambda x: np.sum(weights / (1. + np.exp(-x[states]))), table)
-    self.assertEqual(expected[1], 0.)  # A state that was not visited.
+      lambda x: np.sum(weights / (1.0 + np.exp(-x[states]))), table
+    )
+    self.assertEqual(expected[1], 0.0)  # A state that was not visited.
     np.testing.assert_allclose(
-        tf.convert_to_tensor(tape.gradient(total, eta)['discount']), expected,
-        rtol=1e-6, atol=1e-15)
+      tf.convert_to_tensor(tape.gradient(total, eta)['discount']),
+      expected,
+      rtol=1e-6,
+      atol=1e-15,
+    )
 
   def test_conditioning_is_sorted_by_name_and_has_no_gradient(self):
-    eta = {'lambda_': tf.constant(0.), 'discount': tf.constant([1e3, -1e3])}
+    eta = {'lambda_': tf.constant(0.0), 'discount': tf.constant([1e3, -1e3])}
     with tf.GradientTape() as tape:
       tape.watch(eta)
       vector = meta_parameters.conditioning(eta)
-    np.testing.assert_array_equal(vector, [1., 0., .5])
-    self.assertEqual(tape.gradient(vector, eta),
-                     {'lambda_': None, 'discount': None})
+    np.testing.assert_array_equal(vector, [1.0, 0.0, 0.5])
+    self.assertEqual(
+      tape.gradient(vector, eta), {'lambda_': None, 'discount': None}
+    )
 
   def test_nothing_learned_is_nothing_to_condition_on(self):
     self.assertIsNone(meta_parameters.conditioning({}))
 
   def test_unknown_name_is_refused(self):
     with self.assertRaisesRegex(ValueError, "out of .*'discount'.*got 'gamma'"):
-      meta_parameters.init({'gamma': .5})
+      meta_parameters.init({'gamma': 0.5})
 
-  @parameterized.parameters(0., 1., -1., float('nan'))
+  @parameterized.parameters(0.0, 1.0, -1.0, float('nan'))
   def test_start_outside_the_bounds_is_refused(self, value):
     with self.assertRaisesRegex(ValueError, f'inside .* got {value}'):
       meta_parameters.init({'discount': value})

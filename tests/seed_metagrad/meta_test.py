@@ -13,26 +13,29 @@ from seed_metagrad import types
 from tests.support import reference
 from tests.support import tiny
 
-_RATE = .3
+_RATE = 0.3
 
 # (optimizer, clip, batch, inner updates, conditioning): every setting meets
 # every other. A clip of .05 is active, one of 1e6 is not.
 _CASES = (
-    ('rmsprop', 1e6, 1, 1, False),
-    ('rmsprop', .05, 5, 1, True),
-    ('rmsprop', 1e6, 5, 2, True),
-    ('rmsprop', .05, 1, 2, False),
-    ('adam', 1e6, 5, 1, False),
-    ('adam', .05, 1, 1, True),
-    ('adam', 1e6, 1, 2, True),
-    ('adam', .05, 5, 2, False),
+  ('rmsprop', 1e6, 1, 1, False),
+  ('rmsprop', 0.05, 5, 1, True),
+  ('rmsprop', 1e6, 5, 2, True),
+  ('rmsprop', 0.05, 1, 2, False),
+  ('adam', 1e6, 5, 1, False),
+  ('adam', 0.05, 1, 1, True),
+  ('adam', 1e6, 1, 2, True),
+  ('adam', 0.05, 5, 2, False),
 )
 
 
 def _meta_gradient(rules, state, unrolls, meta_unroll):
   new, metrics = meta.update(state, unrolls, meta_unroll, _RATE, rules=rules)
-  return {name: (state.eta[name] - new.eta[name]).numpy()
-          for name in state.eta}, new, metrics
+  return (
+    {name: (state.eta[name] - new.eta[name]).numpy() for name in state.eta},
+    new,
+    metrics,
+  )
 
 
 def _flat(params):
@@ -41,17 +44,23 @@ def _flat(params):
 
 def _derivatives(function, params):
   """Finite differences of a function of a list, one for each entry."""
-  return [reference.derivative(
-      lambda p, i=i: function([*params[:i], tf.constant(p), *params[i + 1:]]),
-      params[i]) for i in range(len(params))]
+  return [
+    reference.derivative(
+      lambda p, i=i: function([*params[:i], tf.constant(p), *params[i + 1 :]]),
+      params[i],
+    )
+    for i in range(len(params))
+  ]
 
 
 def _hold_conditioning(rules, eta):
   """The rules with the heads' input fixed at the one of `eta`."""
   fixed = meta_parameters.conditioning(eta)
   return rules._replace(
-      forward=lambda params, unroll, conditioning: rules.forward(
-          params, unroll, None if conditioning is None else fixed))
+    forward=lambda params, unroll, conditioning: rules.forward(
+      params, unroll, None if conditioning is None else fixed
+    )
+  )
 
 
 def _directional_derivatives(rules, state, unrolls, u):
@@ -60,37 +69,48 @@ def _directional_derivatives(rules, state, unrolls, u):
 
   def projection(eta):
     params, _, _ = meta.inner_updates(
-        state.params, state.opt_state, eta, unrolls, _RATE, rules=rules)
+      state.params, state.opt_state, eta, unrolls, _RATE, rules=rules
+    )
     return tf.reduce_sum(u * (_flat(params) - _flat(state.params)))
 
-  return {name: reference.derivative(
+  return {
+    name: reference.derivative(
       lambda x, name=name: projection({**state.eta, name: tf.constant(x)}),
-      state.eta[name]) for name in state.eta}
+      state.eta[name],
+    )
+    for name in state.eta
+  }
 
 
 class FiniteDifferencesTest(parameterized.TestCase):
-
   @parameterized.parameters(*_CASES)
-  def test_meta_gradient(self, optimizer, max_gradient_norm, batch, steps,
-                         conditioning):
+  def test_meta_gradient(
+    self, optimizer, max_gradient_norm, batch, steps, conditioning
+  ):
     config = tiny.config(
-        optimizer=optimizer, max_gradient_norm=max_gradient_norm,
-        conditioning=conditioning,
-        policy_target='vtrace' if batch == 1 else 'lambda')
+      optimizer=optimizer,
+      max_gradient_norm=max_gradient_norm,
+      conditioning=conditioning,
+      policy_target='vtrace' if batch == 1 else 'lambda',
+    )
     metrics = self._assert_is_finite_difference(config, batch, steps)
-    self.assertEqual(metrics['gradient_norm'] > max_gradient_norm,
-                     max_gradient_norm < 1.)
+    self.assertEqual(
+      metrics['gradient_norm'] > max_gradient_norm, max_gradient_norm < 1.0
+    )
 
-  @parameterized.parameters(*((name,) for name in tiny.LEARNED),
-                            ('discount', 'lambda_'))
+  @parameterized.parameters(
+    *((name,) for name in tiny.LEARNED), ('discount', 'lambda_')
+  )
   def test_meta_gradient_of_a_few(self, *learned):
     self._assert_is_finite_difference(
-        tiny.config(learned=learned, conditioning=True), batch=5, steps=1)
+      tiny.config(learned=learned, conditioning=True), batch=5, steps=1
+    )
 
   def test_meta_gradient_of_the_mlp(self):
     config = tiny.config(conditioning=True)
-    network = networks.make('mlp', tiny.SPEC, dtype='float64',
-                            num_conditioning=len(tiny.LEARNED))
+    network = networks.make(
+      'mlp', tiny.SPEC, dtype='float64', num_conditioning=len(tiny.LEARNED)
+    )
     self._assert_is_finite_difference(config, batch=5, steps=2, network=network)
 
   def _assert_is_finite_difference(self, config, batch, steps, network=None):
@@ -98,35 +118,38 @@ class FiniteDifferencesTest(parameterized.TestCase):
     unrolls, meta_unroll = tiny.unrolls(batch, steps)
     gradient, new, metrics = _meta_gradient(rules, state, unrolls, meta_unroll)
     u, _ = meta.meta_objective_gradient(
-        new.params, state.eta, meta_unroll, rules=rules)
+      new.params, state.eta, meta_unroll, rules=rules
+    )
     expected = _directional_derivatives(rules, state, unrolls, _flat(u))
     for name in config.learned:
-      self.assertNotEqual(gradient[name], 0.)
+      self.assertNotEqual(gradient[name], 0.0)
       np.testing.assert_allclose(
-          gradient[name], expected[name], rtol=1e-6, err_msg=name)
+        gradient[name], expected[name], rtol=1e-6, err_msg=name
+      )
     return metrics
 
   @parameterized.parameters(1, 5)
   def test_inner_gradient_with_targets_fixed(self, batch):
     config = tiny.config()
     rules, state = tiny.setup(config)
-    rules = rules._replace(optimizer=optimizers.sgd(), max_gradient_norm=0.)
+    rules = rules._replace(optimizer=optimizers.sgd(), max_gradient_norm=0.0)
     (unroll,), _ = tiny.unrolls(batch)
     params, _, _ = meta.inner_update(
-        state.params, (), state.eta, unroll, 1., rules=rules,
-        live_targets=False)
+      state.params, (), state.eta, unroll, 1.0, rules=rules, live_targets=False
+    )
     target = rules.forward(state.params, unroll, None)
     hypers = rules.hypers(state.eta, unroll)
 
     @tf.function
     def loss(params):
-      return rules.loss(rules.forward(params, unroll, None), target, hypers,
-                        unroll)[0]
+      return rules.loss(
+        rules.forward(params, unroll, None), target, hypers, unroll
+      )[0]
 
     for before, after, expected in zip(
-        state.params, params, _derivatives(loss, state.params), strict=True):
-      np.testing.assert_allclose(
-          before - after, expected, rtol=1e-6, atol=1e-9)
+      state.params, params, _derivatives(loss, state.params), strict=True
+    ):
+      np.testing.assert_allclose(before - after, expected, rtol=1e-6, atol=1e-9)
 
   @parameterized.parameters(1, 5)
   def test_meta_objective_with_advantages_fixed(self, batch):
@@ -135,104 +158,120 @@ class FiniteDifferencesTest(parameterized.TestCase):
     unroll = tiny.unroll(3, batch)
     tensors = tiny.tensors(unroll)
     u, _ = meta.meta_objective_gradient(
-        state.params, state.eta, tensors, rules=rules)
+      state.params, state.eta, tensors, rules=rules
+    )
     _, advantages = reference.targets(
-        *(x.numpy() for x in rules.forward(state.params, tensors, None)),
-        config.reference_discount, config.reference_lambda, unroll,
-        rho_bar=config.rho_bar, c_bar=config.c_bar)
+      *(x.numpy() for x in rules.forward(state.params, tensors, None)),
+      config.reference_discount,
+      config.reference_lambda,
+      unroll,
+      rho_bar=config.rho_bar,
+      c_bar=config.c_bar,
+    )
 
     def loss(params):
       logits = rules.forward(params, tensors, None).policy_logits.numpy()
-      return -np.sum(advantages * reference.log_probs(
-          logits[:-1], unroll.agent_outputs.action[:-1]))
+      return -np.sum(
+        advantages
+        * reference.log_probs(logits[:-1], unroll.agent_outputs.action[:-1])
+      )
 
-    for actual, expected in zip(u, _derivatives(loss, state.params),
-                                strict=True):
+    for actual, expected in zip(
+      u, _derivatives(loss, state.params), strict=True
+    ):
       np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-9)
 
-  @parameterized.parameters((0., 2), (.5, 1))
+  @parameterized.parameters((0.0, 2), (0.5, 1))
   def test_tables_per_state(self, trace_decay, steps):
-    config = tiny.config(learned=('discount', 'lambda_', 'baseline_cost'),
-                     trace_decay=trace_decay)
+    config = tiny.config(
+      learned=('discount', 'lambda_', 'baseline_cost'), trace_decay=trace_decay
+    )
     states = np.random.default_rng(4).integers(0, 2, [tiny.LENGTH, 5])
     rules, state = tiny.setup(config)
-    fixed = types.Hypers(.8, .7, .5, .2)
-    rules = rules._replace(hypers=lambda eta, unroll: meta_parameters.hypers(
-        eta, fixed, states))
+    fixed = types.Hypers(0.8, 0.7, 0.5, 0.2)
+    rules = rules._replace(
+      hypers=lambda eta, unroll: meta_parameters.hypers(eta, fixed, states)
+    )
     eta = meta_parameters.init(
-        dict.fromkeys(config.learned, .6), num_states=3, dtype=tf.float64)
+      dict.fromkeys(config.learned, 0.6), num_states=3, dtype=tf.float64
+    )
     state = meta.init(rules, state.params, eta)
     unrolls, meta_unroll = tiny.unrolls(5, steps)
     gradient, new, _ = _meta_gradient(rules, state, unrolls, meta_unroll)
     u, _ = meta.meta_objective_gradient(
-        new.params, eta, meta_unroll, rules=rules)
+      new.params, eta, meta_unroll, rules=rules
+    )
     expected = _directional_derivatives(rules, state, unrolls, _flat(u))
     for name in config.learned:
-      self.assertEqual(gradient[name][2], 0.)  # A state never visited.
+      self.assertEqual(gradient[name][2], 0.0)  # A state never visited.
       np.testing.assert_allclose(
-          gradient[name], expected[name], rtol=1e-6, atol=1e-14)
+        gradient[name], expected[name], rtol=1e-6, atol=1e-14
+      )
 
 
 class ConditioningTest(parameterized.TestCase):
-
-  @parameterized.parameters((0., 1), (0., 2), (.5, 1))
+  @parameterized.parameters((0.0, 1), (0.0, 2), (0.5, 1))
   def test_no_gradient_through_the_embedding(self, trace_decay, steps):
     config = tiny.config(conditioning=True, trace_decay=trace_decay)
     rules, state = tiny.setup(config)
-    fixed = types.Hypers(.8, .7, .5, .2)
+    fixed = types.Hypers(0.8, 0.7, 0.5, 0.2)
     rules = rules._replace(hypers=lambda eta, unroll: fixed)
     unrolls, meta_unroll = tiny.unrolls(5, steps)
     gradient, new, _ = _meta_gradient(rules, state, unrolls, meta_unroll)
     for name in config.learned:
-      self.assertEqual(gradient[name], 0.)
+      self.assertEqual(gradient[name], 0.0)
     # Yet the embedding is in use, and is learned.
     self.assertFalse(np.array_equal(new.params[3], state.params[3]))
-    moved = {**state.eta, 'discount': state.eta['discount'] + 1.}
+    moved = {**state.eta, 'discount': state.eta['discount'] + 1.0}
     params, _, _ = meta.inner_updates(
-        state.params, state.opt_state, moved, unrolls, _RATE, rules=rules)
+      state.params, state.opt_state, moved, unrolls, _RATE, rules=rules
+    )
     self.assertFalse(np.array_equal(params[1], new.params[1]))
 
 
 class TraceTest(parameterized.TestCase):
-
-  @parameterized.parameters(.5, 1.)
+  @parameterized.parameters(0.5, 1.0)
   def test_is_the_recursion_of_explicit_jacobians(self, trace_decay):
     config = tiny.config(
-        learned=('discount', 'lambda_'), trace_decay=trace_decay)
+      learned=('discount', 'lambda_'), trace_decay=trace_decay
+    )
     rules, state = tiny.setup(config, network=tiny.linear_network())
 
     def jacobians(state, unrolls):
       with tf.GradientTape(persistent=True) as tape:
         tape.watch(state.eta)
         params, _, _ = meta.inner_updates(
-            state.params, state.opt_state, state.eta, unrolls, _RATE,
-            rules=rules)
+          state.params, state.opt_state, state.eta, unrolls, _RATE, rules=rules
+        )
         flat = _flat(params)
       return tape.jacobian(flat, state.eta, experimental_use_pfor=False)
 
-    z = dict.fromkeys(config.learned, 0.)
+    z = dict.fromkeys(config.learned, 0.0)
     for k in range(3):
       unrolls, meta_unroll = tiny.unrolls(5, seed=10 * k)
       jacobian = jacobians(state, unrolls)
       new, _ = meta.update(state, unrolls, meta_unroll, _RATE, rules=rules)
       u, _ = meta.meta_objective_gradient(
-          new.params, state.eta, meta_unroll, rules=rules)
+        new.params, state.eta, meta_unroll, rules=rules
+      )
       for name in config.learned:
         z[name] = trace_decay * z[name] + jacobian[name].numpy()
         np.testing.assert_allclose(
-            _flat(new.trace[name]), z[name], rtol=1e-9, atol=1e-13)
+          _flat(new.trace[name]), z[name], rtol=1e-9, atol=1e-13
+        )
         np.testing.assert_allclose(
-            state.eta[name] - new.eta[name], np.sum(_flat(u) * z[name]),
-            rtol=1e-9)
+          state.eta[name] - new.eta[name], np.sum(_flat(u) * z[name]), rtol=1e-9
+        )
       state = new
 
   @parameterized.parameters((1, True), (2, False))
   def test_without_memory_is_the_nested_tapes(self, steps, conditioning):
     unrolls, meta_unroll = tiny.unrolls(5, steps)
     gradients = []
-    for trace_decay in (0., 1e-300):
-      rules, state = tiny.setup(tiny.config(
-          trace_decay=trace_decay, conditioning=conditioning))
+    for trace_decay in (0.0, 1e-300):
+      rules, state = tiny.setup(
+        tiny.config(trace_decay=trace_decay, conditioning=conditioning)
+      )
       gradient, new, _ = _meta_gradient(rules, state, unrolls, meta_unroll)
       gradients.append((gradient, new.params, new.opt_state))
     for a, b in zip(*map(tf.nest.flatten, gradients), strict=True):
@@ -240,11 +279,12 @@ class TraceTest(parameterized.TestCase):
 
 
 class InnerUpdatesTest(parameterized.TestCase):
-
-  @parameterized.product(optimizer=('rmsprop', 'adam'),
-                         conditioning=(False, True))
+  @parameterized.product(
+    optimizer=('rmsprop', 'adam'), conditioning=(False, True)
+  )
   def test_saved_forward_pass_equals_the_explicit_copy(
-      self, optimizer, conditioning):
+    self, optimizer, conditioning
+  ):
     config = tiny.config(optimizer=optimizer, conditioning=conditioning)
     rules, state = tiny.setup(config)
     (unroll,), _ = tiny.unrolls(5)
@@ -253,39 +293,57 @@ class InnerUpdatesTest(parameterized.TestCase):
       with tf.GradientTape() as tape:
         tape.watch(state.eta)
         params, opt_state, metrics = meta.inner_update(
-            state.params, state.opt_state, state.eta, unroll, _RATE,
-            rules=rules, live_targets=live_targets)
+          state.params,
+          state.opt_state,
+          state.eta,
+          unroll,
+          _RATE,
+          rules=rules,
+          live_targets=live_targets,
+        )
         total = tf.reduce_sum(tf.sin(_flat(params)))
       results.append(
-          (params, opt_state, metrics, tape.gradient(total, state.eta)))
+        (params, opt_state, metrics, tape.gradient(total, state.eta))
+      )
     for a, b in zip(*map(tf.nest.flatten, results), strict=True):
       np.testing.assert_array_equal(a, b)
 
   @parameterized.parameters(
-      ('rmsprop', 0., 1, False), ('adam', 0., 2, False),
-      ('rmsprop', .5, 2, False), ('rmsprop', 0., 1, True),
-      ('adam', .5, 1, True))
+    ('rmsprop', 0.0, 1, False),
+    ('adam', 0.0, 2, False),
+    ('rmsprop', 0.5, 2, False),
+    ('rmsprop', 0.0, 1, True),
+    ('adam', 0.5, 1, True),
+  )
   def test_meta_rate_zero_is_plain_impala(
-      self, optimizer, trace_decay, steps, conditioning):
+    self, optimizer, trace_decay, steps, conditioning
+  ):
     # Conditioned, plain IMPALA is that of the same network, its input fixed.
     config = tiny.config(
-        optimizer=optimizer, meta_learning_rate=0., conditioning=conditioning,
-        trace_decay=trace_decay, learned=('discount', 'lambda_'))
+      optimizer=optimizer,
+      meta_learning_rate=0.0,
+      conditioning=conditioning,
+      trace_decay=trace_decay,
+      learned=('discount', 'lambda_'),
+    )
     rules, state = tiny.setup(config)
     fixed = rules.hypers(state.eta, None)
     vector = meta_parameters.conditioning(state.eta) if conditioning else None
     impala = rules._replace(
-        conditioned=False, hypers=lambda eta, unroll: fixed,
-        forward=lambda params, unroll, _: rules.forward(
-            params, unroll, vector))
+      conditioned=False,
+      hypers=lambda eta, unroll: fixed,
+      forward=lambda params, unroll, _: rules.forward(params, unroll, vector),
+    )
     plain = state._replace(eta={}, trace=(), meta_opt_state=())
     for k in range(3):
       unrolls, meta_unroll = tiny.unrolls(5, steps, seed=10 * k)
       state, _ = meta.update(state, unrolls, meta_unroll, _RATE, rules=rules)
       plain, _ = meta.update(plain, unrolls, meta_unroll, _RATE, rules=impala)
-    for a, b in zip(tf.nest.flatten((state.params, state.opt_state)),
-                    tf.nest.flatten((plain.params, plain.opt_state)),
-                    strict=True):
+    for a, b in zip(
+      tf.nest.flatten((state.params, state.opt_state)),
+      tf.nest.flatten((plain.params, plain.opt_state)),
+      strict=True,
+    ):
       np.testing.assert_array_equal(a, b)
 
 

@@ -14,20 +14,26 @@ _SPECS = {'mlp': _VECTOR, 'shallow': _ATARI, 'nature': _ATARI, 'deep': _ATARI}
 
 # Weights and biases, torso only, on [84, 84, 4].
 _TORSO_SIZES = {
-    # [4] stacked by 2, to 64, to 64.
-    'mlp': (8 * 64 + 64) + (64 * 64 + 64),
-    # 84 -> 20 -> 9: 9 * 9 * 32 = 2592 features.
-    'shallow': (8 * 8 * 4 * 16 + 16) + (4 * 4 * 16 * 32 + 32)
-               + (2592 * 256 + 256),
-    # 84 -> 20 -> 9 -> 7: 7 * 7 * 64 = 3136 features.
-    'nature': (8 * 8 * 4 * 32 + 32) + (4 * 4 * 32 * 64 + 64)
-              + (3 * 3 * 64 * 64 + 64) + (3136 * 512 + 512),
-    # 84 -> 42 -> 21 -> 11: 11 * 11 * 32 = 3872 features; five 3x3 convolutions
-    # in each of three sections.
-    'deep': (9 * 4 * 16 + 16) + 4 * (9 * 16 * 16 + 16)
-            + (9 * 16 * 32 + 32) + 4 * (9 * 32 * 32 + 32)
-            + (9 * 32 * 32 + 32) + 4 * (9 * 32 * 32 + 32)
-            + (3872 * 256 + 256),
+  # [4] stacked by 2, to 64, to 64.
+  'mlp': (8 * 64 + 64) + (64 * 64 + 64),
+  # 84 -> 20 -> 9: 9 * 9 * 32 = 2592 features.
+  'shallow': (8 * 8 * 4 * 16 + 16)
+  + (4 * 4 * 16 * 32 + 32)
+  + (2592 * 256 + 256),
+  # 84 -> 20 -> 9 -> 7: 7 * 7 * 64 = 3136 features.
+  'nature': (8 * 8 * 4 * 32 + 32)
+  + (4 * 4 * 32 * 64 + 64)
+  + (3 * 3 * 64 * 64 + 64)
+  + (3136 * 512 + 512),
+  # 84 -> 42 -> 21 -> 11: 11 * 11 * 32 = 3872 features; five 3x3 convolutions
+  # in each of three sections.
+  'deep': (9 * 4 * 16 + 16)
+  + 4 * (9 * 16 * 16 + 16)
+  + (9 * 16 * 32 + 32)
+  + 4 * (9 * 32 * 32 + 32)
+  + (9 * 32 * 32 + 32)
+  + 4 * (9 * 32 * 32 + 32)
+  + (3872 * 256 + 256),
 }
 _FEATURES = {'mlp': 64, 'shallow': 256, 'nature': 512, 'deep': 256}
 
@@ -41,7 +47,6 @@ def _stacked(spec, time, batch, seed=0):
 
 
 class NetworksTest(parameterized.TestCase):
-
   @parameterized.product(name=sorted(networks.TORSOS), num_conditioning=(0, 2))
   def test_sizes_by_hand(self, name, num_conditioning):
     spec = _SPECS[name]
@@ -49,8 +54,9 @@ class NetworksTest(parameterized.TestCase):
     inputs = _FEATURES[name] + (16 if num_conditioning else 0)
     heads = (inputs + 1) * (spec.num_actions + 1)
     self.assertEqual(
-        sum(p.size for p in network.init(0)),
-        _TORSO_SIZES[name] + heads + 16 * num_conditioning)
+      sum(p.size for p in network.init(0)),
+      _TORSO_SIZES[name] + heads + 16 * num_conditioning,
+    )
 
   @parameterized.parameters(sorted(networks.TORSOS))
   def test_init_is_made_by_its_seed(self, name):
@@ -65,15 +71,15 @@ class NetworksTest(parameterized.TestCase):
   def test_step_by_step_is_the_unroll(self, name):
     spec, time, batch = _SPECS[name], 5, 2
     network = networks.make(name, spec, num_conditioning=1)
-    params, eta = network.init(0), tf.constant([.9])
+    params, eta = network.init(0), tf.constant([0.9])
     stacked = _stacked(spec, time, batch)
     whole = network.apply(params, stacked, eta)
     for t in range(time):
-      step = network.apply(params, stacked[t:t + 1], eta)
+      step = network.apply(params, stacked[t : t + 1], eta)
       np.testing.assert_allclose(
-          step.policy_logits[0], whole.policy_logits[t], atol=1e-5)
-      np.testing.assert_allclose(
-          step.baseline[0], whole.baseline[t], atol=1e-5)
+        step.policy_logits[0], whole.policy_logits[t], atol=1e-5
+      )
+      np.testing.assert_allclose(step.baseline[0], whole.baseline[t], atol=1e-5)
 
   @parameterized.parameters(sorted(networks.TORSOS))
   def test_every_parameter_has_both_derivatives(self, name):
@@ -88,9 +94,11 @@ class NetworksTest(parameterized.TestCase):
         with tf.GradientTape() as inner:
           inner.watch(params)
           outputs = network.apply(
-              params, _stacked(spec, 2, 1), tf.constant([.9]))
-          total = (tf.reduce_sum(tf.math.log_softmax(outputs.policy_logits)**2)
-                   + tf.reduce_sum(outputs.baseline**2))
+            params, _stacked(spec, 2, 1), tf.constant([0.9])
+          )
+          total = tf.reduce_sum(
+            tf.math.log_softmax(outputs.policy_logits) ** 2
+          ) + tf.reduce_sum(outputs.baseline**2)
         first = inner.gradient(total, params)
         norm = tf.add_n([tf.reduce_sum(g**2) for g in first])
       return first, outer.gradient(norm, params)
@@ -103,8 +111,10 @@ class NetworksTest(parameterized.TestCase):
   def test_conditioning_moves_both_heads(self):
     network = networks.make('mlp', _VECTOR, num_conditioning=2)
     params, stacked = network.init(0), _stacked(_VECTOR, 1, 1)
-    a, b = (network.apply(params, stacked, tf.constant(eta))
-            for eta in ([.9, .9], [.9, .5]))
+    a, b = (
+      network.apply(params, stacked, tf.constant(eta))
+      for eta in ([0.9, 0.9], [0.9, 0.5])
+    )
     self.assertNotEqual(a.baseline[0, 0], b.baseline[0, 0])
     self.assertFalse(np.array_equal(a.policy_logits, b.policy_logits))
 
@@ -113,9 +123,13 @@ class NetworksTest(parameterized.TestCase):
     floats = types.EnvSpec((3,), 'float32', 2)
     params = networks.make('mlp', spec).init(0)
     stacked = _stacked(spec, 2, 2)
-    a, b = (networks.make('mlp', s).apply(params, x, None)
-            for s, x in ((spec, stacked),
-                         (floats, (stacked / 255.).astype(np.float32))))
+    a, b = (
+      networks.make('mlp', s).apply(params, x, None)
+      for s, x in (
+        (spec, stacked),
+        (floats, (stacked / 255.0).astype(np.float32)),
+      )
+    )
     np.testing.assert_allclose(a.baseline, b.baseline, rtol=1e-5)
 
   def test_images_need_no_frame_stack(self):

@@ -32,32 +32,43 @@ _FRAMES = 10**9  # Never reached: the test ends the run.
 
 
 class FuzzSoak(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
-    self.folder = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory()))
+    self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     self.token = secrets.token_hex()
     (self.folder / 'token').write_text(self.token)
     self.learner = self.start(
-        'learner.main', '--preset=smoke', '--lease_secs=1000000',
-        f'--total_env_frames={_FRAMES}',
-        f'--workdir={self.folder / "workdir"}',
-        f'--address_file={self.folder / "address"}')
+      'learner.main',
+      '--preset=smoke',
+      '--lease_secs=1000000',
+      f'--total_env_frames={_FRAMES}',
+      f'--workdir={self.folder / "workdir"}',
+      f'--address_file={self.folder / "address"}',
+    )
     address = self.folder / 'address'
     fakes.wait_until(address.exists, _START_SECS)
     self.port = int(address.read_text().rpartition(':')[2])
     self.actor = self.start(
-        'actors.main', f'--address={address.read_text()}', '--env=catch',
-        '--envs_per_group=8')
+      'actors.main',
+      f'--address={address.read_text()}',
+      '--env=catch',
+      '--envs_per_group=8',
+    )
     fakes.wait_until(lambda: self.updates() > 0, _START_SECS)
 
   def start(self, module, *flags):
     with open(self.folder / f'{module}.log', 'wb') as log:
       process = subprocess.Popen(
-          [sys.executable, '-m', module,
-           f'--token_file={self.folder / "token"}', *flags],
-          cwd=sources.ROOT, stderr=log)
+        [
+          sys.executable,
+          '-m',
+          module,
+          f'--token_file={self.folder / "token"}',
+          *flags,
+        ],
+        cwd=sources.ROOT,
+        stderr=log,
+      )
     self.addCleanup(process.wait)
     self.addCleanup(process.kill)
     return process
@@ -93,16 +104,22 @@ class FuzzSoak(absltest.TestCase):
     self.addCleanup(sender.close)
 
     @hypothesis.settings(
-        max_examples=_REQUESTS // _AT_ONCE, deadline=None, database=None,
-        suppress_health_check=list(hypothesis.HealthCheck))
-    @hypothesis.given(st.lists(
-        bad_requests.ALL, min_size=_AT_ONCE, max_size=_AT_ONCE))
+      max_examples=_REQUESTS // _AT_ONCE,
+      deadline=None,
+      database=None,
+      suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(
+      st.lists(bad_requests.ALL, min_size=_AT_ONCE, max_size=_AT_ONCE)
+    )
     def send(requests):
       calls = [sender.send(request) for request in requests]
       for request, call in zip(requests, calls):
-        self.assertIn(call.code(), bad_requests.CODES,
-                      f'{request}: {call.details()}')
+        self.assertIn(
+          call.code(), bad_requests.CODES, f'{request}: {call.details()}'
+        )
         counts[call.code().name] += 1
+
     sender.join(bad_requests.RUN_ID, 'eve')
     send()
     self.assertGreaterEqual(counts.total(), _REQUESTS)
@@ -112,8 +129,11 @@ class FuzzSoak(absltest.TestCase):
       while connection.recv(4096):
         pass
     during = self.updates() - before
-    print(f'{dict(counts)}; {during} updates meanwhile; the learner grew by'
-          f' {growth >> 20} MiB.', file=sys.stderr)
+    print(
+      f'{dict(counts)}; {during} updates meanwhile; the learner grew by'
+      f' {growth >> 20} MiB.',
+      file=sys.stderr,
+    )
     self.assertGreater(during, 10)
     self.assertLess(growth, _GROWTH_BYTES)
     self.assertIsNone(self.actor.poll())

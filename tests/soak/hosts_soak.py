@@ -25,40 +25,55 @@ _LEARNER, _NEAR, _FAR = range(3)
 
 
 class HostsSoak(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
     if reason := wire.missing():
       self.skipTest(reason)
-    self.folder = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory()))
-    self.wire = self.enterContext(
-        wire.Wire(3, delay_secs=0.02, loss=0.01))
+    self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.wire = self.enterContext(wire.Wire(3, delay_secs=0.02, loss=0.01))
     self.certs = self.folder / 'certs'
     flag_values = flags.FlagValues()
     make_certs.define_flags(flag_values)
-    flag_values(['make-certs', f'--folder={self.certs}',
-                 f'--hosts={self.wire.address(_LEARNER)}'])
+    flag_values(
+      [
+        'make-certs',
+        f'--folder={self.certs}',
+        f'--hosts={self.wire.address(_LEARNER)}',
+      ]
+    )
     make_certs.run(flag_values)
 
   def start(self, host, module, *arguments):
     with open(self.log(host), 'wb') as log:
       process = subprocess.Popen(
-          [*self.wire.on(host), sys.executable, '-m', module,
-           f'--token_file={self.certs / "token"}', *arguments],
-          cwd=sources.ROOT, stderr=log,
-          env={**os.environ, 'PYTHONUNBUFFERED': '1'})
+        [
+          *self.wire.on(host),
+          sys.executable,
+          '-m',
+          module,
+          f'--token_file={self.certs / "token"}',
+          *arguments,
+        ],
+        cwd=sources.ROOT,
+        stderr=log,
+        env={**os.environ, 'PYTHONUNBUFFERED': '1'},
+      )
     self.addCleanup(process.wait)
     self.addCleanup(process.kill)
     return process
 
   def start_actor(self, host):
     return self.start(
-        host, 'actors.main', '--env=catch', '--envs_per_group=16',
-        f'--name=host-{host}', f'--address={self.address.read_text()}',
-        f'--ca_file={self.certs / "ca.pem"}',
-        f'--cert_file={self.certs / "actor.pem"}',
-        f'--key_file={self.certs / "actor.key"}')
+      host,
+      'actors.main',
+      '--env=catch',
+      '--envs_per_group=16',
+      f'--name=host-{host}',
+      f'--address={self.address.read_text()}',
+      f'--ca_file={self.certs / "ca.pem"}',
+      f'--cert_file={self.certs / "actor.pem"}',
+      f'--key_file={self.certs / "actor.key"}',
+    )
 
   def log(self, host):
     return self.folder / f'log-{host}'
@@ -75,18 +90,24 @@ class HostsSoak(absltest.TestCase):
   def test_catch_is_learned_over_a_bad_wire(self):
     self.address = self.folder / 'address'
     learner = self.start(
-        _LEARNER, 'learner.main', '--preset=smoke', '--learned=discount',
-        f'--total_env_frames={_FRAMES}', '--lease_secs=20',
-        f'--workdir={self.folder / "workdir"}',
-        f'--address={self.wire.address(_LEARNER)}:0',
-        f'--address_file={self.address}',
-        f'--cert_file={self.certs / "learner.pem"}',
-        f'--key_file={self.certs / "learner.key"}',
-        f'--client_ca_file={self.certs / "ca.pem"}')
+      _LEARNER,
+      'learner.main',
+      '--preset=smoke',
+      '--learned=discount',
+      f'--total_env_frames={_FRAMES}',
+      '--lease_secs=20',
+      f'--workdir={self.folder / "workdir"}',
+      f'--address={self.wire.address(_LEARNER)}:0',
+      f'--address_file={self.address}',
+      f'--cert_file={self.certs / "learner.pem"}',
+      f'--key_file={self.certs / "learner.key"}',
+      f'--client_ca_file={self.certs / "ca.pem"}',
+    )
     fakes.wait_until(self.address.exists, _DEADLINE_SECS)
     near, far = self.start_actor(_NEAR), self.start_actor(_FAR)
     fakes.wait_until(
-        lambda: self.frames() and self.joins(_FAR) == 2, _DEADLINE_SECS)
+      lambda: self.frames() and self.joins(_FAR) == 2, _DEADLINE_SECS
+    )
     before, until = self.frames(), time.monotonic() + _PARTITION_SECS
     self.wire.cut.add(_FAR)
     fakes.wait_until(lambda: time.monotonic() > until, 2 * _PARTITION_SECS)
@@ -100,13 +121,16 @@ class HostsSoak(absltest.TestCase):
     self.assertEqual(far.wait(_DEADLINE_SECS), 0)
     self.assertEqual(self.joins(_NEAR), 2)
     summary = json.loads((self.folder / 'workdir/summary.json').read_text())
-    print(f'{during} of {_FRAMES} frames during the partition of'
-          f' {_PARTITION_SECS:g} s; the host was back at {back}; return'
-          f' {summary["mean_return_100"]}; {self.wire.num_lost} of'
-          f' {self.wire.num_frames} frames lost on the wire.', file=sys.stderr)
+    print(
+      f'{during} of {_FRAMES} frames during the partition of'
+      f' {_PARTITION_SECS:g} s; the host was back at {back}; return'
+      f' {summary["mean_return_100"]}; {self.wire.num_lost} of'
+      f' {self.wire.num_frames} frames lost on the wire.',
+      file=sys.stderr,
+    )
     self.assertGreater(during, 0)
     self.assertGreaterEqual(summary['env_frames'], _FRAMES)
-    self.assertGreaterEqual(summary['mean_return_100'], .8)
+    self.assertGreaterEqual(summary['mean_return_100'], 0.8)
     self.assertRegex(self.log(_LEARNER).read_text(), f'host-{_FAR}/. is silent')
 
 

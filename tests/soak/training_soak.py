@@ -33,11 +33,9 @@ _START_SECS = 300.0
 
 
 class TrainingSoak(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
-    self.folder = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory()))
+    self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     self.workdir = self.folder / 'workdir'
     with socket.create_server(('127.0.0.1', 0)) as free:
       self.address = f'127.0.0.1:{free.getsockname()[1]}'
@@ -46,9 +44,17 @@ class TrainingSoak(absltest.TestCase):
   def start(self, module, *arguments):
     with open(self.folder / 'log', 'ab') as log:
       process = subprocess.Popen(
-          [sys.executable, '-m', module, f'--env={_ENV}',
-           f'--address={self.address}', *arguments],
-          cwd=sources.ROOT, stderr=log)
+        [
+          sys.executable,
+          '-m',
+          module,
+          f'--env={_ENV}',
+          f'--address={self.address}',
+          *arguments,
+        ],
+        cwd=sources.ROOT,
+        stderr=log,
+      )
     self.addCleanup(process.wait)
     self.addCleanup(process.kill)
     return process
@@ -56,13 +62,17 @@ class TrainingSoak(absltest.TestCase):
   def start_learner(self):
     preset = 'smoke' if _ENV == 'catch' else 'local'
     return self.start(
-        'learner.main', f'--preset={preset}', '--total_env_frames=1000000000',
-        f'--checkpoint_secs={_CHECKPOINT_SECS}', '--metrics_secs=1',
-        '--lease_secs=10', f'--workdir={self.workdir}')
+      'learner.main',
+      f'--preset={preset}',
+      '--total_env_frames=1000000000',
+      f'--checkpoint_secs={_CHECKPOINT_SECS}',
+      '--metrics_secs=1',
+      '--lease_secs=10',
+      f'--workdir={self.workdir}',
+    )
 
   def start_actor(self, index):
-    return self.start(
-        'actors.main', f'--index={index}', '--envs_per_group=8')
+    return self.start('actors.main', f'--index={index}', '--envs_per_group=8')
 
   def frames(self):
     """Of every row, in order."""
@@ -79,8 +89,12 @@ class TrainingSoak(absltest.TestCase):
 
   def resumes(self):
     """The frames at which the learner went on."""
-    return [int(frames) for frames in re.findall(
-        r'Resumed at (\d+) frames', (self.folder / 'log').read_text())]
+    return [
+      int(frames)
+      for frames in re.findall(
+        r'Resumed at (\d+) frames', (self.folder / 'log').read_text()
+      )
+    ]
 
   def restart(self, learner):
     """Kills the learner and waits until its successor has saved."""
@@ -103,7 +117,8 @@ class TrainingSoak(absltest.TestCase):
     for index in itertools.cycle(range(_NUM_ACTORS)):
       next_actor = time.monotonic() + _ACTOR_SECS
       fakes.wait_until(
-          lambda due=next_actor: time.monotonic() > due, 2 * _ACTOR_SECS)
+        lambda due=next_actor: time.monotonic() > due, 2 * _ACTOR_SECS
+      )
       actors[index].kill()
       actors[index].wait()
       actors[index] = self.start_actor(index)
@@ -117,8 +132,11 @@ class TrainingSoak(absltest.TestCase):
     learner.terminate()
     self.assertEqual(learner.wait(60), 0)
     self.assert_whole()
-    print(f'{kills} kills of actors, {len(self.lost)} of the learner, which'
-          f' lost {self.lost} frames of {self.frames()[-1]}.', file=sys.stderr)
+    print(
+      f'{kills} kills of actors, {len(self.lost)} of the learner, which'
+      f' lost {self.lost} frames of {self.frames()[-1]}.',
+      file=sys.stderr,
+    )
 
   def assert_whole(self):
     """The rows have no fold or gap, and all files agree on the end."""
@@ -126,8 +144,7 @@ class TrainingSoak(absltest.TestCase):
     self.assertEqual(frames, sorted(set(frames)))
     summary = json.loads((self.workdir / 'summary.json').read_text())
     self.assertEqual(summary['env_frames'], frames[-1])
-    self.assertEqual(
-        self.newest().stem, f'checkpoint_{summary["num_updates"]}')
+    self.assertEqual(self.newest().stem, f'checkpoint_{summary["num_updates"]}')
     with open(self.workdir / 'episodes.csv', encoding='utf-8') as file:
       episodes = [int(row['env_frames']) for row in csv.DictReader(file)]
     self.assertEqual(episodes, sorted(episodes))

@@ -44,27 +44,37 @@ class FakeStudy:
     """Leaves what training does after so many frames."""
     folder = results.run_folder(self.workdir, run)
     folder.mkdir(parents=True)
-    (folder / 'summary.json').write_text(json.dumps(
-        {'env_frames': env_frames}))
-    rows = [f'{frames},{value},{0.99 - frames / 1e5},0.9'
-            for frames, value in ((1000, 'nan'), (2000, run.seed), (4000, 9))]
-    (folder / 'metrics.csv').write_text('\n'.join(
-        ['env_frames,mean_return_100,discount,lambda_', *rows, '']))
+    (folder / 'summary.json').write_text(json.dumps({'env_frames': env_frames}))
+    rows = [
+      f'{frames},{value},{0.99 - frames / 1e5},0.9'
+      for frames, value in ((1000, 'nan'), (2000, run.seed), (4000, 9))
+    ]
+    (folder / 'metrics.csv').write_text(
+      '\n'.join(['env_frames,mean_return_100,discount,lambda_', *rows, ''])
+    )
 
   def evaluate(self, run: study_lib.Run, mean: float, protocol: str = 'noop'):
     """Leaves what a trained run's evaluation does."""
     folder = results.evaluation_folder(self.workdir, run, protocol)
     folder.mkdir(parents=True)
-    (folder / 'summary.json').write_text(json.dumps(
-        {'mean': mean, 'interval': [mean - 1, mean + 1], 'episodes': 30,
-         'starts': 'a test'}))
+    (folder / 'summary.json').write_text(
+      json.dumps(
+        {
+          'mean': mean,
+          'interval': [mean - 1, mean + 1],
+          'episodes': 30,
+          'starts': 'a test',
+        }
+      )
+    )
 
   def fail(self, run: study_lib.Run, reason: str):
     """Leaves what a run that failed does."""
     path = results.failure_path(self.workdir, run)
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(
-        {'stage': 'training', 'status': 4, 'reason': reason}))
+    path.write_text(
+      json.dumps({'stage': 'training', 'status': 4, 'reason': reason})
+    )
 
   def do(self, game: str, variant: study_lib.Variant, *means: float):
     """Trains and evaluates seeds 1, 2, ..."""

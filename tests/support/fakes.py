@@ -24,23 +24,43 @@ def outputs(num_envs: int, spec: types.EnvSpec = SPEC) -> types.EnvOutput:
   """Returns a valid step of zeros."""
   nothing = np.zeros(num_envs, bool)
   return types.EnvOutput(
-      np.zeros(num_envs, np.float32), nothing, nothing, nothing,
-      np.zeros((num_envs, *spec.observation_shape), spec.observation_dtype))
+    np.zeros(num_envs, np.float32),
+    nothing,
+    nothing,
+    nothing,
+    np.zeros((num_envs, *spec.observation_shape), spec.observation_dtype),
+  )
 
 
 def join_request(**fields) -> inference_pb2.JoinRequest:
   """Returns a valid request of two environments but for `fields`."""
-  fields = dict(
-      protocol=codec.PROTOCOL, actor='ann', group=0, run_id=1, num_envs=2,
-      env='catch', spec=inference_pb2.EnvSpec(**SPEC._asdict())) | fields
+  fields = (
+    dict(
+      protocol=codec.PROTOCOL,
+      actor='ann',
+      group=0,
+      run_id=1,
+      num_envs=2,
+      env='catch',
+      spec=inference_pb2.EnvSpec(**SPEC._asdict()),
+    )
+    | fields
+  )
   return inference_pb2.JoinRequest(**fields)
 
 
 def act_request(**fields) -> inference_pb2.ActRequest:
   """Returns a valid request of two environments but for `fields`."""
-  fields = dict(
-      run_id=1, sequence=0, rewards=bytes(8), flags=bytes(2),
-      observations=bytes(400)) | fields
+  fields = (
+    dict(
+      run_id=1,
+      sequence=0,
+      rewards=bytes(8),
+      flags=bytes(2),
+      observations=bytes(400),
+    )
+    | fields
+  )
   return inference_pb2.ActRequest(**fields)
 
 
@@ -59,15 +79,24 @@ class FakeLearner:
   `requests` holds all that was answered; without `answer` nothing is.
   """
 
-  def __init__(self, address='localhost:0', *, max_envs=16, lease_secs=60.0,
-               task=TASK, answer=True, **server_kwargs):
+  def __init__(
+    self,
+    address='localhost:0',
+    *,
+    max_envs=16,
+    lease_secs=60.0,
+    task=TASK,
+    answer=True,
+    **server_kwargs,
+  ):
     self.requests: list[batcher_lib.Request] = []
     self.reached = threading.Condition()
     self.batcher = batcher_lib.Batcher(1, max_envs, timeout_ms=1.0)
     self.now = 0.0  # The clock of the leases.
     self.leases = leases_lib.Leases(max_envs, lease_secs, lambda: self.now)
     self.server = server_lib.Server(
-        address, task, self.batcher, self.leases, **server_kwargs)
+      address, task, self.batcher, self.leases, **server_kwargs
+    )
     self.port = self.server.start()
     self._thread = threading.Thread(target=self._serve)
     if answer:
@@ -77,7 +106,8 @@ class FakeLearner:
     """Waits until so many requests reached the inference."""
     with self.reached:
       if not self.reached.wait_for(
-          lambda: len(self.requests) >= count, DEADLINE_SECS):
+        lambda: len(self.requests) >= count, DEADLINE_SECS
+      ):
         raise AssertionError(f'{len(self.requests)} of {count} requests came')
 
   def close(self):
@@ -90,7 +120,8 @@ class FakeLearner:
   def stub(self, **kwargs) -> inference_pb2_grpc.InferenceStub:
     """Connects to it."""
     return inference_pb2_grpc.InferenceStub(
-        grpc.insecure_channel(f'localhost:{self.port}', **kwargs))
+      grpc.insecure_channel(f'localhost:{self.port}', **kwargs)
+    )
 
   def _serve(self):
     while (batch := self.batcher.get()) is not None:

@@ -23,16 +23,23 @@ class State(NamedTuple):
 
 
 def _sigmoid(x):
-  return 1. / (1. + np.exp(-x))
+  return 1.0 / (1.0 + np.exp(-x))
 
 
 def _targets(theta, unroll, discount, lambda_, config):
   x = unroll.env_outputs.observation
   return reference.targets(
-      x @ theta[0], x @ theta[1], discount, lambda_, unroll,
-      max_abs_reward=config.max_abs_reward, rho_bar=config.rho_bar,
-      c_bar=config.c_bar, rho_pg=config.rho_pg,
-      policy_target=config.policy_target)
+    x @ theta[0],
+    x @ theta[1],
+    discount,
+    lambda_,
+    unroll,
+    max_abs_reward=config.max_abs_reward,
+    rho_bar=config.rho_bar,
+    c_bar=config.c_bar,
+    rho_pg=config.rho_pg,
+    policy_target=config.policy_target,
+  )
 
 
 def _policy_gradient(theta, unroll, advantages):
@@ -47,58 +54,86 @@ def _inner_gradient(theta, unroll, hypers, config):
   """MGRL's gradient; dH/dlogit_a = -pi_a (log pi_a + H)."""
   x = unroll.env_outputs.observation[:-1]
   values, advantages = _targets(
-      theta, unroll, hypers.discount, hypers.lambda_, config)
+    theta, unroll, hypers.discount, hypers.lambda_, config
+  )
   log_pi = reference.log_softmax(x @ theta[0])
   entropy = reference.entropy(x @ theta[0])[..., np.newaxis]
   entropy_gradient = np.einsum(
-      'tbd,tba->da', x, -np.exp(log_pi) * (log_pi + entropy))
+    'tbd,tba->da', x, -np.exp(log_pi) * (log_pi + entropy)
+  )
   return [
-      _policy_gradient(theta, unroll, advantages)
-      - hypers.entropy_cost * entropy_gradient,
-      -hypers.baseline_cost * np.einsum(
-          'tb,tbd->d', values - x @ theta[1], x)]
+    _policy_gradient(theta, unroll, advantages)
+    - hypers.entropy_cost * entropy_gradient,
+    -hypers.baseline_cost * np.einsum('tb,tbd->d', values - x @ theta[1], x),
+  ]
 
 
 def inner_updates(theta, slots, eta, unrolls, config):
   """(theta', slots'): one clipped RMSProp step per unroll."""
-  hypers = types.Hypers(*(
+  hypers = types.Hypers(
+    *(
       _sigmoid(eta[name]) if name in eta else getattr(config, name)
-      for name in types.Hypers._fields))
+      for name in types.Hypers._fields
+    )
+  )
   for unroll in unrolls:
     gradients, _ = reference.clip_by_global_norm(
-        _inner_gradient(theta, unroll, hypers, config),
-        config.max_gradient_norm)
-    steps, slots = zip(*(
-        reference.rmsprop(g, ms, config.learning_rate, decay=config.rms_decay,
-                          epsilon=config.rms_epsilon)
-        for g, ms in zip(gradients, slots, strict=True)), strict=True)
+      _inner_gradient(theta, unroll, hypers, config), config.max_gradient_norm
+    )
+    steps, slots = zip(
+      *(
+        reference.rmsprop(
+          g,
+          ms,
+          config.learning_rate,
+          decay=config.rms_decay,
+          epsilon=config.rms_epsilon,
+        )
+        for g, ms in zip(gradients, slots, strict=True)
+      ),
+      strict=True,
+    )
     theta = [p + step for p, step in zip(theta, steps, strict=True)]
   return theta, list(slots)
 
 
 def init(theta, eta):
   return State(
-      theta, [np.ones_like(p) for p in theta], eta,
-      dict.fromkeys(eta, (0, 0., 0.)),
-      {name: [np.zeros_like(p) for p in theta] for name in eta})
+    theta,
+    [np.ones_like(p) for p in theta],
+    eta,
+    dict.fromkeys(eta, (0, 0.0, 0.0)),
+    {name: [np.zeros_like(p) for p in theta] for name in eta},
+  )
 
 
 def update(state, unrolls, meta_unroll, config):
   """One iteration of MGRL's algorithm 1."""
   theta, slots = inner_updates(*state[:3], unrolls, config)
-  _, advantages = _targets(theta, meta_unroll, config.reference_discount,
-                           config.reference_lambda, config)
+  _, advantages = _targets(
+    theta,
+    meta_unroll,
+    config.reference_discount,
+    config.reference_lambda,
+    config,
+  )
   u = _policy_gradient(theta, meta_unroll, advantages)  # None for the value.
   eta, meta_slots, trace = {}, {}, {}
   for name, logit in state.eta.items():
     trace[name] = [
-        config.trace_decay * z + reference.derivative(
-            lambda x, i=i, name=name: inner_updates(
-                *state[:2], {**state.eta, name: x}, unrolls, config)[0][i],
-            logit)
-        for i, z in enumerate(state.trace[name])]
+      config.trace_decay * z
+      + reference.derivative(
+        lambda x, i=i, name=name: inner_updates(
+          *state[:2], {**state.eta, name: x}, unrolls, config
+        )[0][i],
+        logit,
+      )
+      for i, z in enumerate(state.trace[name])
+    ]
     step, meta_slots[name] = reference.adam(
-        np.sum(u * trace[name][0]), *state.meta_slots[name],
-        config.meta_learning_rate)
+      np.sum(u * trace[name][0]),
+      *state.meta_slots[name],
+      config.meta_learning_rate,
+    )
     eta[name] = logit + step
   return State(theta, slots, eta, meta_slots, trace)

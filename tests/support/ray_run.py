@@ -16,9 +16,20 @@ SETTINGS = {'RAY_worker_niceness': '0', 'RAY_USAGE_STATS_ENABLED': '0'}
 def start(workdir: str, address: str, *flags: str) -> subprocess.Popen:
   """Starts to train Catch on the cluster at `address`."""
   return subprocess.Popen(
-      [sys.executable, '-m', 'experiments.cli', 'train', '--launcher=ray',
-       '--preset=smoke', f'--workdir={workdir}', f'--ray_address={address}',
-       *flags], cwd=sources.ROOT, env={**os.environ, **SETTINGS})
+    [
+      sys.executable,
+      '-m',
+      'experiments.cli',
+      'train',
+      '--launcher=ray',
+      '--preset=smoke',
+      f'--workdir={workdir}',
+      f'--ray_address={address}',
+      *flags,
+    ],
+    cwd=sources.ROOT,
+    env={**os.environ, **SETTINGS},
+  )
 
 
 def pids(*words: str) -> list[int]:
@@ -44,7 +55,7 @@ def wait_until(holds, secs: float):
   while not holds():
     if time.monotonic() > deadline:
       raise TimeoutError(f'{holds} did not hold within {secs} s.')
-    time.sleep(.2)
+    time.sleep(0.2)
 
 
 def env_frames(workdir: str) -> int:

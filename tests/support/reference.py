@@ -20,17 +20,27 @@ def lambda_returns(rewards, discounts, values, lambda_):
   length = len(rewards)
   mixture = np.zeros_like(rewards)
   for t in range(length):
-    weight = 1.
+    weight = 1.0
     for n in range(1, length - t + 1):
       g = n_step(rewards, discounts, values, n)[t]
       is_last = n == length - t
-      mixture[t] += weight * (1. if is_last else 1. - lambda_[t + n - 1]) * g
+      mixture[t] += weight * (1.0 if is_last else 1.0 - lambda_[t + n - 1]) * g
       weight = weight * lambda_[t + n - 1]
   return mixture
 
 
-def vtrace(rewards, discounts, values, log_rhos, lambda_, *, rho_bar=1.,
-           c_bar=1., rho_pg=1., policy_target='lambda'):
+def vtrace(
+  rewards,
+  discounts,
+  values,
+  log_rhos,
+  lambda_,
+  *,
+  rho_bar=1.0,
+  c_bar=1.0,
+  rho_pg=1.0,
+  policy_target='lambda',
+):
   """(v_s, advantages) by the sum of IMPALA's eq. 1, and section 4.2.
 
   v_s = V(x_s) + sum_t (prod_{s<=i<t} gamma_i c_i) delta_t.
@@ -43,10 +53,11 @@ def vtrace(rewards, discounts, values, log_rhos, lambda_, *, rho_bar=1.,
     for t in range(s, length):
       product = np.prod(discounts[s:t] * cs[s:t], axis=0)
       delta = np.minimum(rho_bar, rhos[t]) * (
-          rewards[t] + discounts[t] * values[t + 1] - values[t])
+        rewards[t] + discounts[t] * values[t + 1] - values[t]
+      )
       vs[s] = vs[s] + product * delta
   if policy_target == 'lambda':
-    q = rewards + discounts * (lambda_ * vs[1:] + (1. - lambda_) * values[1:])
+    q = rewards + discounts * (lambda_ * vs[1:] + (1.0 - lambda_) * values[1:])
   else:
     q = rewards + discounts * vs[1:]
   return vs[:-1], np.minimum(rho_pg, rhos) * (q - values[:-1])
@@ -58,7 +69,8 @@ def log_softmax(logits):
 
 def log_probs(logits, actions):
   return np.take_along_axis(
-      log_softmax(logits), actions[..., np.newaxis], axis=-1)[..., 0]
+    log_softmax(logits), actions[..., np.newaxis], axis=-1
+  )[..., 0]
 
 
 def entropy(logits):
@@ -66,21 +78,29 @@ def entropy(logits):
   return -np.sum(np.exp(log_pi) * log_pi, axis=-1)
 
 
-def targets(logits, baseline, discount, lambda_, unroll, *, max_abs_reward=1.,
-            **clips):
+def targets(
+  logits, baseline, discount, lambda_, unroll, *, max_abs_reward=1.0, **clips
+):
   """`vtrace` of an unroll of arrays, under the policy of `logits`."""
   env_outputs, agent_outputs = unroll.env_outputs, unroll.agent_outputs
   rewards = env_outputs.reward[1:].astype(baseline.dtype)
   if max_abs_reward:
     rewards = np.clip(rewards, -max_abs_reward, max_abs_reward)
   ended = env_outputs.terminated[1:] | env_outputs.life_lost[1:]
-  discounts = np.where(ended, 0., discount * np.ones_like(rewards))
+  discounts = np.where(ended, 0.0, discount * np.ones_like(rewards))
   actions = agent_outputs.action[:-1]
   log_rhos = log_probs(logits[:-1], actions) - log_probs(
-      agent_outputs.policy_logits[:-1].astype(logits.dtype), actions)
+    agent_outputs.policy_logits[:-1].astype(logits.dtype), actions
+  )
   log_rhos = np.where(env_outputs.truncated[1:], -np.inf, log_rhos)
-  return vtrace(rewards, discounts, baseline, log_rhos,
-                lambda_ * np.ones_like(rewards), **clips)
+  return vtrace(
+    rewards,
+    discounts,
+    baseline,
+    log_rhos,
+    lambda_ * np.ones_like(rewards),
+    **clips,
+  )
 
 
 def clip_by_global_norm(gradients, max_norm):
@@ -93,17 +113,18 @@ def clip_by_global_norm(gradients, max_norm):
 
 def rmsprop(gradient, ms, learning_rate, *, decay, epsilon):
   """(step, ms) of TensorFlow 1's RMSProp: epsilon inside the root."""
-  ms = decay * ms + (1. - decay) * gradient**2
+  ms = decay * ms + (1.0 - decay) * gradient**2
   return -learning_rate * gradient / np.sqrt(ms + epsilon), ms
 
 
-def adam(gradient, count, m, v, learning_rate, *, b1=.9, b2=.999,
-         epsilon=1e-8):
+def adam(
+  gradient, count, m, v, learning_rate, *, b1=0.9, b2=0.999, epsilon=1e-8
+):
   """(step, (count, m, v)) of Kingma and Ba 2015, algorithm 1."""
   count = count + 1
-  m = b1 * m + (1. - b1) * gradient
-  v = b2 * v + (1. - b2) * gradient**2
-  m_hat, v_hat = m / (1. - b1**count), v / (1. - b2**count)
+  m = b1 * m + (1.0 - b1) * gradient
+  v = b2 * v + (1.0 - b2) * gradient**2
+  m_hat, v_hat = m / (1.0 - b1**count), v / (1.0 - b2**count)
   return -learning_rate * m_hat / (np.sqrt(v_hat) + epsilon), (count, m, v)
 
 
@@ -115,10 +136,13 @@ def derivative(function, x, h=1e-4):
   x = np.asarray(x, np.float64)
   columns = []
   for index in np.ndindex(x.shape):
+
     def moved(steps, index=index):
       y = x.copy()
       y[index] += steps * h
       return np.asarray(function(y), np.float64)
-    columns.append((8. * (moved(1) - moved(-1)) - (moved(2) - moved(-2)))
-                   / (12. * h))
+
+    columns.append(
+      (8.0 * (moved(1) - moved(-1)) - (moved(2) - moved(-2))) / (12.0 * h)
+    )
   return np.stack(columns).reshape((*x.shape, *columns[0].shape))

@@ -23,12 +23,12 @@ from seed_metagrad import config as config_lib
 from tests.support import tiny
 
 CASES = {
-    'plain': dict(learned=()),
-    'meta': dict(learned=('discount', 'lambda_')),
-    'trace': dict(learned=('discount', 'lambda_'), trace_decay=.9),
-    'two steps': dict(learned=('discount', 'lambda_'), inner_updates=2),
+  'plain': dict(learned=()),
+  'meta': dict(learned=('discount', 'lambda_')),
+  'trace': dict(learned=('discount', 'lambda_'), trace_decay=0.9),
+  'two steps': dict(learned=('discount', 'lambda_'), inner_updates=2),
 }
-_MAX_NORM = 1.  # Far below the norms met.
+_MAX_NORM = 1.0  # Far below the norms met.
 _BATCH, _META_BATCH = 4, 2
 _UPDATES = 5
 _DEADLINE_SECS = 240
@@ -36,18 +36,32 @@ _DEADLINE_SECS = 240
 
 def config(strategy, **fields) -> config_lib.Config:
   """A config that two replicas can share."""
-  return config_lib.preset('smoke', **{**dict(
-      strategy=strategy, batch_size=_BATCH, meta_batch_size=_META_BATCH,
-      max_gradient_norm=_MAX_NORM, optimizer='rmsprop', learning_rate=.3,
-      meta_optimizer='sgd', meta_learning_rate=3., discount=.8, lambda_=.7),
-                                      **fields})
+  return config_lib.preset(
+    'smoke',
+    **{
+      **dict(
+        strategy=strategy,
+        batch_size=_BATCH,
+        meta_batch_size=_META_BATCH,
+        max_gradient_norm=_MAX_NORM,
+        optimizer='rmsprop',
+        learning_rate=0.3,
+        meta_optimizer='sgd',
+        meta_learning_rate=3.0,
+        discount=0.8,
+        lambda_=0.7,
+      ),
+      **fields,
+    },
+  )
 
 
 def split_cpu():
   """Makes two logical devices of the CPU."""
   tf.config.set_logical_device_configuration(
-      tf.config.list_physical_devices('CPU')[0],
-      [tf.config.LogicalDeviceConfiguration()] * 2)
+    tf.config.list_physical_devices('CPU')[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2,
+  )
 
 
 def cluster(count: int) -> list[dict[str, str]]:
@@ -56,15 +70,25 @@ def cluster(count: int) -> list[dict[str, str]]:
   addresses = [f'127.0.0.1:{s.getsockname()[1]}' for s in sockets]
   for s in sockets:
     s.close()
-  return [{**os.environ, 'TF_CONFIG': json.dumps(
-      {'cluster': {'worker': addresses},
-       'task': {'type': 'worker', 'index': index}})} for index in range(count)]
+  return [
+    {
+      **os.environ,
+      'TF_CONFIG': json.dumps(
+        {
+          'cluster': {'worker': addresses},
+          'task': {'type': 'worker', 'index': index},
+        }
+      ),
+    }
+    for index in range(count)
+  ]
 
 
 def _of_host(unroll, batch_size, hosts):
   size = batch_size // hosts.num
   return unrolls_lib.columns(
-      unroll, hosts.index * size, (hosts.index + 1) * size)
+    unroll, hosts.index * size, (hosts.index + 1) * size
+  )
 
 
 def _train(case, strategy_name, strategy):
@@ -78,13 +102,17 @@ def _train(case, strategy_name, strategy):
     unrolls, _ = tiny.unrolls(_BATCH, settings.inner_updates, seed=10 * k)
     meta_unroll = tiny.tensors(tiny.unroll(10 * k + 9, _META_BATCH))
     state, metrics = update(
-        state,
-        [_of_host(unroll, _BATCH, hosts) for unroll in unrolls],
-        _of_host(meta_unroll, _META_BATCH, hosts) if settings.learned else None)
+      state,
+      [_of_host(unroll, _BATCH, hosts) for unroll in unrolls],
+      _of_host(meta_unroll, _META_BATCH, hosts) if settings.learned else None,
+    )
     assert metrics['gradient_norm'] > _MAX_NORM, metrics
   parts = {**state._asdict(), 'metrics': metrics}
-  return {name: np.concatenate([np.ravel(x) for x in tf.nest.flatten(part)])
-          for name, part in parts.items() if tf.nest.flatten(part)}
+  return {
+    name: np.concatenate([np.ravel(x) for x in tf.nest.flatten(part)])
+    for name, part in parts.items()
+    if tf.nest.flatten(part)
+  }
 
 
 def _child(strategy_name, path, *cases):
@@ -92,8 +120,10 @@ def _child(strategy_name, path, *cases):
     split_cpu()
   strategy = strategies.make(config(strategy_name))
   for case in cases:
-    np.savez(pathlib.Path(path) / f'{case}.npz',
-             **_train(case, strategy_name, strategy))
+    np.savez(
+      pathlib.Path(path) / f'{case}.npz',
+      **_train(case, strategy_name, strategy),
+    )
 
 
 def run(*cases: str) -> dict[str, dict[str, dict[str, np.ndarray]]]:
@@ -106,10 +136,19 @@ def run(*cases: str) -> dict[str, dict[str, dict[str, np.ndarray]]]:
     for name, (strategy, env) in jobs.items():
       path = pathlib.Path(folder) / name
       path.mkdir()
-      processes.append(subprocess.Popen(
-          [sys.executable, '-m', 'tests.support.replicas', strategy, str(path),
-           *cases],
-          env=env))
+      processes.append(
+        subprocess.Popen(
+          [
+            sys.executable,
+            '-m',
+            'tests.support.replicas',
+            strategy,
+            str(path),
+            *cases,
+          ],
+          env=env,
+        )
+      )
     try:
       for process in processes:
         if process.wait(_DEADLINE_SECS):
@@ -118,8 +157,12 @@ def run(*cases: str) -> dict[str, dict[str, dict[str, np.ndarray]]]:
       for process in processes:
         process.kill()
         process.wait()
-    return {name: {case: dict(np.load(f'{folder}/{name}/{case}.npz'))
-                   for case in cases} for name in jobs}
+    return {
+      name: {
+        case: dict(np.load(f'{folder}/{name}/{case}.npz')) for case in cases
+      }
+      for name in jobs
+    }
 
 
 def main():
@@ -130,8 +173,9 @@ def main():
     for case, expected in states['one'].items():
       for part, vector in expected.items():
         difference = np.abs(states[name][case][part] - vector).max()
-        print(f'{name},{case},{part},{np.abs(vector).max():.1e},'
-              f'{difference:.1e}')
+        print(
+          f'{name},{case},{part},{np.abs(vector).max():.1e},{difference:.1e}'
+        )
 
 
 if __name__ == '__main__':

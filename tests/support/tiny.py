@@ -34,10 +34,12 @@ def make_network(num_conditioning=0) -> types.Network:
     h = tf.tanh(tf.tensordot(stacked[..., 0], params[0], 1))
     if num_conditioning:
       embedding = tf.linalg.matvec(params[3], conditioning, transpose_a=True)
-      h = tf.concat([h, tf.broadcast_to(
-          embedding, [*h.shape[:-1], _EMBEDDING])], axis=-1)
-    return types.NetworkOutput(tf.tensordot(h, params[1], 1),
-                               tf.tensordot(h, params[2], 1)[..., 0])
+      h = tf.concat(
+        [h, tf.broadcast_to(embedding, [*h.shape[:-1], _EMBEDDING])], axis=-1
+      )
+    return types.NetworkOutput(
+      tf.tensordot(h, params[1], 1), tf.tensordot(h, params[2], 1)[..., 0]
+    )
 
   return types.Network(init, apply)
 
@@ -53,8 +55,9 @@ def linear_network() -> types.Network:
     del conditioning
     observations = stacked[..., 0]
     return types.NetworkOutput(
-        tf.tensordot(observations, params[0], 1),
-        tf.tensordot(observations, params[1], 1))
+      tf.tensordot(observations, params[0], 1),
+      tf.tensordot(observations, params[1], 1),
+    )
 
   return types.Network(init, apply)
 
@@ -69,16 +72,20 @@ def unroll(seed, batch, length=LENGTH) -> types.Unroll:
       flag[1 + (t + b) % length, b] = True
   terminated, life_lost, truncated = flags
   return types.Unroll(
-      previous_frames=np.zeros([batch, 0, SIZE]),
-      env_outputs=types.EnvOutput(
-          reward=rng.uniform(-2., 2., shape).astype(np.float32),
-          terminated=terminated, truncated=truncated, life_lost=life_lost,
-          observation=rng.normal(size=[*shape, SIZE])),
-      agent_outputs=types.AgentOutput(
-          action=rng.integers(0, NUM_ACTIONS, shape).astype(np.int32),
-          policy_logits=rng.normal(size=[*shape, NUM_ACTIONS]).astype(
-              np.float32),
-          baseline=np.zeros(shape, np.float32)))
+    previous_frames=np.zeros([batch, 0, SIZE]),
+    env_outputs=types.EnvOutput(
+      reward=rng.uniform(-2.0, 2.0, shape).astype(np.float32),
+      terminated=terminated,
+      truncated=truncated,
+      life_lost=life_lost,
+      observation=rng.normal(size=[*shape, SIZE]),
+    ),
+    agent_outputs=types.AgentOutput(
+      action=rng.integers(0, NUM_ACTIONS, shape).astype(np.int32),
+      policy_logits=rng.normal(size=[*shape, NUM_ACTIONS]).astype(np.float32),
+      baseline=np.zeros(shape, np.float32),
+    ),
+  )
 
 
 def tensors(nest):
@@ -88,25 +95,40 @@ def tensors(nest):
 
 def config(learned=LEARNED, **fields):
   """A config whose meta-step is the meta-gradient itself, negated."""
-  return config_lib.preset('paper', **{**dict(
-      learned=learned, conditioning=False, meta_optimizer='sgd',
-      meta_learning_rate=1., discount=.8, lambda_=.7, entropy_cost=.2,
-      rho_bar=1.2, c_bar=.9), **fields})
+  return config_lib.preset(
+    'paper',
+    **{
+      **dict(
+        learned=learned,
+        conditioning=False,
+        meta_optimizer='sgd',
+        meta_learning_rate=1.0,
+        discount=0.8,
+        lambda_=0.7,
+        entropy_cost=0.2,
+        rho_bar=1.2,
+        c_bar=0.9,
+      ),
+      **fields,
+    },
+  )
 
 
 def setup(settings, *, network=None):
   """(rules, state) in the middle of training: no slot is at its start."""
   network = network or make_network(
-      len(settings.learned) if settings.conditioning else 0)
+    len(settings.learned) if settings.conditioning else 0
+  )
   rules = agent.make_rules(settings, network)
   eta = meta_parameters.init(
-      {name: getattr(settings, name) for name in settings.learned},
-      dtype=tf.float64)
+    {name: getattr(settings, name) for name in settings.learned},
+    dtype=tf.float64,
+  )
   state = meta.init(rules, tensors(network.init(0)), eta)
   rng = np.random.default_rng(1)
   opt_state = tf.nest.map_structure(
-      lambda slot: tf.constant(rng.uniform(.1, 2., slot.shape)),
-      state.opt_state)
+    lambda slot: tf.constant(rng.uniform(0.1, 2.0, slot.shape)), state.opt_state
+  )
   return rules, state._replace(opt_state=opt_state)
 
 

@@ -13,7 +13,8 @@ def make_workdir(path: pathlib.Path, env: str, **fields):
   """Makes a workdir; returns the state that its one checkpoint holds."""
   network = 'mlp' if env in environments.ENVIRONMENTS else 'shallow'
   config = config_lib.preset(
-      'smoke', **dict(env=env, network=network, workdir=str(path)) | fields)
+    'smoke', **dict(env=env, network=network, workdir=str(path)) | fields
+  )
   state = agent_lib.make(config, environments.spec(env)).init(seed=1)
   with workdir_lib.open_workdir(path, config) as workdir:
     checkpoints.save(workdir / 'checkpoints', state, extra={}, keep=1)

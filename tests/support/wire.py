@@ -29,8 +29,9 @@ def missing() -> str:
   if not os.access(_TUN, os.W_OK):
     return f'{_TUN} cannot be opened'
   try:
-    subprocess.run(['ip', 'netns', 'add', _name(0)], check=True,
-                   capture_output=True)
+    subprocess.run(
+      ['ip', 'netns', 'add', _name(0)], check=True, capture_output=True
+    )
     subprocess.run(['ip', 'netns', 'del', _name(0)], check=True)
   except (OSError, subprocess.CalledProcessError) as error:
     return f'no network namespaces ({error})'
@@ -75,8 +76,11 @@ class Wire(contextlib.ExitStack):
     self.callback(ip, 'netns', 'del', name)
     tap = os.open(_TUN, os.O_RDWR | os.O_NONBLOCK)
     self.callback(os.close, tap)
-    fcntl.ioctl(tap, _TUNSETIFF, struct.pack(
-        '16sH22x', name.encode(), _IFF_TAP | _IFF_NO_PI))
+    fcntl.ioctl(
+      tap,
+      _TUNSETIFF,
+      struct.pack('16sH22x', name.encode(), _IFF_TAP | _IFF_NO_PI),
+    )
     ip('link', 'set', name, 'netns', name)
     ip('-n', name, 'addr', 'add', f'{self.address(index)}/24', 'dev', name)
     ip('-n', name, 'link', 'set', name, 'up')
@@ -88,10 +92,13 @@ class Wire(contextlib.ExitStack):
     while not self._stop.is_set():
       wait = under_way[0][0] - time.monotonic() if under_way else _POLL_SECS
       ready, _, _ = select.select(
-          self._taps, [], [], min(max(0.0, wait), _POLL_SECS))
+        self._taps, [], [], min(max(0.0, wait), _POLL_SECS)
+      )
       for tap in ready:
-        frame, due = os.read(tap, _FRAME_BYTES), (
-            time.monotonic() + self._delay_secs)
+        frame, due = (
+          os.read(tap, _FRAME_BYTES),
+          (time.monotonic() + self._delay_secs),
+        )
         for other in self._taps:
           if other == tap:
             continue

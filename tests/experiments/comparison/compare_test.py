@@ -61,49 +61,79 @@ folder.mkdir(parents=True)
 
 
 class CompareTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
-    self.folder = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory()))
+    self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     (self.folder / 'fake_cli.py').write_text(_FAKE)
     self.study = self.folder / 'a.toml'
     self.study.write_text(_STUDY)
     self.workdir = self.folder / 'out'
     self.calls = self.folder / 'calls'
     self.enterContext(
-        absltest.mock.patch.multiple(
-            compare, _CLI='fake_cli', _POLL_SECS=0.01))
+      absltest.mock.patch.multiple(compare, _CLI='fake_cli', _POLL_SECS=0.01)
+    )
 
   def _compare(self, *arguments, mode='well', status=0):
     """Returns the calls of the fake: [(command, flags)]."""
     self.calls.write_text('')
-    environ = dict(PYTHONPATH=str(self.folder), CALLS=str(self.calls),
-                   MODE=mode)
-    with (absltest.mock.patch.dict(os.environ, environ),
-          contextlib.redirect_stdout(io.StringIO())):
-      self.assertEqual(status, compare.run(command_flags.parse(
-          compare, f'--study={self.study}', f'--workdir={self.workdir}',
-          *arguments)))
+    environ = dict(
+      PYTHONPATH=str(self.folder), CALLS=str(self.calls), MODE=mode
+    )
+    with (
+      absltest.mock.patch.dict(os.environ, environ),
+      contextlib.redirect_stdout(io.StringIO()),
+    ):
+      self.assertEqual(
+        status,
+        compare.run(
+          command_flags.parse(
+            compare,
+            f'--study={self.study}',
+            f'--workdir={self.workdir}',
+            *arguments,
+          )
+        ),
+      )
     return [json.loads(line) for line in self.calls.read_text().splitlines()]
 
   def _statuses(self):
     study = results.read_study(self.workdir)
-    return {result.run.name: result.status
-            for result in results.read(study, self.workdir)}
+    return {
+      result.run.name: result.status
+      for result in results.read(study, self.workdir)
+    }
 
   def test_every_run_is_trained_and_evaluated_in_turn(self):
     calls = self._compare()
-    self.assertEqual([command for command, _ in calls],
-                     ['train', 'evaluate'] * 2)
+    self.assertEqual(
+      [command for command, _ in calls], ['train', 'evaluate'] * 2
+    )
     folder = str(self.workdir / 'runs/catch/discount-lambda_0.995/seed_1')
-    self.assertEqual(calls[2][1], {
-        'preset': 'smoke', 'env': 'catch', 'seed': '1', 'discount': '0.995',
-        'learned': 'discount,lambda_', 'reference_discount': '0.995',
-        'conditioning': 'True', 'total_env_frames': '500', 'workdir': folder})
-    self.assertEqual(calls[3][1], {
-        'checkpoint': folder, 'env': 'catch', 'protocol': 'noop', 'seed': '1',
-        'episodes': '7', 'out': f'{folder}/evaluation/noop'})
+    self.assertEqual(
+      calls[2][1],
+      {
+        'preset': 'smoke',
+        'env': 'catch',
+        'seed': '1',
+        'discount': '0.995',
+        'learned': 'discount,lambda_',
+        'reference_discount': '0.995',
+        'conditioning': 'True',
+        'total_env_frames': '500',
+        'workdir': folder,
+      },
+    )
+    self.assertEqual(
+      calls[3][1],
+      {
+        'checkpoint': folder,
+        'env': 'catch',
+        'protocol': 'noop',
+        'seed': '1',
+        'episodes': '7',
+        'out': f'{folder}/evaluation/noop',
+      },
+    )
     self.assertEqual(set(self._statuses().values()), {'done'})
 
   def test_finished_runs_are_not_done_again(self):
@@ -113,15 +143,20 @@ class CompareTest(absltest.TestCase):
     self.assertEqual({flags['seed'] for _, flags in self._compare()}, {'2'})
 
   def test_a_failed_run_is_noted_and_the_others_go_on(self):
-    calls = self._compare(
-        mode='catch/impala', status=1)
+    calls = self._compare(mode='catch/impala', status=1)
     self.assertLen(calls, 3)  # Its evaluation is not tried.
-    self.assertEqual(self._statuses(), {
+    self.assertEqual(
+      self._statuses(),
+      {
         'catch/impala_0.99/seed_1': 'failed',
-        'catch/discount-lambda_0.995/seed_1': 'done'})
+        'catch/discount-lambda_0.995/seed_1': 'done',
+      },
+    )
     failed = self.workdir / 'failed/catch/impala_0.99/seed_1.json'
-    self.assertEqual(json.loads(failed.read_text()), {
-        'stage': 'training', 'status': 4, 'reason': 'ValueError: it broke'})
+    self.assertEqual(
+      json.loads(failed.read_text()),
+      {'stage': 'training', 'status': 4, 'reason': 'ValueError: it broke'},
+    )
     self.assertLen(self._compare(), 2)  # It is tried again, and well.
     self.assertEqual(set(self._statuses().values()), {'done'})
 
@@ -139,6 +174,7 @@ class CompareTest(absltest.TestCase):
           break
         time.sleep(0.01)
       os.kill(os.getpid(), signal.SIGTERM)
+
     thread = threading.Thread(target=kill_when_called)
     thread.start()
     calls = self._compare(mode='hang', status=130)
@@ -155,8 +191,9 @@ class CompareTest(absltest.TestCase):
     calls = self._compare('--launcher=ray', '--ray_address=a:1')
     for command, flags in calls:
       self.assertEqual(
-          [flags.get(name) for name in ('launcher', 'ray_address')],
-          ['ray', 'a:1'] if command == 'train' else [None, None])
+        [flags.get(name) for name in ('launcher', 'ray_address')],
+        ['ray', 'a:1'] if command == 'train' else [None, None],
+      )
 
   def test_another_study_is_refused(self):
     self._compare()
@@ -166,22 +203,30 @@ class CompareTest(absltest.TestCase):
     self.assertIn('500', (self.workdir / 'study.toml').read_text())
 
   def test_start_states_are_those_of_the_study(self):
-    self.study.write_text('start_states = "starts"\n' + _STUDY.replace(
-        '"noop"', '"start_states"').replace('"catch"', '"pong"'))
+    self.study.write_text(
+      'start_states = "starts"\n'
+      + _STUDY.replace('"noop"', '"start_states"').replace('"catch"', '"pong"')
+    )
     with self.assertRaisesRegex(SystemExit, 'pong.json'):
       self._compare()
     (self.folder / 'starts').mkdir()
-    start_states.write(self.folder / 'starts/pong.json',
-                       start_states.StartStates('pong', 'a test', [b'\0']))
+    start_states.write(
+      self.folder / 'starts/pong.json',
+      start_states.StartStates('pong', 'a test', [b'\0']),
+    )
     _, flags = self._compare()[1]
-    self.assertEqual((flags['protocol'], flags['starts']), (
-        'start_states', str(self.folder / 'starts/pong.json')))
+    self.assertEqual(
+      (flags['protocol'], flags['starts']),
+      ('start_states', str(self.folder / 'starts/pong.json')),
+    )
 
   def test_random_start_states_are_recorded_once(self):
-    self.study.write_text(_STUDY.replace(
-        '"noop"', '"start_states"').replace('"catch"', '"pong"'))
+    self.study.write_text(
+      _STUDY.replace('"noop"', '"start_states"').replace('"catch"', '"pong"')
+    )
     with absltest.mock.patch.multiple(
-        compare, _NUM_STARTS=3, _MAX_START_FRAMES=40):
+      compare, _NUM_STARTS=3, _MAX_START_FRAMES=40
+    ):
       self._compare()
       path = self.workdir / 'starts/pong.json'
       states = start_states.read(path, 'pong')
@@ -190,8 +235,7 @@ class CompareTest(absltest.TestCase):
       before = path.read_bytes()
       self._compare()
     self.assertEqual(path.read_bytes(), before)
-    self.study.write_text(
-        f'start_states = "mine"\n{self.study.read_text()}')
+    self.study.write_text(f'start_states = "mine"\n{self.study.read_text()}')
     with self.assertRaisesRegex(SystemExit, "start_states '', now 'mine'"):
       self._compare()
 

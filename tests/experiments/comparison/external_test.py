@@ -25,25 +25,23 @@ def _write_events(folder, values):
   folder.mkdir(parents=True)
   writer = event_file_writer.EventFileWriter(str(folder))
   for step, value in values:
-    writer.add_event(event_pb2.Event(
-        step=step, summary=summary_pb2.Summary(value=[value])))
+    writer.add_event(
+      event_pb2.Event(step=step, summary=summary_pb2.Summary(value=[value]))
+    )
   writer.close()
 
 
 class ExternalTest(parameterized.TestCase):
-
   def setUp(self):
     super().setUp()
-    self.folder = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory()))
+    self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     self.path = self.folder / 'runs.csv'
 
   def test_csv_is_sorted_by_frames(self):
     self.path.write_text(_CSV)
     name, runs = external.read(f'SEED RL:{self.path}')
     self.assertEqual(name, 'SEED RL')
-    self.assertCountEqual(
-        runs, [('pong', 1), ('pong', 2), ('breakout', 1)])
+    self.assertCountEqual(runs, [('pong', 1), ('pong', 2), ('breakout', 1)])
     np.testing.assert_array_equal(runs['pong', 1].env_frames, [1000, 2000])
     np.testing.assert_array_equal(runs['pong', 1].mean_returns, [-20, -10])
 
@@ -53,23 +51,38 @@ class ExternalTest(parameterized.TestCase):
     np.testing.assert_array_equal(runs['pong', 2].env_frames, [1000])
 
   @parameterized.parameters(
-      (1000, -20.0), (1500, -15.0), (2000, -10.0), (2010, -10.0), (2100, None))
+    (1000, -20.0), (1500, -15.0), (2000, -10.0), (2010, -10.0), (2100, None)
+  )
   def test_score_is_that_after_as_many_frames(self, env_frames, score):
     self.path.write_text(_CSV)
     _, runs = external.read(f'x:{self.path}')
     self.assertEqual(runs['pong', 1].score(env_frames), score)
 
   def test_events_of_both_versions_of_summaries(self):
-    _write_events(self.folder / 'pong/1', [
+    _write_events(
+      self.folder / 'pong/1',
+      [
         (step, summary_pb2.Summary.Value(tag='return', simple_value=value))
-        for step, value in ((1000, -20.), (2000, -10.))])
-    _write_events(self.folder / 'pong/2', [
-        (1000, summary_pb2.Summary.Value(
-            tag='return', tensor=tensor_util.make_tensor_proto(
-                np.float32(-19.)),
+        for step, value in ((1000, -20.0), (2000, -10.0))
+      ],
+    )
+    _write_events(
+      self.folder / 'pong/2',
+      [
+        (
+          1000,
+          summary_pb2.Summary.Value(
+            tag='return',
+            tensor=tensor_util.make_tensor_proto(np.float32(-19.0)),
             metadata=summary_pb2.SummaryMetadata(
-                plugin_data=summary_pb2.SummaryMetadata.PluginData(
-                    plugin_name='scalars'))))])
+              plugin_data=summary_pb2.SummaryMetadata.PluginData(
+                plugin_name='scalars'
+              )
+            ),
+          ),
+        )
+      ],
+    )
     _, runs = external.read(f'x:{self.folder}', 'return')
     np.testing.assert_array_equal(runs['pong', 1].env_frames, [1000, 2000])
     np.testing.assert_array_equal(runs['pong', 1].mean_returns, [-20, -10])
@@ -78,11 +91,12 @@ class ExternalTest(parameterized.TestCase):
       external.read(f'x:{self.folder}', 'score')
 
   @parameterized.parameters(
-      ('game,seed,env_frames\n', 'must have the columns'),
-      (_CSV + 'pong,1,many,2\n', 'runs.csv, line 6: a number'),
-      (_CSV + 'pong,1\n', 'runs.csv, line 6: a number'),
-      (_CSV + 'alien,3,1000,nan\n', 'alien, seed 3, has no finite return'),
-      ('game,seed,env_frames,mean_return\n', 'holds no run'))
+    ('game,seed,env_frames\n', 'must have the columns'),
+    (_CSV + 'pong,1,many,2\n', 'runs.csv, line 6: a number'),
+    (_CSV + 'pong,1\n', 'runs.csv, line 6: a number'),
+    (_CSV + 'alien,3,1000,nan\n', 'alien, seed 3, has no finite return'),
+    ('game,seed,env_frames,mean_return\n', 'holds no run'),
+  )
   def test_damaged_csv_is_named(self, text, error):
     self.path.write_text(text)
     with self.assertRaisesRegex(ValueError, error):

@@ -13,21 +13,24 @@ from tests.support import fake_study
 
 
 class ReportPicturesTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
     folder = self.enterContext(tempfile.TemporaryDirectory())
     fake = fake_study.partial(pathlib.Path(folder) / 'study')
     self.games = fake.study.games
     self.found = report_tables.contenders(
-        fake.study, results_lib.read(fake.study, fake.workdir), [])
+      fake.study, results_lib.read(fake.study, fake.workdir), []
+    )
 
   def test_bars_of_improvement_in_order(self):
-    axes, = report_pictures.improvements(self.found, 'noop').axes
+    (axes,) = report_pictures.improvements(self.found, 'noop').axes
     np.testing.assert_allclose(
-        [bar.get_width() for bar in axes.patches], [50., 100.])
-    self.assertEqual([label.get_text() for label in axes.get_yticklabels()],
-                     ['pong', 'breakout'])
+      [bar.get_width() for bar in axes.patches], [50.0, 100.0]
+    )
+    self.assertEqual(
+      [label.get_text() for label in axes.get_yticklabels()],
+      ['pong', 'breakout'],
+    )
 
   def test_relative_improvement(self):
     impala, both, _ = self.found
@@ -39,32 +42,36 @@ class ReportPicturesTest(absltest.TestCase):
 
   def test_curves_are_the_mean_of_the_seeds(self):
     axes = report_pictures.returns(self.games, self.found).axes
-    self.assertEqual([part.get_title() for part in axes],
-                     ['breakout', 'pong', 'seaquest'])
+    self.assertEqual(
+      [part.get_title() for part in axes], ['breakout', 'pong', 'seaquest']
+    )
     self.assertEqual([len(part.lines) for part in axes], [2, 2, 1])
     frames, returns = axes[0].lines[0].get_data()
     # From 2000 frames on, 1 and 2; all 9 at 4000; in millions.
     self.assertAlmostEqual(frames[0], 0.002)
     self.assertAlmostEqual(frames[-1], 0.004)
-    np.testing.assert_allclose(returns[[0, -1]], [1.5, 9.])
+    np.testing.assert_allclose(returns[[0, -1]], [1.5, 9.0])
     self.assertLen(axes[0].collections, 2)  # Bands of two seeds each.
     self.assertLen(axes[1].collections, 1)  # None with one seed of {d, l}.
 
   def test_only_learned_hypers_are_drawn(self):
     axes = report_pictures.hypers(self.games, self.found, 'discount').axes
-    self.assertEqual([part.get_title() for part in axes],
-                     ['breakout', 'pong'])
-    np.testing.assert_allclose(axes[0].lines[0].get_ydata()[[0, -1]],
-                               [0.98, 0.95])
+    self.assertEqual([part.get_title() for part in axes], ['breakout', 'pong'])
+    np.testing.assert_allclose(
+      axes[0].lines[0].get_ydata()[[0, -1]], [0.98, 0.95]
+    )
     self.assertLen(axes[0].lines, 1)
 
   def test_nothing_is_drawn_of_nothing(self):
-    empty = [contender._replace(scores={'noop': {}}, curves={}, hypers={})
-             for contender in self.found]
+    empty = [
+      contender._replace(scores={'noop': {}}, curves={}, hypers={})
+      for contender in self.found
+    ]
     self.assertEmpty(report_pictures.all_pictures(self.games, empty))
     self.assertSameElements(
-        report_pictures.all_pictures(self.games, self.found),
-        ['improvement_noop', 'returns', 'discount', 'lambda'])
+      report_pictures.all_pictures(self.games, self.found),
+      ['improvement_noop', 'returns', 'discount', 'lambda'],
+    )
 
 
 if __name__ == '__main__':

@@ -10,11 +10,18 @@ from experiments.comparison import report_page
 
 
 class ReportPageTest(absltest.TestCase):
-
   def test_text_is_escaped(self):
-    page = report_page.page('<a>', [(
-        '<b>', report_page.paragraph('<c>') + report_page.preformatted('<d>')
-        + report_page.table([{'<e>': '<f>'}], 'x'))])
+    page = report_page.page(
+      '<a>',
+      [
+        (
+          '<b>',
+          report_page.paragraph('<c>')
+          + report_page.preformatted('<d>')
+          + report_page.table([{'<e>': '<f>'}], 'x'),
+        )
+      ],
+    )
     for letter in 'abcdef':
       self.assertIn(f'&lt;{letter}&gt;', page)
     for letter in 'acdef':  # <b> is HTML's own.
@@ -29,36 +36,78 @@ class ReportPageTest(absltest.TestCase):
 
   def test_rows_may_lack_columns(self):
     text = report_page.table([{'a_b': '1'}, {'c': 'failed'}], 'name')
-    self.assertEqual(text, """<table id="name">
+    self.assertEqual(
+      text,
+      """<table id="name">
 <tr><th>a b</th><th>c</th></tr>
 <tr><td>1</td><td></td></tr>
 <tr><td></td><td class="failed">failed</td></tr>
-</table>""")
+</table>""",
+    )
 
   def test_medians_in_the_layout_of_the_paper(self):
     def row(learned, discount, **fields):
-      return dict(learned=learned, protocol='noop',
-                  reference_discount=discount, status='not run', median='',
-                  low='', high='', games='0', study_games='3', runs='0',
-                  published='') | fields
-    text = report_page.medians([
-        row('{}', '0.99', status='partial', median='50.0', low='1.0',
-            high='99.0', games='3', runs='5', published='191.8'),
-        row('{}', '0.995', status='partial', games='2', runs='4',
-            published='257.1'),
-        row('SEED RL', '', status='done', median='7.0', games='3', runs='3')])
+      return (
+        dict(
+          learned=learned,
+          protocol='noop',
+          reference_discount=discount,
+          status='not run',
+          median='',
+          low='',
+          high='',
+          games='0',
+          study_games='3',
+          runs='0',
+          published='',
+        )
+        | fields
+      )
+
+    text = report_page.medians(
+      [
+        row(
+          '{}',
+          '0.99',
+          status='partial',
+          median='50.0',
+          low='1.0',
+          high='99.0',
+          games='3',
+          runs='5',
+          published='191.8',
+        ),
+        row(
+          '{}',
+          '0.995',
+          status='partial',
+          games='2',
+          runs='4',
+          published='257.1',
+        ),
+        row('SEED RL', '', status='done', median='7.0', games='3', runs='3'),
+      ]
+    )
     lines = text.split('\n')
-    self.assertEqual(lines[1], '<tr><th>learned</th><th>No-op starts, 0.99</th>'
-                     '<th>No-op starts, 0.995</th></tr>')
     self.assertEqual(
-        lines[2], '<tr><td>{}</td><td>50.0% [1.0, 99.0], partial'
-        '<small>3 of 3 games, 5 runs</small>'
-        '<small>published 191.8%</small></td>'
-        '<td class="missing">partial<small>2 of 3 games, 4 runs</small>'
-        '<small>published 257.1%</small></td></tr>')
+      lines[1],
+      '<tr><th>learned</th><th>No-op starts, 0.99</th>'
+      '<th>No-op starts, 0.995</th></tr>',
+    )
     self.assertEqual(
-        lines[3], '<tr><td>SEED RL</td>'
-        + '<td>7.0%<small>3 of 3 games, 3 runs</small></td>' * 2 + '</tr>')
+      lines[2],
+      '<tr><td>{}</td><td>50.0% [1.0, 99.0], partial'
+      '<small>3 of 3 games, 5 runs</small>'
+      '<small>published 191.8%</small></td>'
+      '<td class="missing">partial<small>2 of 3 games, 4 runs</small>'
+      '<small>published 257.1%</small></td></tr>',
+    )
+    self.assertEqual(
+      lines[3],
+      '<tr><td>SEED RL</td>'
+      + '<td>7.0%<small>3 of 3 games, 3 runs</small></td>' * 2
+      + '</tr>',
+    )
 
 
 if __name__ == '__main__':

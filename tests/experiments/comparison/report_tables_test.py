@@ -21,12 +21,12 @@ from tests.support import fake_study
 
 
 def _curve(*returns):
-  return external.Curve(np.arange(1000., 5000., 1000.)[:len(returns)],
-                        np.array(returns))
+  return external.Curve(
+    np.arange(1000.0, 5000.0, 1000.0)[: len(returns)], np.array(returns)
+  )
 
 
 class ReportTablesTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
     folder = self.enterContext(tempfile.TemporaryDirectory())
@@ -38,22 +38,38 @@ class ReportTablesTest(absltest.TestCase):
 
   def _medians(self, *others):
     rows = report_tables.medians(
-        self.fake.study, self.results, self._contenders(*others))
-    return {(row['learned'], row['protocol'], row['reference_discount']): row
-            for row in rows}
+      self.fake.study, self.results, self._contenders(*others)
+    )
+    return {
+      (row['learned'], row['protocol'], row['reference_discount']): row
+      for row in rows
+    }
 
   def test_median_over_games_of_means_over_seeds(self):
     row = self._medians()['{}', 'noop', '0.99']  # 150, 50 and 0.
-    self.assertEqual(row, {
-        'learned': '{}', 'protocol': 'noop', 'reference_discount': '0.99',
-        'status': 'done', 'median': '50.0', 'low': '0.0', 'high': '100.0',
-        'games': '3', 'study_games': '3', 'runs': '6', 'published': '191.8'})
+    self.assertEqual(
+      row,
+      {
+        'learned': '{}',
+        'protocol': 'noop',
+        'reference_discount': '0.99',
+        'status': 'done',
+        'median': '50.0',
+        'low': '0.0',
+        'high': '100.0',
+        'games': '3',
+        'study_games': '3',
+        'runs': '6',
+        'published': '191.8',
+      },
+    )
 
   def test_part_of_the_games_has_no_median(self):
     row = self._medians()['{discount, lambda}', 'noop', '0.99']
     self.assertEqual(
-        (row['status'], row['median'], row['games'], row['runs']),
-        ('partial', '', '2', '3'))
+      (row['status'], row['median'], row['games'], row['runs']),
+      ('partial', '', '2', '3'),
+    )
 
   def test_part_of_the_seeds_has_a_median_without_an_interval(self):
     run = study_lib.Run('seaquest', fake_study.BOTH, 1)
@@ -62,8 +78,9 @@ class ReportTablesTest(absltest.TestCase):
     self.results = results_lib.read(self.fake.study, self.fake.workdir)
     row = self._medians()['{discount, lambda}', 'noop', '0.99']
     self.assertEqual(  # One seed of Pong.
-        (row['status'], row['median'], row['low'], row['games'], row['runs']),
-        ('partial', '100.0', '', '3', '4'))
+      (row['status'], row['median'], row['low'], row['games'], row['runs']),
+      ('partial', '100.0', '', '3', '4'),
+    )
 
   def test_failed_and_not_run_stay_empty(self):
     rows = self._medians()
@@ -71,33 +88,53 @@ class ReportTablesTest(absltest.TestCase):
     self.assertEqual((failed['status'], failed['median']), ('failed', ''))
     rows.pop(('{}', 'noop', '0.99'))
     rows.pop(('{discount, lambda}', 'noop', '0.99'))
-    self.assertEqual({(row['status'], row['median'], row['games'])
-                      for row in rows.values()}, {('not run', '', '0')})
+    self.assertEqual(
+      {(row['status'], row['median'], row['games']) for row in rows.values()},
+      {('not run', '', '0')},
+    )
     self.assertLen(rows, 2 * 9 - 3)
 
   def test_published_medians_are_in_their_places(self):
     rows = self._medians()
     for place, published in (
-        (('{discount}', 'start_states', '0.99'), '233.2'),
-        (('{discount, lambda}', 'start_states', '0.995'), '292.9'),
-        (('{discount} unconditioned', 'start_states', '0.995'), '183.0'),
-        (('{discount} unconditioned', 'noop', '0.995'), '')):
+      (('{discount}', 'start_states', '0.99'), '233.2'),
+      (('{discount, lambda}', 'start_states', '0.995'), '292.9'),
+      (('{discount} unconditioned', 'start_states', '0.995'), '183.0'),
+      (('{discount} unconditioned', 'noop', '0.995'), ''),
+    ):
       self.assertEqual(rows[place]['published'], published)
 
   def test_unfinished(self):
-    self.results = [result._replace(status='unfinished', evaluations={})
-                    for result in self.results]
+    self.results = [
+      result._replace(status='unfinished', evaluations={})
+      for result in self.results
+    ]
     self.assertEqual(
-        self._medians()['{}', 'noop', '0.99']['status'], 'unfinished')
+      self._medians()['{}', 'noop', '0.99']['status'], 'unfinished'
+    )
 
   def test_scores_by_game(self):
-    rows = {(row['game'], row['variant']): row for row in report_tables.scores(
-        self.fake.study, self.results, self._contenders())}
-    self.assertEqual(rows['pong', '{}, 0.99'], {
-        'game': 'pong', 'protocol': 'noop', 'variant': '{}, 0.99',
-        'seeds': '2', 'mean': '-3.05', 'low': '-20.70', 'high': '14.60',
-        'human_normalised': '50.0', 'published_impala_shallow': '20.40',
-        'published_impala_deep': '20.98'})
+    rows = {
+      (row['game'], row['variant']): row
+      for row in report_tables.scores(
+        self.fake.study, self.results, self._contenders()
+      )
+    }
+    self.assertEqual(
+      rows['pong', '{}, 0.99'],
+      {
+        'game': 'pong',
+        'protocol': 'noop',
+        'variant': '{}, 0.99',
+        'seeds': '2',
+        'mean': '-3.05',
+        'low': '-20.70',
+        'high': '14.60',
+        'human_normalised': '50.0',
+        'published_impala_shallow': '20.40',
+        'published_impala_deep': '20.98',
+      },
+    )
     unconditioned = '{discount} unconditioned, 0.995'
     self.assertEqual(rows['breakout', unconditioned]['mean'], 'failed')
     self.assertEqual(rows['pong', unconditioned]['mean'], 'not run')
@@ -105,14 +142,18 @@ class ReportTablesTest(absltest.TestCase):
     self.assertEqual(rows['pong', '{discount, lambda}, 0.99']['seeds'], '1')
 
   def test_aggregates(self):
-    rows = {row['variant']: row for row in report_tables.aggregates(
-        self.fake.study, self._contenders())}
+    rows = {
+      row['variant']: row
+      for row in report_tables.aggregates(self.fake.study, self._contenders())
+    }
     # {}: of 0, 0, 0, 100, 100, 200 the lowest and the highest are left out.
     self.assertEqual(rows['{}, 0.99']['iqm'], '50.0')
     self.assertEqual(rows['{}, 0.99']['probability'], '')
     both = rows['{discount, lambda}, 0.99']
-    self.assertEqual((both['over'], both['common_games'], both['iqm'],
-                      both['probability']), ('{}, 0.99', '2', '', ''))
+    self.assertEqual(
+      (both['over'], both['common_games'], both['iqm'], both['probability']),
+      ('{}, 0.99', '2', '', ''),
+    )
 
   def test_probability_of_improvement_once_all_games_are_there(self):
     self.fake.do('seaquest', fake_study.BOTH, 68.4, 68.4)
@@ -122,34 +163,49 @@ class ReportTablesTest(absltest.TestCase):
     self.assertEqual((both['common_games'], both['probability']), ('3', '0.75'))
 
   def test_another_system_has_the_same_frames_or_no_score(self):
-    rows = self._medians(('SEED RL', {
-        ('breakout', 1): _curve(1.7, 16.1, 30.5, 59.3),
-        ('pong', 1): _curve(-20.7, -10., 14.6),  # Only 3000 of 4000 frames.
-        ('seaquest', 1): _curve(68.4, 68.4, 68.4, 68.4),
-        ('alien', 1): _curve(1., 2., 3., 4.)}))  # Not in the study.
+    rows = self._medians(
+      (
+        'SEED RL',
+        {
+          ('breakout', 1): _curve(1.7, 16.1, 30.5, 59.3),
+          ('pong', 1): _curve(-20.7, -10.0, 14.6),  # Only 3000 of 4000 frames.
+          ('seaquest', 1): _curve(68.4, 68.4, 68.4, 68.4),
+          ('alien', 1): _curve(1.0, 2.0, 3.0, 4.0),
+        },
+      )
+    )  # Not in the study.
     row = rows['SEED RL', 'noop', '']
     self.assertEqual(
-        (row['status'], row['median'], row['games'], row['runs']),
-        ('partial', '', '2', '2'))
+      (row['status'], row['median'], row['games'], row['runs']),
+      ('partial', '', '2', '2'),
+    )
     self.assertEqual(rows['SEED RL', 'start_states', '']['status'], 'not run')
 
   def test_another_system_without_a_game_of_the_study(self):
     with self.assertRaisesRegex(ValueError, r"X has no game.*\['alien'\]"):
-      self._contenders(('X', {('alien', 1): _curve(1.)}))
+      self._contenders(('X', {('alien', 1): _curve(1.0)}))
 
   def test_games_without_a_human_score(self):
     folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     self.fake = fake_study.FakeStudy(
-        folder / 'catch', fake_study.TOML.replace(
-            '"breakout", "pong", "seaquest"', '"catch"'))
+      folder / 'catch',
+      fake_study.TOML.replace('"breakout", "pong", "seaquest"', '"catch"'),
+    )
     self.fake.do('catch', fake_study.IMPALA, 0.5, 1.0)
     self.results = results_lib.read(self.fake.study, self.fake.workdir)
     row = self._medians()['{}', 'noop', '0.99']
     self.assertEqual((row['status'], row['median']), ('no human score', ''))
     score = report_tables.scores(
-        self.fake.study, self.results, self._contenders())[0]
-    self.assertEqual((score['mean'], score['human_normalised'],
-                      score['published_impala_deep']), ('0.75', '', ''))
+      self.fake.study, self.results, self._contenders()
+    )[0]
+    self.assertEqual(
+      (
+        score['mean'],
+        score['human_normalised'],
+        score['published_impala_deep'],
+      ),
+      ('0.75', '', ''),
+    )
 
 
 if __name__ == '__main__':

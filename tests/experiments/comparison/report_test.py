@@ -18,9 +18,16 @@ from tests.support import fake_study
 
 _CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 _CHROMIUM_FLAGS = (
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic',
-    '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--enable-logging=stderr')
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--enable-logging=stderr',
+)
 
 
 class _Tables(parser.HTMLParser):
@@ -43,8 +50,9 @@ class _Tables(parser.HTMLParser):
     elif tag == 'small':
       self._rows[-1][-1] += '|'
     self.pictures += tag == 'img'
-    self.addresses += [attributes[name] for name in ('src', 'href')
-                       if name in attributes]
+    self.addresses += [
+      attributes[name] for name in ('src', 'href') if name in attributes
+    ]
 
   def handle_endtag(self, tag):
     if tag == 'table':
@@ -56,24 +64,33 @@ class _Tables(parser.HTMLParser):
 
 
 class ReportTest(parameterized.TestCase):
-
   def setUp(self):
     super().setUp()
-    self.folder = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory()))
+    self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     self.out = self.folder / 'sub/report.html'
 
   def _report(self, *arguments):
     with contextlib.redirect_stdout(io.StringIO()) as stdout:
-      self.assertEqual(0, report.run(command_flags.parse(
-          report, f'--workdir={self.folder / "study"}', f'--out={self.out}',
-          *arguments)))
+      self.assertEqual(
+        0,
+        report.run(
+          command_flags.parse(
+            report,
+            f'--workdir={self.folder / "study"}',
+            f'--out={self.out}',
+            *arguments,
+          )
+        ),
+      )
     self.assertIn('report.html', stdout.getvalue())
     return self.out.read_text()
 
   def _csv(self, name):
-    with open(self.out.parent / 'report_files' / f'{name}.csv',
-              newline='', encoding='utf-8') as file:
+    with open(
+      self.out.parent / 'report_files' / f'{name}.csv',
+      newline='',
+      encoding='utf-8',
+    ) as file:
       return list(csv.reader(file))
 
   def _check_tables(self, page):
@@ -82,22 +99,26 @@ class ReportTest(parameterized.TestCase):
     for name in ('aggregates', 'scores', 'runs'):
       head, *rows = self._csv(name)
       self.assertEqual(
-          found.tables[name],
-          [[column.replace('_', ' ') for column in head], *rows])
+        found.tables[name],
+        [[column.replace('_', ' ') for column in head], *rows],
+      )
     head, *rows = self._csv('medians')
     cells = {row[0]: row[1:] for row in found.tables['medians'][1:]}
     places = found.tables['medians'][0][1:]
     for row in (dict(zip(head, row)) for row in rows):
       protocol = {'noop': 'No-op starts', 'start_states': 'Start states'}[
-          row['protocol']]
+        row['protocol']
+      ]
       place = f'{protocol}, {row["reference_discount"]}'
       cell = cells[row['learned']][places.index(place)]
       self.assertStartsWith(
-          cell, f'{row["median"]}%' if row['median'] else row['status'])
+        cell, f'{row["median"]}%' if row['median'] else row['status']
+      )
       if row['low']:
         self.assertIn(f'[{row["low"]}, {row["high"]}]', cell)
       self.assertEndsWith(
-          cell, f'|published {row["published"]}%' if row['published'] else cell)
+        cell, f'|published {row["published"]}%' if row['published'] else cell
+      )
 
   def test_page_is_whole_and_its_numbers_are_those_of_the_csv(self):
     fake_study.partial(self.folder / 'study')
@@ -109,8 +130,10 @@ class ReportTest(parameterized.TestCase):
       self.assertStartsWith(address, 'data:')  # Nothing from elsewhere.
     self.assertNotIn('<script', page)
     pngs = (self.out.parent / 'report_files').glob('*.png')
-    self.assertEqual(sorted(path.stem for path in pngs), [
-        'discount', 'improvement_noop', 'lambda', 'returns'])
+    self.assertEqual(
+      sorted(path.stem for path in pngs),
+      ['discount', 'improvement_noop', 'lambda', 'returns'],
+    )
     self.assertIn('18 runs: 9 done, 1 unfinished, 1 failed, 7 not run.', page)
     self.assertIn('4,000 frames a run', page)
     self.assertIn('total_env_frames = 4000', page)
@@ -129,8 +152,9 @@ class ReportTest(parameterized.TestCase):
 
   def test_start_states_are_said_not_to_be_the_papers(self):
     fake = fake_study.FakeStudy(
-        self.folder / 'study',
-        fake_study.TOML.replace('"noop"', '"noop", "start_states"'))
+      self.folder / 'study',
+      fake_study.TOML.replace('"noop"', '"noop", "start_states"'),
+    )
     fake.do('pong', fake_study.IMPALA, 14.6)
     run = fake.study.runs()[3]
     fake.evaluate(run, 15.5, 'start_states')
@@ -139,8 +163,9 @@ class ReportTest(parameterized.TestCase):
     self.assertIn('never published', page)
     self.assertIn('Start states: a test.', page)
     self.assertEqual(  # 100% by the constants of its own protocol.
-        _Tables(page).tables['medians'][1][1],
-        'partial|1 of 3 games, 1 runs|published 144.4%')
+      _Tables(page).tables['medians'][1][1],
+      'partial|1 of 3 games, 1 runs|published 144.4%',
+    )
 
   def test_another_system_is_one_more_row(self):
     fake_study.partial(self.folder / 'study')
@@ -153,12 +178,12 @@ class ReportTest(parameterized.TestCase):
     self.assertIn('SEED RL. Their own mean return', page)
 
   @parameterized.parameters(
-      ('external must be NAME:PATH', '--external=runs.csv'),
-      ('there is no /nowhere', '--external=x:/nowhere'))
+    ('external must be NAME:PATH', '--external=runs.csv'),
+    ('there is no /nowhere', '--external=x:/nowhere'),
+  )
   def test_impossible_flags_write_nothing(self, text, argument):
     fake_study.partial(self.folder / 'study')
-    with self.assertRaisesRegex(
-        SystemExit, f'^seed-metagrad report: .*{text}'):
+    with self.assertRaisesRegex(SystemExit, f'^seed-metagrad report: .*{text}'):
       self._report(argument)
     self.assertFalse(self.out.parent.exists())
 
@@ -181,12 +206,20 @@ class ReportTest(parameterized.TestCase):
     page = self._report()
     picture = self.folder / 'page.png'
     shown = subprocess.run(
-        [_CHROMIUM, *_CHROMIUM_FLAGS,
-         f'--user-data-dir={self.folder / "profile"}', '--dump-dom',
-         f'--screenshot={picture}', f'file://{self.out}'],
-        capture_output=True, text=True, timeout=90, check=True)
-    self.assertEqual(
-        _Tables(shown.stdout).tables, _Tables(page).tables)
+      [
+        _CHROMIUM,
+        *_CHROMIUM_FLAGS,
+        f'--user-data-dir={self.folder / "profile"}',
+        '--dump-dom',
+        f'--screenshot={picture}',
+        f'file://{self.out}',
+      ],
+      capture_output=True,
+      text=True,
+      timeout=90,
+      check=True,
+    )
+    self.assertEqual(_Tables(shown.stdout).tables, _Tables(page).tables)
     self.assertNotIn('CONSOLE', shown.stderr)  # Where its errors would be.
     self.assertGreater(picture.stat().st_size, 10_000)
 

@@ -13,7 +13,6 @@ from tests.support import fake_study
 
 
 class ResultsTest(parameterized.TestCase):
-
   def setUp(self):
     super().setUp()
     folder = self.enterContext(tempfile.TemporaryDirectory())
@@ -26,13 +25,15 @@ class ResultsTest(parameterized.TestCase):
     return next(result for result in found if result.run == self.run_)
 
   def test_nothing_was_run(self):
-    self.assertEqual(self._result(), (
-        self.run_, results.NOT_RUN, '', 0, {}, None))
+    self.assertEqual(
+      self._result(), (self.run_, results.NOT_RUN, '', 0, {}, None)
+    )
 
   def test_training_is_under_way(self):
     self.fake.train(self.run_, env_frames=3999)
-    self.assertEqual(self._result(), (
-        self.run_, results.UNFINISHED, '', 3999, {}, None))
+    self.assertEqual(
+      self._result(), (self.run_, results.UNFINISHED, '', 3999, {}, None)
+    )
 
   def test_an_old_evaluation_does_not_finish_a_longer_training(self):
     self.fake.train(self.run_, env_frames=3999)
@@ -42,8 +43,9 @@ class ResultsTest(parameterized.TestCase):
   def test_trained_and_not_evaluated(self):
     self.fake.train(self.run_)
     result = self._result()
-    self.assertEqual((result.status, result.evaluations),
-                     (results.UNFINISHED, {}))
+    self.assertEqual(
+      (result.status, result.evaluations), (results.UNFINISHED, {})
+    )
 
   def test_done(self):
     self.fake.train(self.run_)
@@ -52,8 +54,9 @@ class ResultsTest(parameterized.TestCase):
     self.assertEqual((result.status, result.env_frames), (results.DONE, 4000))
     self.assertEqual(result.evaluations['noop']['mean'], 3.5)
     np.testing.assert_array_equal(
-        result.curves['mean_return_100'], [np.nan, 2, 9])
-    np.testing.assert_allclose(result.curves['discount'], [.98, .97, .95])
+      result.curves['mean_return_100'], [np.nan, 2, 9]
+    )
+    np.testing.assert_allclose(result.curves['discount'], [0.98, 0.97, 0.95])
 
   def test_failed(self):
     self.fake.train(self.run_, env_frames=1000)
@@ -63,15 +66,22 @@ class ResultsTest(parameterized.TestCase):
     self.assertEqual(result.reason, 'training, status 4: the disk is full')
 
   @parameterized.parameters(
-      ('summary.json', '{"env_fra', 'summary.json is damaged'),
-      ('summary.json', '[]', 'summary.json is damaged'),
-      ('evaluation/noop/summary.json', '{}', 'damaged.*mean, interval'),
-      ('metrics.csv', 'env_frames,mean_return_100\n', "no column 'discount'"),
-      ('metrics.csv', '', 'metrics.csv has no column'),
-      ('metrics.csv', 'env_frames,mean_return_100,discount,lambda_\n1,2,3,4\n'
-       '5,6', 'metrics.csv, line 3: a number'),
-      ('metrics.csv', 'env_frames,mean_return_100,discount,lambda_\n1,b,3,4\n',
-       'metrics.csv, line 2: a number'))
+    ('summary.json', '{"env_fra', 'summary.json is damaged'),
+    ('summary.json', '[]', 'summary.json is damaged'),
+    ('evaluation/noop/summary.json', '{}', 'damaged.*mean, interval'),
+    ('metrics.csv', 'env_frames,mean_return_100\n', "no column 'discount'"),
+    ('metrics.csv', '', 'metrics.csv has no column'),
+    (
+      'metrics.csv',
+      'env_frames,mean_return_100,discount,lambda_\n1,2,3,4\n5,6',
+      'metrics.csv, line 3: a number',
+    ),
+    (
+      'metrics.csv',
+      'env_frames,mean_return_100,discount,lambda_\n1,b,3,4\n',
+      'metrics.csv, line 2: a number',
+    ),
+  )
   def test_damaged_file_is_named(self, name, contents, text):
     self.fake.train(self.run_)
     self.fake.evaluate(self.run_, 3.5)

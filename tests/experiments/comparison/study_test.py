@@ -21,25 +21,36 @@ def _read(text, name='study.toml'):
 
 
 class StudyTest(parameterized.TestCase):
-
   def test_runs_are_the_product_with_seeds_outermost(self):
     names = [run.name for run in _read(fake_study.TOML).runs()]
     self.assertLen(names, 3 * 3 * 2)
-    self.assertEqual(names[:4], [
-        'breakout/impala_0.99/seed_1', 'breakout/discount-lambda_0.99/seed_1',
+    self.assertEqual(
+      names[:4],
+      [
+        'breakout/impala_0.99/seed_1',
+        'breakout/discount-lambda_0.99/seed_1',
         'breakout/discount_0.995_unconditioned/seed_1',
-        'pong/impala_0.99/seed_1'])
+        'pong/impala_0.99/seed_1',
+      ],
+    )
     self.assertEndsWith(names[9], '/seed_2')
 
   def test_config_is_the_presets_with_the_variant_in_it(self):
     study = _read(fake_study.TOML)
-    config = study.config(
-        study_lib.Run('pong', fake_study.UNCONDITIONED, 2))
+    config = study.config(study_lib.Run('pong', fake_study.UNCONDITIONED, 2))
     self.assertEqual(
-        (config.env, config.seed, config.learned, config.discount,
-         config.reference_discount, config.conditioning, config.network,
-         config.total_env_frames),
-        ('pong', 2, ('discount',), 0.995, 0.995, False, 'shallow', 4000))
+      (
+        config.env,
+        config.seed,
+        config.learned,
+        config.discount,
+        config.reference_discount,
+        config.conditioning,
+        config.network,
+        config.total_env_frames,
+      ),
+      ('pong', 2, ('discount',), 0.995, 0.995, False, 'shallow', 4000),
+    )
 
   @parameterized.parameters(('smoke', 4), ('local', 18), ('paper', 57 * 9))
   def test_shipped_studies(self, name, num_runs):
@@ -48,11 +59,14 @@ class StudyTest(parameterized.TestCase):
   def test_paper_has_the_table(self):
     study = study_lib.read(_STUDIES / 'paper.toml')
     self.assertEqual(study.protocols, ('noop', 'start_states'))
-    self.assertLen({variant for variant in study.variants
-                    if variant.conditioning}, 8)  # In two protocols: 16.
+    self.assertLen(
+      {variant for variant in study.variants if variant.conditioning}, 8
+    )  # In two protocols: 16.
     config = study.config(study.runs()[0])
-    self.assertEqual((config.network, config.total_env_frames, config.workdir),
-                     ('deep', 200_000_000, 'runs/default'))
+    self.assertEqual(
+      (config.network, config.total_env_frames, config.workdir),
+      ('deep', 200_000_000, 'runs/default'),
+    )
 
   def test_start_states_are_beside_the_study(self):
     study = _read('start_states = "starts"\n' + fake_study.TOML)
@@ -60,25 +74,32 @@ class StudyTest(parameterized.TestCase):
     self.assertEndsWith(study.start_states, '/starts')
 
   @parameterized.parameters(
-      ('games = ["breakout", "pong", "seaquest"]', 'games = []',
-       'it is empty: games'),
-      ('"pong"', '"pnog"', "'pnog'.*Did you mean pong"),
-      ('"pong"', '"breakout"', "'breakout' is there twice"),
-      ('["noop"]', '["human"]', "protocols must be out of .*'human'"),
-      ('episodes = 30', 'episodes = 0', 'episodes must be at least 1'),
-      ('episodes = 30', 'epochs = 30', "a study has no 'epochs'"),
-      ('preset = "local"', '', "a study needs 'preset'"),
-      ('preset = "local"', 'preset = "lokal"', 'preset must be one of'),
-      ('total_env_frames = 4000', 'total_env_frames = 0', 'at least 1, got 0'),
-      ('total_env_frames = 4000', 'frames = 4000', "settings has no 'frames'"),
-      ('total_env_frames', 'env = "pong"\ntotal_env_frames', 'no .env.'),
-      ('["discount"]', '["gamma"]', 'learned must be'),
-      ('= 0.995', '= 1.5', 'discount must be in'),
-      ('conditioning', 'conditioned', "a variant has no 'conditioned'"),
-      ('seeds = [1, 2]', 'seeds = 3', 'seeds must be a list, got 3'),
-      ('episodes = 30\n[settings]\ntotal_env_frames = 4000', 'settings = 3',
-       'settings must be a table, got 3'),
-      ('[settings]', '[settings', 'Expected'))
+    (
+      'games = ["breakout", "pong", "seaquest"]',
+      'games = []',
+      'it is empty: games',
+    ),
+    ('"pong"', '"pnog"', "'pnog'.*Did you mean pong"),
+    ('"pong"', '"breakout"', "'breakout' is there twice"),
+    ('["noop"]', '["human"]', "protocols must be out of .*'human'"),
+    ('episodes = 30', 'episodes = 0', 'episodes must be at least 1'),
+    ('episodes = 30', 'epochs = 30', "a study has no 'epochs'"),
+    ('preset = "local"', '', "a study needs 'preset'"),
+    ('preset = "local"', 'preset = "lokal"', 'preset must be one of'),
+    ('total_env_frames = 4000', 'total_env_frames = 0', 'at least 1, got 0'),
+    ('total_env_frames = 4000', 'frames = 4000', "settings has no 'frames'"),
+    ('total_env_frames', 'env = "pong"\ntotal_env_frames', 'no .env.'),
+    ('["discount"]', '["gamma"]', 'learned must be'),
+    ('= 0.995', '= 1.5', 'discount must be in'),
+    ('conditioning', 'conditioned', "a variant has no 'conditioned'"),
+    ('seeds = [1, 2]', 'seeds = 3', 'seeds must be a list, got 3'),
+    (
+      'episodes = 30\n[settings]\ntotal_env_frames = 4000',
+      'settings = 3',
+      'settings must be a table, got 3',
+    ),
+    ('[settings]', '[settings', 'Expected'),
+  )
   def test_impossible_study_is_refused(self, old, new, text):
     self.assertIn(old, fake_study.TOML)
     with self.assertRaisesRegex(ValueError, f'study.toml: .*{text}'):

@@ -32,13 +32,13 @@ def _played(game, start, actions):
 
 
 class GameTest(parameterized.TestCase):
-
   # Screens of 210 and 230 rows; assault goes on differently when it is reset.
   @parameterized.parameters('breakout', 'assault', 'journey_escape')
   def test_frames_and_rewards_are_those_of_training(self, name):
     game = atari_game.Game(name)
     actions = np.random.default_rng(1).integers(
-        0, atari.spec(name).num_actions, _NUM_STEPS)
+      0, atari.spec(name).num_actions, _NUM_STEPS
+    )
     frames, rewards = _trained_on(name, actions)
     for no_ops in range(30):  # Training begins with some number of them.
       own_frames, own_rewards = _played(game, bytes(no_ops), actions)
@@ -85,7 +85,8 @@ class GameTest(parameterized.TestCase):
     self.assertBetween(changes.mean(), 0.65, 0.85)  # Three in four.
 
   @parameterized.parameters(
-      ([18], 'is in 0..17, got 18'), ([1] * 10_000, 'over after .* frames'))
+    ([18], 'is in 0..17, got 18'), ([1] * 10_000, 'over after .* frames')
+  )
   def test_impossible_start_is_refused(self, start, text):
     with self.assertRaisesRegex(ValueError, text):
       atari_game.Game('breakout').start(start)
@@ -98,7 +99,8 @@ class GameTest(parameterized.TestCase):
 
   def test_md5_is_the_one_that_ale_py_lists(self):
     self.assertEqual(
-        atari_game.rom_md5('breakout'), 'f34f08e5eb96e500e851a80be3277a56')
+      atari_game.rom_md5('breakout'), 'f34f08e5eb96e500e851a80be3277a56'
+    )
 
 
 if __name__ == '__main__':

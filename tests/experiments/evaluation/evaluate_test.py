@@ -22,21 +22,23 @@ from tests.support import untrained
 
 
 class EvaluateTest(parameterized.TestCase):
-
   def setUp(self):
     super().setUp()
-    self.folder = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory()))
-    self.enterContext(absltest.mock.patch.object(
-        evaluate.atari, 'MAX_EPISODE_FRAMES', 48))
+    self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.enterContext(
+      absltest.mock.patch.object(evaluate.atari, 'MAX_EPISODE_FRAMES', 48)
+    )
 
   def _evaluate(self, env, *arguments):
     if not (self.folder / env).exists():
       untrained.make_workdir(self.folder / env, env)
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
-      status = evaluate.run(command_flags.parse(
-          evaluate, f'--checkpoint={self.folder / env}', *arguments))
+      status = evaluate.run(
+        command_flags.parse(
+          evaluate, f'--checkpoint={self.folder / env}', *arguments
+        )
+      )
     self.assertEqual(status, 0)
     return stdout.getvalue()
 
@@ -66,8 +68,9 @@ class EvaluateTest(parameterized.TestCase):
 
   def test_atari_from_no_ops_with_videos(self):
     out = self.folder / 'new/out'
-    self._evaluate('breakout', '--episodes=3', '--greedy', '--video',
-                   f'--out={out}')
+    self._evaluate(
+      'breakout', '--episodes=3', '--greedy', '--video', f'--out={out}'
+    )
     rows, summary = self._read(out)
     for row in rows:
       self.assertBetween(int(row['start_frames']), 1, 30)
@@ -76,19 +79,28 @@ class EvaluateTest(parameterized.TestCase):
     self.assertEqual(summary['mean'], 0.0)
     self.assertAlmostEqual(summary['human_normalised'], -170 / 28.8)
     self.assertEqual(
-        (summary['policy'], summary['protocol']), ('greedy', 'noop'))
+      (summary['policy'], summary['protocol']), ('greedy', 'noop')
+    )
     for name in ('best', 'median', 'worst'):
       self.assertStartsWith((out / f'{name}.gif').read_bytes(), b'GIF89a')
 
   def test_atari_from_start_states(self):
     path = self.folder / 'starts.json'
-    start_states.write(path, start_states.StartStates(
-        'breakout', 'a test', [bytes(60), bytes(70)]))
-    self._evaluate('breakout', '--protocol=start_states', f'--starts={path}',
-                   '--episodes=4', f'--out={self.folder / "out"}')
+    start_states.write(
+      path,
+      start_states.StartStates('breakout', 'a test', [bytes(60), bytes(70)]),
+    )
+    self._evaluate(
+      'breakout',
+      '--protocol=start_states',
+      f'--starts={path}',
+      '--episodes=4',
+      f'--out={self.folder / "out"}',
+    )
     rows, summary = self._read(self.folder / 'out')
-    self.assertCountEqual([row['start_frames'] for row in rows],
-                          ['60', '60', '70', '70'])
+    self.assertCountEqual(
+      [row['start_frames'] for row in rows], ['60', '60', '70', '70']
+    )
     # Random 1.6 and human 27.9 from human starts.
     self.assertAlmostEqual(summary['human_normalised'], -160 / 26.3)
     self.assertEqual(summary['starts'], '2 start states of a test')
@@ -98,8 +110,9 @@ class EvaluateTest(parameterized.TestCase):
     counts = np.bincount(lengths, minlength=31)
     np.testing.assert_allclose(counts, [0] + [200] * 30, atol=50)
     self.assertLen(counts, 31)
-    self.assertNotEqual(lengths[:50], [
-        len(start) for start in evaluate.no_op_starts(50, seed=2)])
+    self.assertNotEqual(
+      lengths[:50], [len(start) for start in evaluate.no_op_starts(50, seed=2)]
+    )
 
   def test_nothing_is_written_over(self):
     out = self.folder / 'out'
@@ -110,12 +123,14 @@ class EvaluateTest(parameterized.TestCase):
     self._refused('noop_0 is there already', 'catch', '--episodes=2')
 
   @parameterized.parameters(
-      ("'cath'", '--env=cath'), ('not on .chain', '--env=chain'),
-      ('needs a file by --starts', '--protocol=start_states'),
-      ('needs a file by --starts', '--starts=x.json'),
-      ('of Atari games only', '--video'),
-      ('sticky_actions must be 0', '--sticky_actions=.25'),
-      ('not of catch', '--protocol=start_states', '--starts=x.json'))
+    ("'cath'", '--env=cath'),
+    ('not on .chain', '--env=chain'),
+    ('needs a file by --starts', '--protocol=start_states'),
+    ('needs a file by --starts', '--starts=x.json'),
+    ('of Atari games only', '--video'),
+    ('sticky_actions must be 0', '--sticky_actions=.25'),
+    ('not of catch', '--protocol=start_states', '--starts=x.json'),
+  )
   def test_impossible_flags_get_a_sentence(self, text, *arguments):
     self._refused(text, 'catch', '--episodes=2', *arguments)
     self.assertFalse((self.folder / 'catch/evaluation').exists())

@@ -10,21 +10,21 @@ from experiments.evaluation import game_pool
 
 
 def _pool(num_games, **kwargs):
-  return contextlib.closing(game_pool.GamePool(
-      'breakout', num_games, **{'max_frames': 10**6} | kwargs))
+  return contextlib.closing(
+    game_pool.GamePool('breakout', num_games, **{'max_frames': 10**6} | kwargs)
+  )
 
 
 class GamePoolTest(absltest.TestCase):
-
   def test_games_are_played_by_number(self):
     games = [atari_game.Game('breakout') for _ in range(3)]
     starts = [bytes(2), bytes([1] * 9), bytes(7)]
     with _pool(3) as pool:
-      answers = pool.step({n: game_pool.Start(start, seed=n)
-                           for n, start in enumerate(starts)})
+      answers = pool.step(
+        {n: game_pool.Start(start, seed=n) for n, start in enumerate(starts)}
+      )
       for n, start in enumerate(starts):
-        np.testing.assert_array_equal(
-            answers[n].frame, games[n].start(start))
+        np.testing.assert_array_equal(answers[n].frame, games[n].start(start))
       for actions in ({0: 1, 1: 2, 2: 3}, {1: 3}, {2: 0, 0: 2}):
         answers = pool.step(actions)
         self.assertEqual(answers.keys(), actions.keys())
@@ -38,8 +38,7 @@ class GamePoolTest(absltest.TestCase):
     with _pool(1, max_frames=12) as pool:
       pool.step({0: game_pool.Start(bytes(5), seed=1)})
       answers = [pool.step({0: 1})[0] for _ in range(3)]
-    self.assertEqual([answer.ended for answer in answers],
-                     [False, False, True])
+    self.assertEqual([answer.ended for answer in answers], [False, False, True])
     self.assertEqual(answers[-1].played, bytes(5) + bytes([1] * 12))
 
   def test_seed_decides_which_actions_stick(self):

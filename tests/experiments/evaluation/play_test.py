@@ -17,22 +17,24 @@ from tests.support import untrained
 
 
 class PlayTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
-    self.folder = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory()))
+    self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     self.out = self.folder / 'films/game.gif'
 
   def _play(self, env):
     untrained.make_workdir(self.folder / 'run', env)
-    return play.run(command_flags.parse(
-        play, f'--checkpoint={self.folder / "run"}', f'--out={self.out}'))
+    return play.run(
+      command_flags.parse(
+        play, f'--checkpoint={self.folder / "run"}', f'--out={self.out}'
+      )
+    )
 
   def test_writes_the_game_and_prints_the_score(self):
-    with (absltest.mock.patch.object(
-        evaluate.atari, 'MAX_EPISODE_FRAMES', 40),
-          contextlib.redirect_stdout(io.StringIO()) as stdout):
+    with (
+      absltest.mock.patch.object(evaluate.atari, 'MAX_EPISODE_FRAMES', 40),
+      contextlib.redirect_stdout(io.StringIO()) as stdout,
+    ):
       self.assertEqual(self._play('pong'), 0)
     self.assertRegex(stdout.getvalue(), '^pong: score 0 in 40 frames, with')
     self.assertStartsWith(self.out.read_bytes(), b'GIF89a')

@@ -17,11 +17,11 @@ from tests.support import untrained
 
 
 class PolicyTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
-    self.workdir = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory())) / 'run'
+    self.workdir = (
+      pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / 'run'
+    )
 
   def _refused(self, error, text, **kwargs):
     with self.assertRaisesRegex(error, text):
@@ -31,9 +31,11 @@ class PolicyTest(absltest.TestCase):
     state = untrained.make_workdir(self.workdir, 'pong')
     policy = policy_lib.load(self.workdir)
     agent = agent_lib.make(
-        workdir_lib.read_config(self.workdir), environments.spec('pong'))
-    shown = np.random.default_rng(1).integers(
-        0, 256, [4, 2, 84, 84]).astype(np.uint8)
+      workdir_lib.read_config(self.workdir), environments.spec('pong')
+    )
+    shown = (
+      np.random.default_rng(1).integers(0, 256, [4, 2, 84, 84]).astype(np.uint8)
+    )
     first = np.zeros([4, 2], bool)
     first[0] = first[2, 1] = True
     stacks = np.zeros([2, 84, 84, 4], np.uint8)
@@ -48,7 +50,8 @@ class PolicyTest(absltest.TestCase):
 
   def test_says_what_was_learned(self):
     untrained.make_workdir(
-        self.workdir, 'catch', learned=('lambda_',), lambda_=0.7, discount=0.9)
+      self.workdir, 'catch', learned=('lambda_',), lambda_=0.7, discount=0.9
+    )
     policy = policy_lib.load(self.workdir / 'checkpoints/checkpoint_0.npz')
     self.assertAlmostEqual(policy.hypers['lambda_'], 0.7, places=5)
     self.assertEqual(policy.hypers['discount'], 0.9)
@@ -72,8 +75,9 @@ class PolicyTest(absltest.TestCase):
   def test_checkpoint_of_another_network(self):
     untrained.make_workdir(self.workdir, 'catch')
     config = self.workdir / 'config.json'
-    config.write_text(json.dumps(
-        json.loads(config.read_text()) | {'conditioning': False}))
+    config.write_text(
+      json.dumps(json.loads(config.read_text()) | {'conditioning': False})
+    )
     self._refused(ValueError, 'checkpoint_0.npz does not fit')
 
   def test_damaged_checkpoint(self):

@@ -14,31 +14,39 @@ _STATES = start_states.StartStates('pong', 'a random policy', [b'\0\1', b'\2'])
 
 
 class StartStatesTest(parameterized.TestCase):
-
   def setUp(self):
     super().setUp()
-    self.path = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory())) / 'pong.json'
+    self.path = (
+      pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+      / 'pong.json'
+    )
     start_states.write(self.path, _STATES)
 
   def test_read_gives_what_was_written(self):
     self.assertEqual(start_states.read(self.path, 'pong'), _STATES)
 
   def test_file_is_as_documented(self):
-    self.assertEqual(json.loads(self.path.read_text()), {
-        'format': 1, 'game': 'pong', 'source': 'a random policy',
+    self.assertEqual(
+      json.loads(self.path.read_text()),
+      {
+        'format': 1,
+        'game': 'pong',
+        'source': 'a random policy',
         'rom_md5': '60e0ea3cbe0913d39803477945e9e5ec',
-        'starts': [[0, 1], [2]]})
+        'starts': [[0, 1], [2]],
+      },
+    )
 
   @parameterized.parameters(
-      ({'game': 'breakout'}, "has game 'breakout', expected 'pong'"),
-      ({'rom_md5': 'ab' * 16}, "has rom_md5 'abab"),
-      ({'format': 2}, 'has format 2, expected 1'),
-      ({'starts': []}, 'holds no start'),
-      ({'starts': [[0, 256]]}, 'no list of actions'),
-      ({'starts': [['up']]}, 'no list of actions'),
-      ({'starts': [7]}, 'no list of actions'),
-      ({'more': 1}, 'must be an object of'))
+    ({'game': 'breakout'}, "has game 'breakout', expected 'pong'"),
+    ({'rom_md5': 'ab' * 16}, "has rom_md5 'abab"),
+    ({'format': 2}, 'has format 2, expected 1'),
+    ({'starts': []}, 'holds no start'),
+    ({'starts': [[0, 256]]}, 'no list of actions'),
+    ({'starts': [['up']]}, 'no list of actions'),
+    ({'starts': [7]}, 'no list of actions'),
+    ({'more': 1}, 'must be an object of'),
+  )
   def test_file_of_something_else_is_refused(self, change, text):
     fields = json.loads(self.path.read_text()) | change
     self.path.write_text(json.dumps(fields))

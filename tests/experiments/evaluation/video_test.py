@@ -18,9 +18,12 @@ _HYPERS = {'discount': 0.991, 'lambda_': 0.97}
 def _film(num_steps):
   """The pictures [N, height, width, 3] of so many steps in Pong."""
   episode = episodes.Episode(
-      score=0., frames=4 * num_steps, start_frames=7,
-      values=list(range(num_steps)), played=bytes(7) + bytes([3, 4] * 2) * (
-          num_steps))
+    score=0.0,
+    frames=4 * num_steps,
+    start_frames=7,
+    values=list(range(num_steps)),
+    played=bytes(7) + bytes([3, 4] * 2) * (num_steps),
+  )
   with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder) / 'film.gif'
     video.write(path, 'pong', episode, _HYPERS)
@@ -35,17 +38,18 @@ def _film(num_steps):
 
 
 class VideoTest(absltest.TestCase):
-
   def test_a_picture_is_the_last_screen_of_a_step(self):
     pictures, durations, episode = _film(6)
-    screens = [screen for _, screen in
-               atari_game.Game('pong').replay(episode.played)]
+    screens = [
+      screen for _, screen in atari_game.Game('pong').replay(episode.played)
+    ]
     self.assertLen(pictures, 6)
     self.assertEqual(durations, [70, 70, 60, 70, 70, 60])
     for n, picture in enumerate(pictures):
       screen = screens[7 + 4 * n + 3]
       np.testing.assert_array_equal(
-          picture[:420:2, ::2], screen)  # Twice as large.
+        picture[:420:2, ::2], screen
+      )  # Twice as large.
 
   def test_what_is_drawn_in_changes_with_the_value(self):
     pictures, _, _ = _film(3)

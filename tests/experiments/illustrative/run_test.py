@@ -39,33 +39,37 @@ def _fake_training():
     del bar
     given.append((rewards.shape, decays_or_values, settings))
     updates = rewards.shape[1] // settings.inner_updates
-    table = np.full([updates, len(rewards), len(process.high)], .5)
+    table = np.full([updates, len(rewards), len(process.high)], 0.5)
     return prediction.History(table, table)
 
-  with (mock.patch.object(prediction, 'learn', learn),
-        mock.patch.object(prediction, 'learn_values', learn)):
+  with (
+    mock.patch.object(prediction, 'learn', learn),
+    mock.patch.object(prediction, 'learn_values', learn),
+  ):
     yield given
 
 
 class IllustrativeTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
     self._folder = pathlib.Path(
-        self.enter_context(tempfile.TemporaryDirectory()))
+      self.enter_context(tempfile.TemporaryDirectory())
+    )
 
   def test_both_processes_are_written(self):
     out = self._folder / 'new'
     with _fake_training() as given:
       _run(out, '--seeds=2', '--episodes=100', '--inner_updates=2')
-    self.assertEqual([shape for shape, _, _ in given],
-                     [(4 * 2, 101, 10), (21 * 2, 101, 10),
-                      (4 * 2, 101, 9), (21 * 2, 101, 9)])
+    self.assertEqual(
+      [shape for shape, _, _ in given],
+      [(4 * 2, 101, 10), (21 * 2, 101, 10), (4 * 2, 101, 9), (21 * 2, 101, 9)],
+    )
     values = _rows(out / 'final_values.csv')
     self.assertLen(values, 2 * (10 + 9))
-    self.assertEqual({(row['process'], row['kind']) for row in values},
-                     {('A', 'signal'), ('A', 'noise'), ('B', 'noisy'),
-                      ('B', 'known')})
+    self.assertEqual(
+      {(row['process'], row['kind']) for row in values},
+      {('A', 'signal'), ('A', 'noise'), ('B', 'noisy'), ('B', 'known')},
+    )
     curves = _rows(out / 'curves.csv')
     self.assertLen(curves, 2 * 4 * 2 * 5)  # Process, mu, kind, tenth update.
     self.assertEqual(curves[-1]['episode'], '100')
@@ -75,29 +79,47 @@ class IllustrativeTest(absltest.TestCase):
   def test_one_process_is_trained(self):
     _run(self._folder, '--seeds=2', '--episodes=100', '--mu=0.9', '--n_step=1')
     values, curves, comparison = (
-        _rows(self._folder / f'{name}.csv')
-        for name in ('final_values', 'curves', 'comparison'))
+      _rows(self._folder / f'{name}.csv')
+      for name in ('final_values', 'curves', 'comparison')
+    )
     self.assertEqual({row['process'] for row in values}, {'A'})
-    signal = [float(row['value']) for row in values
-              if row['kind'] == 'signal' and row['state'] != '1']
-    (last,) = (row for row in curves if row['mu'] == '0.9'
-               and row['kind'] == 'signal' and row['episode'] == '100')
+    signal = [
+      float(row['value'])
+      for row in values
+      if row['kind'] == 'signal' and row['state'] != '1'
+    ]
+    (last,) = (
+      row
+      for row in curves
+      if row['mu'] == '0.9'
+      and row['kind'] == 'signal'
+      and row['episode'] == '100'
+    )
     self.assertAlmostEqual(float(last['mean']), np.mean(signal), places=3)
     self.assertNotEqual(last['mean'], '0.5000')
     self.assertLen(comparison, 1 + 21 + 1)
     for row in comparison:
       self.assertBetween(
-          float(row['mse']), float(row['low']), float(row['high']))
+        float(row['mse']), float(row['low']), float(row['high'])
+      )
 
   def test_flags_reach_the_training(self):
     with _fake_training() as given:
-      _run(self._folder, '--seeds=2', '--episodes=100', '--inner_updates=2',
-           '--n_step=3', '--mu=0.25', '--learning_rate=0.2',
-           '--meta_learning_rate=0.1', '--meta_optimizer=sgd')
+      _run(
+        self._folder,
+        '--seeds=2',
+        '--episodes=100',
+        '--inner_updates=2',
+        '--n_step=3',
+        '--mu=0.25',
+        '--learning_rate=0.2',
+        '--meta_learning_rate=0.1',
+        '--meta_optimizer=sgd',
+      )
     (_, mus, settings), (_, values, fixed_settings) = given  # A alone.
-    self.assertEqual(settings, prediction.Settings(.2, .1, 'sgd', 3, 2))
+    self.assertEqual(settings, prediction.Settings(0.2, 0.1, 'sgd', 3, 2))
     self.assertEqual(settings, fixed_settings)
-    np.testing.assert_array_equal(mus, np.repeat([0., .25, .5, .9, 1.], 2))
+    np.testing.assert_array_equal(mus, np.repeat([0.0, 0.25, 0.5, 0.9, 1.0], 2))
     np.testing.assert_allclose(values, np.repeat(np.linspace(0, 1, 21), 2))
 
   def test_control_is_written(self):
@@ -106,14 +128,14 @@ class IllustrativeTest(absltest.TestCase):
       _run(out, '--control', '--seeds=2')
     self.assertLen(_rows(out / 'control_curves.csv'), 3 * 2 * 2)
     final = _rows(out / 'control_final.csv')
-    self.assertEqual([row['quantity'] for row in final],
-                     3 * ['discount', 'waiting'])
+    self.assertEqual(
+      [row['quantity'] for row in final], 3 * ['discount', 'waiting']
+    )
     self.assertGreater((out / 'control.png').stat().st_size, 10_000)
 
   def test_flags_without_meaning_for_control_are_refused(self):
     with self.assertRaisesRegex(SystemExit, "no .*'mu', 'n_step'"):
-      _run(self._folder, '--control', '--mu=1',
-           '--n_step=3')
+      _run(self._folder, '--control', '--mu=1', '--n_step=3')
 
   def test_impossible_values_are_refused(self):
     for flag in ('--mu=1.1', '--seeds=1', '--episodes=0', '--n_step=-1'):

@@ -16,11 +16,11 @@ from tests.support import fakes
 
 
 class MakeCertsTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
-    self.folder = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory())) / 'certs'
+    self.folder = (
+      pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / 'certs'
+    )
 
   def make(self, *arguments):
     flag_values = flags.FlagValues()
@@ -31,21 +31,28 @@ class MakeCertsTest(absltest.TestCase):
   def test_files_let_an_actor_in(self):
     self.assertEqual(self.make(), 0)
     ca, *learner_files = (
-        str(self.folder / name)
-        for name in ('ca.pem', 'learner.pem', 'learner.key'))
+      str(self.folder / name)
+      for name in ('ca.pem', 'learner.pem', 'learner.key')
+    )
     token = security.read_token(str(self.folder / 'token'))
     learner = fakes.FakeLearner(
-        '127.0.0.1:0', token=token,
-        credentials=security.server_credentials(*learner_files, ca))
+      '127.0.0.1:0',
+      token=token,
+      credentials=security.server_credentials(*learner_files, ca),
+    )
     self.addCleanup(learner.close)
     channel = client.open_channel(
-        f'127.0.0.1:{learner.port}', ca_file=ca,
-        cert_file=str(self.folder / 'actor.pem'),
-        key_file=str(self.folder / 'actor.key'))
+      f'127.0.0.1:{learner.port}',
+      ca_file=ca,
+      cert_file=str(self.folder / 'actor.pem'),
+      key_file=str(self.folder / 'actor.key'),
+    )
     self.addCleanup(channel.close)
     call = inference_pb2_grpc.InferenceStub(channel).Join.future(
-        fakes.join_request(), timeout=fakes.DEADLINE_SECS,
-        metadata=(('authorization', f'Bearer {token}'),))
+      fakes.join_request(),
+      timeout=fakes.DEADLINE_SECS,
+      metadata=(('authorization', f'Bearer {token}'),),
+    )
     self.assertEqual(call.code(), grpc.StatusCode.OK, call.details())
 
   def test_files_are_for_their_owner_alone(self):

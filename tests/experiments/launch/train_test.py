@@ -61,27 +61,38 @@ cli.main(['seed-metagrad', 'train', *sys.argv[1:]])
 
 
 class TrainTest(parameterized.TestCase):
-
   def setUp(self):
     super().setUp()
-    self.folder = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory()))
+    self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     (self.folder / 'fakes').mkdir()
     for kind in ('learner', 'actor'):
       (self.folder / 'fakes' / f'{kind}.py').write_text(_FAKE)
     os.mkfifo(self.folder / 'report')
     self.report = os.fdopen(
-        os.open(self.folder / 'report', os.O_RDWR), 'rb', buffering=0)
+      os.open(self.folder / 'report', os.O_RDWR), 'rb', buffering=0
+    )
     self.addCleanup(self.report.close)
 
   def _train(self, *arguments, learner: str = '', actor: str = ''):
     process = subprocess.Popen(
-        [sys.executable, '-c', _DRIVER, '--preset=smoke',
-         f'--workdir={self.folder / "run"}', *arguments],
-        stderr=subprocess.PIPE, text=True, env={
-            **os.environ, 'FAKE_learner': learner, 'FAKE_actor': actor,
-            'REPORT': str(self.folder / 'report'),
-            'PYTHONPATH': f'{sources.ROOT}{os.pathsep}{self.folder}'})
+      [
+        sys.executable,
+        '-c',
+        _DRIVER,
+        '--preset=smoke',
+        f'--workdir={self.folder / "run"}',
+        *arguments,
+      ],
+      stderr=subprocess.PIPE,
+      text=True,
+      env={
+        **os.environ,
+        'FAKE_learner': learner,
+        'FAKE_actor': actor,
+        'REPORT': str(self.folder / 'report'),
+        'PYTHONPATH': f'{sources.ROOT}{os.pathsep}{self.folder}',
+      },
+    )
     self.addCleanup(process.wait)
     self.addCleanup(process.kill)
     self.addCleanup(process.stderr.close)
@@ -115,25 +126,42 @@ class TrainTest(parameterized.TestCase):
 
   def test_the_learner_gets_the_flags_and_the_actors_the_config(self):
     process = self._train(
-        '--seed=7', '--learned=', '--num_actors=3', '--metrics_port=9090')
+      '--seed=7', '--learned=', '--num_actors=3', '--metrics_port=9090'
+    )
     *actors, learner = self._reports(4)
-    self.assertEqual(learner[2:-1], [
-        '--preset=smoke', '--metrics_port=9090', '--learned=', '--seed=7',
-        '--num_actors=3', f'--workdir={self.folder}/run',
-        '--address=127.0.0.1:0'])
+    self.assertEqual(
+      learner[2:-1],
+      [
+        '--preset=smoke',
+        '--metrics_port=9090',
+        '--learned=',
+        '--seed=7',
+        '--num_actors=3',
+        f'--workdir={self.folder}/run',
+        '--address=127.0.0.1:0',
+      ],
+    )
     actors = sorted(actor[2:] for actor in actors)
     for index, arguments in enumerate(actors):
-      self.assertEqual(arguments, [
-          '--address=127.0.0.1:1234', f'--index={index}', '--env=catch',
-          '--seed=7', '--envs_per_group=8', '--env_threads=1',
-          '--sticky_actions=0.0'])
+      self.assertEqual(
+        arguments,
+        [
+          '--address=127.0.0.1:1234',
+          f'--index={index}',
+          '--env=catch',
+          '--seed=7',
+          '--envs_per_group=8',
+          '--env_threads=1',
+          '--sticky_actions=0.0',
+        ],
+      )
       self.assertTrue((self.folder / f'run/logs/actor-{index}.log').exists())
     process.terminate()
     self.assertEqual(process.wait(_DEADLINE_SECS), 0)
 
   @parameterized.parameters(
-      ('0', 0), ('3', 3), ('until_actors', 4), ('early', 0),
-      ('unready', 0))
+    ('0', 0), ('3', 3), ('until_actors', 4), ('early', 0), ('unready', 0)
+  )
   def test_the_status_is_that_of_the_learner(self, learner, status):
     process = self._train(learner=learner)
     if learner in ('early', 'unready'):
@@ -147,8 +175,9 @@ class TrainTest(parameterized.TestCase):
     reports = self._reports(3)
     process.send_signal(number)
     self.assertEqual(process.wait(_DEADLINE_SECS), 0)
-    self.assertEqual(self._reports(3),
-                     [['actor', 'asked']] * 2 + [['learner', 'asked']])
+    self.assertEqual(
+      self._reports(3), [['actor', 'asked']] * 2 + [['learner', 'asked']]
+    )
     for _, pid, *_ in reports:
       self._assert_ended(pid)
 
@@ -197,15 +226,17 @@ class TrainTest(parameterized.TestCase):
     process = self._train()
     reports = self._reports(3)
     process.kill()
-    self.assertEqual(self._reports(3),
-                     [['actor', 'asked']] * 2 + [['learner', 'asked']])
+    self.assertEqual(
+      self._reports(3), [['actor', 'asked']] * 2 + [['learner', 'asked']]
+    )
     for _, pid, *_ in reports:
       self._assert_ended(pid)
 
   @parameterized.parameters(
-      ('--discount=2', 'seed-metagrad train: discount must be in [0, 1], got'),
-      ('--gamma=1', "FATAL Flags parsing error: Unknown command line flag 'ga"),
-      ('more', "seed-metagrad train: unknown arguments ['more']."))
+    ('--discount=2', 'seed-metagrad train: discount must be in [0, 1], got'),
+    ('--gamma=1', "FATAL Flags parsing error: Unknown command line flag 'ga"),
+    ('more', "seed-metagrad train: unknown arguments ['more']."),
+  )
   def test_bad_flags_get_a_sentence_and_start_nothing(self, argument, text):
     process = self._train(argument)
     _, stderr = process.communicate(timeout=_DEADLINE_SECS)

@@ -6,14 +6,23 @@ import numpy as np
 from experiments.scores import estimates
 
 # Games by seeds.
-_RUNS = np.array([
-    [10., 20., 40., 25.], [55., 45., 70., 80.], [130., 160., 90., 120.]])
-_BASELINE = np.array([
-    [12., 18., 22., 20.], [50., 60., 40., 30.], [100., 110., 140., 105.]])
+_RUNS = np.array(
+  [
+    [10.0, 20.0, 40.0, 25.0],
+    [55.0, 45.0, 70.0, 80.0],
+    [130.0, 160.0, 90.0, 120.0],
+  ]
+)
+_BASELINE = np.array(
+  [
+    [12.0, 18.0, 22.0, 20.0],
+    [50.0, 60.0, 40.0, 30.0],
+    [100.0, 110.0, 140.0, 105.0],
+  ]
+)
 
 
 class EstimatesTest(absltest.TestCase):
-
   def _assert_estimate(self, estimate, value, low, high):
     self.assertAlmostEqual(estimate.value, value)
     # The ends differ by the resamples that were drawn.
@@ -24,13 +33,17 @@ class EstimatesTest(absltest.TestCase):
     self._assert_estimate(estimates.median(_RUNS), 62.5, 50.0, 75.0)
 
   def test_interquartile_mean(self):
-    self._assert_estimate(estimates.interquartile_mean(_RUNS),
-                          63.33333333, 54.16666667, 75.0)
+    self._assert_estimate(
+      estimates.interquartile_mean(_RUNS), 63.33333333, 54.16666667, 75.0
+    )
 
   def test_probability_of_improvement(self):
     self._assert_estimate(
-        estimates.probability_of_improvement(_RUNS, _BASELINE),
-        0.69791667, 0.45833333, 0.91666667)
+      estimates.probability_of_improvement(_RUNS, _BASELINE),
+      0.69791667,
+      0.45833333,
+      0.91666667,
+    )
 
   def test_games_may_have_different_numbers_of_seeds(self):
     runs = [_RUNS[0, :2], _RUNS[1], _RUNS[2, :3]]
@@ -43,7 +56,7 @@ class EstimatesTest(absltest.TestCase):
     self.assertEqual(estimate, (39.375, None, None))  # (23.75 + 55) / 2.
 
   def test_mean_is_inside_its_interval(self):
-    scores = np.random.default_rng(1).normal(10., 2., 400)
+    scores = np.random.default_rng(1).normal(10.0, 2.0, 400)
     estimate = estimates.mean(scores)
     self.assertAlmostEqual(estimate.value, scores.mean())
     # 1.96 standard errors of .1 on each side.

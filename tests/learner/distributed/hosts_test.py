@@ -46,36 +46,54 @@ except hosts_lib.LostError as error:
 def _two_hosts():
   cluster = tf.train.ClusterSpec({'worker': ['a:1', 'b:2']})
   resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-      cluster, task_type='worker', task_id=1)
+    cluster, task_type='worker', task_id=1
+  )
   return hosts_lib.Hosts(types.SimpleNamespace(cluster_resolver=resolver))
 
 
 class HostsTest(parameterized.TestCase):
-
   def test_two_hosts_agree_until_one_is_gone(self):
-    processes = [subprocess.Popen(
-        [sys.executable, '-u', '-c', _HOST], env=env, text=True,
-        stdout=subprocess.PIPE) for env in replicas.cluster(2)]
+    processes = [
+      subprocess.Popen(
+        [sys.executable, '-u', '-c', _HOST],
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+      )
+      for env in replicas.cluster(2)
+    ]
     for process in processes:
       self.addCleanup(process.stdout.close)
       self.addCleanup(process.wait)
       self.addCleanup(process.kill)
-    chief, other = (process.communicate(timeout=_DEADLINE_SECS)[0].splitlines()
-                    for process in processes)
+    chief, other = (
+      process.communicate(timeout=_DEADLINE_SECS)[0].splitlines()
+      for process in processes
+    )
     # [0 + 1, 10 + 10], and the chief's own.
     agreed = ['[1, 20]', '[1.5, 2.5] 7']
     self.assertEqual(chief[:-1], ['2 0 True', *agreed])
     self.assertRegex(
-        chief[-1], r'^learner host 1, 127.0.0.1:\d+, is gone \(.*\). Start all')
-    self.assertEqual(other, [
-        '2 1 False', *agreed,
-        "the chief was started with other values of ['seed']."])
+      chief[-1], r'^learner host 1, 127.0.0.1:\d+, is gone \(.*\). Start all'
+    )
+    self.assertEqual(
+      other,
+      [
+        '2 1 False',
+        *agreed,
+        "the chief was started with other values of ['seed'].",
+      ],
+    )
 
   @parameterized.parameters(
-      ('Graph\nCollective ops is aborted by: Error reported from'
-       ' /job:worker/task:1: The following', 'host 1, b:2'),
-      ('Collective ops is aborted by: Deadline', 'host 0, a:1'),
-      ('remote target /job:worker/replica:0/task:1 while', 'host 1, b:2'))
+    (
+      'Graph\nCollective ops is aborted by: Error reported from'
+      ' /job:worker/task:1: The following',
+      'host 1, b:2',
+    ),
+    ('Collective ops is aborted by: Deadline', 'host 0, a:1'),
+    ('remote target /job:worker/replica:0/task:1 while', 'host 1, b:2'),
+  )
   def test_lost_host_is_named(self, reason, name):
     error = tf.errors.UnavailableError(None, None, reason)
     with self.assertRaisesRegex(hosts_lib.LostError, f'learner {name}, is go'):
@@ -92,7 +110,7 @@ class HostsTest(parameterized.TestCase):
     hosts = hosts_lib.Hosts()
     self.assertEqual((hosts.num, hosts.index, hosts.is_chief), (1, 0, True))
     self.assertEqual(hosts.sum([True, 3]), [True, 3])
-    state = {'a': tf.constant(1.)}
+    state = {'a': tf.constant(1.0)}
     self.assertIs(hosts.from_chief(state), state)
     hosts.check_same(replicas.config('one'), ['learned', 'seed'])
 

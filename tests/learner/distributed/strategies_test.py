@@ -16,7 +16,6 @@ pytestmark = pytest.mark.integration
 
 
 class StrategiesTest(parameterized.TestCase):
-
   @pytest.mark.timeout(300)
   def test_replicas_make_the_step_of_one_device(self):
     one, *others = replicas.run('plain', 'meta', 'trace').values()
@@ -24,17 +23,22 @@ class StrategiesTest(parameterized.TestCase):
       for case, parts in one.items():
         for part, vector in parts.items():
           np.testing.assert_allclose(
-              other[case][part], vector, rtol=0.,
-              atol=1e-5 * np.abs(vector).max(), err_msg=f'{case}: {part}')
+            other[case][part],
+            vector,
+            rtol=0.0,
+            atol=1e-5 * np.abs(vector).max(),
+            err_msg=f'{case}: {part}',
+          )
 
   def test_auto_is_one_device_without_gpus(self):
     self.assertIsNone(strategies.make(replicas.config('auto')))
     self.assertIsNone(strategies.make(replicas.config('one')))
 
   @parameterized.parameters(
-      (dict(batch_size=5), 'batch_size must divide by the 2 replicas, got 5'),
-      (dict(meta_batch_size=1), 'meta_batch_size must divide by the 2 replica'),
-      (dict(xla=True), 'xla must be off on 2 replicas'))
+    (dict(batch_size=5), 'batch_size must divide by the 2 replicas, got 5'),
+    (dict(meta_batch_size=1), 'meta_batch_size must divide by the 2 replica'),
+    (dict(xla=True), 'xla must be off on 2 replicas'),
+  )
   def test_replicas_are_refused_what_they_cannot_share(self, fields, text):
     # A real one would have to come before all else that uses TensorFlow.
     two = types.SimpleNamespace(num_replicas_in_sync=2)

@@ -12,8 +12,7 @@ _DEADLINE_SECS = 20.0
 
 
 def _request(peer, num_envs=1):
-  return batcher_lib.Request(
-      np.zeros(num_envs, np.int32), False, None, peer)
+  return batcher_lib.Request(np.zeros(num_envs, np.int32), False, None, peer)
 
 
 def _peers(batch):
@@ -21,7 +20,6 @@ def _peers(batch):
 
 
 class BatcherTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
     self.now = 0.0
@@ -30,7 +28,8 @@ class BatcherTest(absltest.TestCase):
 
   def make(self, min_envs, max_envs, timeout_ms):
     batcher = batcher_lib.Batcher(
-        min_envs, max_envs, timeout_ms, lambda: self.now)
+      min_envs, max_envs, timeout_ms, lambda: self.now
+    )
     self.addCleanup(batcher.close)  # Before the pool's shutdown.
     return batcher
 
@@ -54,7 +53,7 @@ class BatcherTest(absltest.TestCase):
     self.now = 0.009
     batcher.submit(_request('b'))
     self.now = 0.011
-    self.assertEqual(_peers(batcher.get(patience_secs=0.)), ['a', 'b'])
+    self.assertEqual(_peers(batcher.get(patience_secs=0.0)), ['a', 'b'])
 
   def test_the_timeout_wakes_get(self):
     batcher = batcher_lib.Batcher(8, 8, timeout_ms=1.0)  # The real clock.
@@ -66,16 +65,17 @@ class BatcherTest(absltest.TestCase):
   def test_get_is_empty_where_patience_ends(self):
     batcher = self.make(2, 4, timeout_ms=None)
     batcher.submit(_request('a'))
-    self.assertEqual(batcher.get(patience_secs=0.), [])
+    self.assertEqual(batcher.get(patience_secs=0.0), [])
     batcher.submit(_request('b'))
-    self.assertEqual(_peers(batcher.get(patience_secs=0.)), ['a', 'b'])
+    self.assertEqual(_peers(batcher.get(patience_secs=0.0)), ['a', 'b'])
 
   def test_a_batch_holds_at_most_max_envs_and_splits_no_request(self):
     batcher = self.make(1, 4, timeout_ms=None)
     for peer in 'abc':
       batcher.submit(_request(peer, 2 if peer == 'a' else 3))
     self.assertEqual(
-        [_peers(batcher.get()) for _ in range(3)], [['a'], ['b'], ['c']])
+      [_peers(batcher.get()) for _ in range(3)], [['a'], ['b'], ['c']]
+    )
 
   def test_a_batch_is_ordered_by_peer_whoever_came_first(self):
     batcher = self.make(3, 3, timeout_ms=None)
@@ -132,7 +132,8 @@ class BatcherTest(absltest.TestCase):
       return batcher.submit(_request(f'{i}')).result(_DEADLINE_SECS)
 
     self.assertEqual(
-        list(self.pool.map(ask, range(500))), [f'{i}' for i in range(500)])
+      list(self.pool.map(ask, range(500))), [f'{i}' for i in range(500)]
+    )
 
   def test_min_envs_must_fit_a_batch(self):
     with self.assertRaisesRegex(ValueError, r'in \[1, 4\], got 5'):

@@ -19,7 +19,7 @@ from tests.support import fakes
 
 pytestmark = pytest.mark.integration
 
-_DEADLINE_SECS = 100.
+_DEADLINE_SECS = 100.0
 _FRAMES_PER_UPDATE = 8 * 20  # batch_size * unroll_length.
 _CLOCK = ('seconds', 'frames_per_s')  # The only columns that may differ.
 
@@ -33,17 +33,29 @@ class Run:
     self._address.unlink(missing_ok=True)
     self._test = test
     self.learner = self._start(
-        'learner.main', '--preset=smoke', '--lockstep', '--envs_per_group=4',
-        f'--total_env_frames={num_updates * _FRAMES_PER_UPDATE}',
-        '--checkpoints_kept=100', '--checkpoint_secs=0.000001',
-        f'--workdir={self.workdir}', f'--address_file={self._address}')
+      'learner.main',
+      '--preset=smoke',
+      '--lockstep',
+      '--envs_per_group=4',
+      f'--total_env_frames={num_updates * _FRAMES_PER_UPDATE}',
+      '--checkpoints_kept=100',
+      '--checkpoint_secs=0.000001',
+      f'--workdir={self.workdir}',
+      f'--address_file={self._address}',
+    )
 
   def start_actors(self, order):
     fakes.wait_until(self._address.exists)
     self.actors = [
-        self._start('actors.main', f'--address={self._address.read_text()}',
-                    f'--index={index}', '--env=catch', '--envs_per_group=4')
-        for index in order]
+      self._start(
+        'actors.main',
+        f'--address={self._address.read_text()}',
+        f'--index={index}',
+        '--env=catch',
+        '--envs_per_group=4',
+      )
+      for index in order
+    ]
 
   def finish(self):
     _, stderr = self.learner.communicate(timeout=_DEADLINE_SECS)
@@ -57,11 +69,16 @@ class Run:
 
   def _start(self, module, *flags):
     process = subprocess.Popen(
-        [sys.executable, '-m', module, *flags], cwd=sources.ROOT, text=True,
-        stderr=subprocess.PIPE)
+      [sys.executable, '-m', module, *flags],
+      cwd=sources.ROOT,
+      text=True,
+      stderr=subprocess.PIPE,
+    )
+
     def end():
       process.kill()
       process.communicate()
+
     self._test.addCleanup(end)
     return process
 
@@ -69,8 +86,10 @@ class Run:
 def _rows(run):
   with open(run.workdir / 'metrics.csv', encoding='utf-8') as file:
     rows = list(csv.DictReader(file))
-  return [{name: value for name, value in row.items() if name not in _CLOCK}
-          for row in rows]
+  return [
+    {name: value for name, value in row.items() if name not in _CLOCK}
+    for row in rows
+  ]
 
 
 def _arrays(path):
@@ -80,15 +99,16 @@ def _arrays(path):
 
 
 class LockStepTest(absltest.TestCase):
-
   def start(self, num_updates, folder=None):
     folder = folder or self.enterContext(tempfile.TemporaryDirectory())
     return Run(self, pathlib.Path(folder), num_updates)
 
   def assert_same(self, one, other):
     self.assertEqual(_rows(one), _rows(other))
-    self.assertEqual((one.workdir / 'episodes.csv').read_text(),
-                     (other.workdir / 'episodes.csv').read_text())
+    self.assertEqual(
+      (one.workdir / 'episodes.csv').read_text(),
+      (other.workdir / 'episodes.csv').read_text(),
+    )
     ours, theirs = (_arrays(run.checkpoints()[0]) for run in (one, other))
     self.assertEqual(ours.keys(), theirs.keys())
     for name, array in ours.items():

@@ -16,43 +16,52 @@ def _step(env_ids, t):
   number = 10 * np.asarray(env_ids) + t
   nothing = np.zeros(len(env_ids), bool)
   env_outputs = types.EnvOutput(
-      number.astype(np.float32), nothing, nothing, nothing,
-      np.repeat(number[:, np.newaxis], 2, axis=1).astype(np.uint8))
+    number.astype(np.float32),
+    nothing,
+    nothing,
+    nothing,
+    np.repeat(number[:, np.newaxis], 2, axis=1).astype(np.uint8),
+  )
   agent_outputs = types.AgentOutput(
-      number.astype(np.int32),
-      np.repeat(number[:, np.newaxis], 3, axis=1).astype(np.float32),
-      number.astype(np.float32))
+    number.astype(np.int32),
+    np.repeat(number[:, np.newaxis], 3, axis=1).astype(np.float32),
+    number.astype(np.float32),
+  )
   stacks = np.stack([env_outputs.observation - 1, env_outputs.observation], -1)
   return env_outputs, agent_outputs, stacks
 
 
 class UnrollsTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
     self.store = unrolls.UnrollStore(_LENGTH, _SPEC)
 
   def append(self, env_ids, t, first=False):
     return self.store.append(
-        np.array(env_ids), np.full(len(env_ids), first), *_step(env_ids, t),
-        num_updates=100 + t)
+      np.array(env_ids),
+      np.full(len(env_ids), first),
+      *_step(env_ids, t),
+      num_updates=100 + t,
+    )
 
   def test_unrolls_overlap_by_one_step(self):
     ended = [self.append([4], t) for t in range(2 * _LENGTH + 1)]
-    self.assertEqual([len(finished) for finished in ended],
-                     [0, 0, 0, 1, 0, 0, 1])
+    self.assertEqual(
+      [len(finished) for finished in ended], [0, 0, 0, 1, 0, 0, 1]
+    )
     for finished, start in ((ended[3][0], 0), (ended[6][0], 3)):
       steps = 40 + np.arange(start, start + _LENGTH + 1)
       unroll = finished.unroll
       np.testing.assert_array_equal(unroll.env_outputs.reward, steps)
-      np.testing.assert_array_equal(
-          unroll.env_outputs.observation[:, 1], steps)
+      np.testing.assert_array_equal(unroll.env_outputs.observation[:, 1], steps)
       np.testing.assert_array_equal(unroll.agent_outputs.action, steps)
       np.testing.assert_array_equal(
-          unroll.agent_outputs.policy_logits[:, 2], steps)
+        unroll.agent_outputs.policy_logits[:, 2], steps
+      )
       # The frame before the first step, and who acted at it.
       np.testing.assert_array_equal(
-          unroll.previous_frames, np.full((1, 2), steps[0] - 1))
+        unroll.previous_frames, np.full((1, 2), steps[0] - 1)
+      )
       self.assertEqual(finished.num_updates, 100 + start)
 
   def test_environments_do_not_mix(self):
@@ -60,8 +69,9 @@ class UnrollsTest(absltest.TestCase):
     for t in range(_LENGTH):
       self.append([5, 1], t)
     finished = self.append([1, 0, 5], _LENGTH)
-    self.assertEqual([f.unroll.env_outputs.reward[0] for f in finished],
-                     [10, 50])
+    self.assertEqual(
+      [f.unroll.env_outputs.reward[0] for f in finished], [10, 50]
+    )
 
   def test_first_step_drops_what_was_in_progress(self):
     for t in range(_LENGTH):
@@ -71,7 +81,8 @@ class UnrollsTest(absltest.TestCase):
       self.assertEmpty(self.append([2], t))
     [finished] = self.append([2], 7 + _LENGTH)
     np.testing.assert_array_equal(
-        finished.unroll.env_outputs.reward, 27 + np.arange(_LENGTH + 1))
+      finished.unroll.env_outputs.reward, 27 + np.arange(_LENGTH + 1)
+    )
     self.assertEqual(finished.num_updates, 107)
 
   def test_finished_unrolls_are_copies(self):
@@ -82,15 +93,19 @@ class UnrollsTest(absltest.TestCase):
     for t in range(10, 20):
       self.append([0], t)
     np.testing.assert_array_equal(
-        finished.unroll.env_outputs.observation, before)
+      finished.unroll.env_outputs.observation, before
+    )
 
   def test_memory_is_t_plus_four_frames(self):
     spec = types.EnvSpec((84, 84), 'uint8', num_actions=6, frame_stack=4)
     store = unrolls.UnrollStore(20, spec)
     store.grow(10)
-    held = sum(rows.nbytes for rows in tf.nest.flatten(
-        [value for value in vars(store).values()
-         if not isinstance(value, int)]))
+    held = sum(
+      rows.nbytes
+      for rows in tf.nest.flatten(
+        [value for value in vars(store).values() if not isinstance(value, int)]
+      )
+    )
     self.assertLessEqual(held, 1.15 * 10 * (20 + 4) * 84 * 84)
 
   def test_unrolls_that_end_together_are_copied_once(self):
@@ -124,9 +139,11 @@ class UnrollsTest(absltest.TestCase):
     self.assertEqual(batch.previous_frames.shape, (3, 1, 2))
     part = unrolls.columns(batch, 1, 3)
     np.testing.assert_array_equal(
-        part.env_outputs.reward, batch.env_outputs.reward[:, 1:3])
+      part.env_outputs.reward, batch.env_outputs.reward[:, 1:3]
+    )
     np.testing.assert_array_equal(
-        part.previous_frames, batch.previous_frames[1:3])
+      part.previous_frames, batch.previous_frames[1:3]
+    )
 
 
 if __name__ == '__main__':

@@ -13,7 +13,7 @@ from learner.inference import worker as inference
 from seed_metagrad import types
 
 _SPEC = types.EnvSpec((1,), 'float32', num_actions=4, frame_stack=2)
-_DEADLINE_SECS = 20.
+_DEADLINE_SECS = 20.0
 
 
 def _act(params, eta, stacked, seed):
@@ -22,32 +22,34 @@ def _act(params, eta, stacked, seed):
   before = stacked[:, 0, 0]
   actions = tf.cast(tf.zeros_like(before), tf.int32) + params
   return types.AgentOutput(
-      actions, tf.tile(before[:, tf.newaxis], [1, 4]), stacked[:, 0, 1])
+    actions, tf.tile(before[:, tf.newaxis], [1, 4]), stacked[:, 0, 1]
+  )
 
 
-def _outputs(rewards, ends=None, cuts=None, observation=0.):
+def _outputs(rewards, ends=None, cuts=None, observation=0.0):
   size = len(rewards)
   nothing = np.zeros(size, bool)
   return types.EnvOutput(
-      np.array(rewards, np.float32),
-      nothing if ends is None else np.array(ends),
-      nothing if cuts is None else np.array(cuts), nothing,
-      np.full((size, 1), observation, np.float32))
+    np.array(rewards, np.float32),
+    nothing if ends is None else np.array(ends),
+    nothing if cuts is None else np.array(cuts),
+    nothing,
+    np.full((size, 1), observation, np.float32),
+  )
 
 
 class InferenceTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
     self.published = inference.Published(tf.constant(1), {}, 0)
     self.inference = inference.Inference(
-        _act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC),
-        seed=1)
+      _act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC), seed=1
+    )
 
   def act(self, env_ids, first, *args, **kwargs):
     actions, note = self.inference.act(
-        np.array(env_ids), np.full(len(env_ids), first),
-        _outputs(*args, **kwargs))
+      np.array(env_ids), np.full(len(env_ids), first), _outputs(*args, **kwargs)
+    )
     return actions, note()
 
   def test_acts_with_the_newest_parameters(self):
@@ -58,18 +60,25 @@ class InferenceTest(absltest.TestCase):
   def test_params_eta_and_seed_reach_the_agent_as_they_are_called(self):
     def act(params, eta, stacked, seed):
       one = tf.ones_like(stacked[:, 0, 0])
-      logits = tf.stack([params['w'] * one, eta['lambda_'] * one,
-                         eta['discount'] * one, one], axis=-1)
+      logits = tf.stack(
+        [params['w'] * one, eta['lambda_'] * one, eta['discount'] * one, one],
+        axis=-1,
+      )
       return types.AgentOutput(
-          tf.cast(one, tf.int32) * seed[1], logits, params['b'] * one)
+        tf.cast(one, tf.int32) * seed[1], logits, params['b'] * one
+      )
+
     published = inference.Published(
-        {'w': tf.constant(2.), 'b': tf.constant(3.)},
-        {'lambda_': tf.constant(4.), 'discount': tf.constant(5.)}, 0)
+      {'w': tf.constant(2.0), 'b': tf.constant(3.0)},
+      {'lambda_': tf.constant(4.0), 'discount': tf.constant(5.0)},
+      0,
+    )
     store = unrolls.UnrollStore(1, _SPEC)
     agent = inference.Inference(act, _SPEC, lambda: published, store, seed=7)
     for call in range(3):
-      actions, note = agent.act(np.array([0]), np.array([not call]),
-                                _outputs([0]))
+      actions, note = agent.act(
+        np.array([0]), np.array([not call]), _outputs([0])
+      )
       finished = note()
       np.testing.assert_array_equal(actions, [call])
     outputs = finished[0].unroll.agent_outputs
@@ -77,28 +86,35 @@ class InferenceTest(absltest.TestCase):
     np.testing.assert_array_equal(outputs.baseline, [3, 3])
 
   def test_each_environment_keeps_its_frames(self):
-    self.act([0, 7], True, [0, 0], observation=5.)
-    self.act([7], False, [0], observation=6.)
-    self.act([7], False, [0], observation=8.)
-    self.act([0, 7], False, [0, 0], observation=9.)
-    _, [finished] = self.act([7], False, [0], observation=10.)
+    self.act([0, 7], True, [0, 0], observation=5.0)
+    self.act([7], False, [0], observation=6.0)
+    self.act([7], False, [0], observation=8.0)
+    self.act([0, 7], False, [0, 0], observation=9.0)
+    _, [finished] = self.act([7], False, [0], observation=10.0)
     # At each step the agent saw the observation of the step before.
     np.testing.assert_array_equal(
-        finished.unroll.agent_outputs.policy_logits[:, 0], [6., 8., 9.])
-    np.testing.assert_array_equal(finished.unroll.previous_frames, [[6.]])
+      finished.unroll.agent_outputs.policy_logits[:, 0], [6.0, 8.0, 9.0]
+    )
+    np.testing.assert_array_equal(finished.unroll.previous_frames, [[6.0]])
 
   def test_frames_are_forgotten_where_an_episode_begins(self):
     def act(params, eta, stacked, seed):
       outputs = _act(params, eta, stacked, seed)
       return outputs._replace(action=tf.cast(stacked[:, 0, 0], tf.int32))
+
     agent = inference.Inference(
-        act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC),
-        seed=1)
+      act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC), seed=1
+    )
     for ends, cuts, first, seen in (
-        (None, None, False, 5), ([True], None, False, 0),
-        (None, [True], False, 0), (None, None, True, 0)):
-      for outputs, new in ((_outputs([0], observation=5.), True),
-                           (_outputs([0], ends, cuts, 6.), first)):
+      (None, None, False, 5),
+      ([True], None, False, 0),
+      (None, [True], False, 0),
+      (None, None, True, 0),
+    ):
+      for outputs, new in (
+        (_outputs([0], observation=5.0), True),
+        (_outputs([0], ends, cuts, 6.0), first),
+      ):
         actions, note = agent.act(np.array([0]), np.array([new]), outputs)
         note()
       np.testing.assert_array_equal(actions, [seen])
@@ -109,16 +125,18 @@ class InferenceTest(absltest.TestCase):
     self.act([0, 1], False, [3, 7], ends=[True, False])
     self.act([0, 1], False, [1, 0])
     self.act([0, 1], False, [1, 1], cuts=[False, True])
-    self.assertEqual(self.inference.take_episodes(), [
-        inference.Episode(5., 2), inference.Episode(8., 4)])
+    self.assertEqual(
+      self.inference.take_episodes(),
+      [inference.Episode(5.0, 2), inference.Episode(8.0, 4)],
+    )
     self.assertEmpty(self.inference.take_episodes())
 
   def test_a_restored_one_goes_on_exactly(self):
-    self.act([0, 1], True, [0, 0], observation=5.)
-    self.act([0, 1], False, [2, 0], ends=[False, True], observation=6.)
+    self.act([0, 1], True, [0, 0], observation=5.0)
+    self.act([0, 1], False, [2, 0], ends=[False, True], observation=6.0)
     other = inference.Inference(
-        _act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC),
-        seed=1)
+      _act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC), seed=1
+    )
     other.restore(self.inference.save())
     results = []
     for one in (self.inference, other):
@@ -130,56 +148,69 @@ class InferenceTest(absltest.TestCase):
     self.assertLen(again, 2)
     self.assertEqual([episodes, num_calls], others)
     self.assertEqual(
-        episodes, [inference.Episode(0., 1), inference.Episode(5., 2)])
+      episodes, [inference.Episode(0.0, 1), inference.Episode(5.0, 2)]
+    )
 
   def test_a_new_run_starts_an_episode(self):
     self.act([0], True, [0])
     self.act([0], False, [4])
     self.act([0], True, [9])
     self.act([0], False, [1], ends=[True])
-    self.assertEqual(self.inference.take_episodes(),
-                     [inference.Episode(1., 1)])
+    self.assertEqual(
+      self.inference.take_episodes(), [inference.Episode(1.0, 1)]
+    )
 
   def test_a_new_run_is_marked_as_an_end_in_the_unroll(self):
     self.act([0], True, [0])
     self.act([0], False, [0])
     [finished] = self.act([0], False, [0])[1]
     np.testing.assert_array_equal(
-        finished.unroll.env_outputs.terminated, [True, False, False])
+      finished.unroll.env_outputs.terminated, [True, False, False]
+    )
 
   def test_one_trace_serves_all_batch_sizes(self):
     traces = []
+
     def act(*arguments):
       traces.append(1)
       return _act(*arguments)
+
     agent = inference.Inference(
-        act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC),
-        seed=1)
+      act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC), seed=1
+    )
     for size in (1, 2, 5, 16, 3):
       actions, _ = agent.act(
-          np.arange(size), np.full(size, True), _outputs(np.zeros(size)))
+        np.arange(size), np.full(size, True), _outputs(np.zeros(size))
+      )
       self.assertLen(actions, size)
     self.assertLen(traces, 1)
 
 
 class ServeTest(absltest.TestCase):
-
   def test_answers_every_request_and_hands_over_unrolls(self):
     published = inference.Published(tf.constant(2), {}, 0)
     agent = inference.Inference(
-        _act, _SPEC, lambda: published, unrolls.UnrollStore(2, _SPEC), seed=1)
+      _act, _SPEC, lambda: published, unrolls.UnrollStore(2, _SPEC), seed=1
+    )
     batcher = batcher_lib.Batcher(3, 8, None)
     finished, stop = queue.Queue(), threading.Event()
     thread = threading.Thread(
-        target=inference.serve, args=(agent, batcher, finished, stop))
+      target=inference.serve, args=(agent, batcher, finished, stop)
+    )
     thread.start()
     for step in range(3):
-      futures = [batcher.submit(batcher_lib.Request(
-          ids, step == 0, _outputs(np.zeros(len(ids))), f'actor-{len(ids)}'))
-                 for ids in (np.array([0, 4]), np.array([2]))]
+      futures = [
+        batcher.submit(
+          batcher_lib.Request(
+            ids, step == 0, _outputs(np.zeros(len(ids))), f'actor-{len(ids)}'
+          )
+        )
+        for ids in (np.array([0, 4]), np.array([2]))
+      ]
       for future, size in zip(futures, (2, 1), strict=True):
         np.testing.assert_array_equal(
-            future.result(_DEADLINE_SECS), np.full(size, 2))
+          future.result(_DEADLINE_SECS), np.full(size, 2)
+        )
     for _ in range(3):
       finished.get(timeout=_DEADLINE_SECS)
     batcher.close()

@@ -23,33 +23,52 @@ from learner.reporting import metrics
 
 
 def _row(env_frames: int, **changed) -> metrics.Row:
-  return {'env_frames': env_frames, 'num_updates': env_frames // 100,
-          'seconds': env_frames / 100, 'mean_return_100': -20.5,
-          'discount': 0.99, 'lambda_': 0.9, 'policy_lag': 2.5, **changed}
+  return {
+    'env_frames': env_frames,
+    'num_updates': env_frames // 100,
+    'seconds': env_frames / 100,
+    'mean_return_100': -20.5,
+    'discount': 0.99,
+    'lambda_': 0.9,
+    'policy_lag': 2.5,
+    **changed,
+  }
 
 
 _SUMMARY = metrics.Summary(
-    env_frames=400, num_updates=4, mean_return_100=1.5, episodes=7,
-    discount=0.99, lambda_=0.95, frames_per_s=10.5, learned=('discount',),
-    game='pong', seconds=40.0)
+  env_frames=400,
+  num_updates=4,
+  mean_return_100=1.5,
+  episodes=7,
+  discount=0.99,
+  lambda_=0.95,
+  frames_per_s=10.5,
+  learned=('discount',),
+  game='pong',
+  seconds=40.0,
+)
 
 
 class MetricsTest(parameterized.TestCase):
-
   def setUp(self):
     super().setUp()
     self.workdir = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory()))
+      self.enterContext(tempfile.TemporaryDirectory())
+    )
 
   def _writer(self, restored_env_frames: int = 0) -> metrics.Writer:
-    writer = metrics.Writer(self.workdir, total_env_frames=1000,
-                            restored_env_frames=restored_env_frames)
+    writer = metrics.Writer(
+      self.workdir,
+      total_env_frames=1000,
+      restored_env_frames=restored_env_frames,
+    )
     self.addCleanup(writer.close)
     return writer
 
   def _scalars(self, tag: str) -> list[tuple[int, float]]:
     events = event_accumulator.EventAccumulator(
-        str(self.workdir / 'tensorboard')).Reload()
+      str(self.workdir / 'tensorboard')
+    ).Reload()
     return [(event.step, event.value) for event in events.Scalars(tag)]
 
   def test_write_appends_rows_under_the_first_rows_names(self):
@@ -57,10 +76,11 @@ class MetricsTest(parameterized.TestCase):
     writer.write({'env_frames': 100, **_row(100)})
     writer.write(dict(reversed(_row(200, discount=0.5).items())))
     self.assertEqual(
-        (self.workdir / 'metrics.csv').read_text(),
-        'env_frames,num_updates,seconds,mean_return_100,discount,lambda_,'
-        'policy_lag\n'
-        '100,1,1.0,-20.5,0.99,0.9,2.5\n200,2,2.0,-20.5,0.5,0.9,2.5\n')
+      (self.workdir / 'metrics.csv').read_text(),
+      'env_frames,num_updates,seconds,mean_return_100,discount,lambda_,'
+      'policy_lag\n'
+      '100,1,1.0,-20.5,0.99,0.9,2.5\n200,2,2.0,-20.5,0.5,0.9,2.5\n',
+    )
     self.assertEqual(self._scalars('policy_lag'), [(100, 2.5), (200, 2.5)])
 
   def test_rows_wait_while_the_disk_is_full(self):
@@ -74,7 +94,8 @@ class MetricsTest(parameterized.TestCase):
     self.assertLen((self.workdir / 'metrics.csv').read_text().splitlines(), 3)
 
   @pytest.mark.filterwarnings(  # TensorFlow's thread ends by its error.
-      'ignore::pytest.PytestUnhandledThreadExceptionWarning')
+    'ignore::pytest.PytestUnhandledThreadExceptionWarning'
+  )
   def test_scalars_go_on_in_a_new_file_after_the_disk_was_full(self):
     writer = self._writer()
     writer.write(_row(100))
@@ -85,9 +106,13 @@ class MetricsTest(parameterized.TestCase):
       for env_frames in range(200, 1000, 100):  # TensorFlow says it late.
         writer.write(_row(env_frames))
     resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-    lost = [int(number) for number in re.findall(
+    lost = [
+      int(number)
+      for number in re.findall(
         r'TensorBoard lacks the row of (\d+) frames: .*File too large',
-        '\n'.join(logs.output))]
+        '\n'.join(logs.output),
+      )
+    ]
     self.assertNotEmpty(lost)
     for env_frames in (1000, 1100):
       writer.write(_row(env_frames))
@@ -114,13 +139,17 @@ class MetricsTest(parameterized.TestCase):
     resumed.add_episode(250, raw_return=21.0, length=60)
     resumed.flush()
     lines = (self.workdir / 'metrics.csv').read_text().splitlines()
-    self.assertEqual([line.split(',')[0] for line in lines],
-                     ['env_frames', '100', '200', '250'])
-    self.assertEqual((self.workdir / 'episodes.csv').read_text(),
-                     'env_frames,return,length\n'
-                     '100,-21.0,50\n200,-21.0,50\n250,21.0,60\n')
-    self.assertEqual(self._scalars('policy_lag'),
-                     [(100, 2.5), (200, 2.5), (250, 7.0)])
+    self.assertEqual(
+      [line.split(',')[0] for line in lines],
+      ['env_frames', '100', '200', '250'],
+    )
+    self.assertEqual(
+      (self.workdir / 'episodes.csv').read_text(),
+      'env_frames,return,length\n100,-21.0,50\n200,-21.0,50\n250,21.0,60\n',
+    )
+    self.assertEqual(
+      self._scalars('policy_lag'), [(100, 2.5), (200, 2.5), (250, 7.0)]
+    )
 
   def test_a_terminal_shows_one_live_line(self):
     controller, terminal = os.openpty()
@@ -128,8 +157,10 @@ class MetricsTest(parameterized.TestCase):
     termios.tcsetwinsize(terminal, (24, 80))
     flags.FLAGS.mark_as_parsed()  # As app.run does.
     logging.use_absl_handler()
-    with (open(terminal, 'w') as stderr,
-          mock.patch.object(sys, 'stderr', stderr)):
+    with (
+      open(terminal, 'w') as stderr,
+      mock.patch.object(sys, 'stderr', stderr),
+    ):
       writer = metrics.Writer(self.workdir, total_env_frames=1000)
       writer.write(_row(250))
       logging.warning('a message')
@@ -141,9 +172,11 @@ class MetricsTest(parameterized.TestCase):
     lines = shown.split('\r\n')
     self.assertLen(lines, 3)  # The message, the live line, nothing after.
     self.assertIn('a message', lines[0].split('\r')[-1])
-    self.assertRegex(lines[1].split('\r')[-1],
-                     r'500/1.00k\|.*\|ETA 00:00 .*f/s '
-                     r'return -20.5 discount .990 lambda .900 lag 2$')
+    self.assertRegex(
+      lines[1].split('\r')[-1],
+      r'500/1.00k\|.*\|ETA 00:00 .*f/s '
+      r'return -20.5 discount .990 lambda .900 lag 2$',
+    )
 
   def test_a_log_gets_a_line_every_thirty_seconds(self):
     writer = self._writer()
@@ -157,19 +190,32 @@ class MetricsTest(parameterized.TestCase):
   def test_summary_has_the_promised_keys(self):
     metrics.write_summary(self.workdir, _SUMMARY)
     summary = json.loads((self.workdir / 'summary.json').read_text())
-    self.assertEqual(summary, {
-        'env_frames': 400, 'num_updates': 4, 'mean_return_100': 1.5,
-        'episodes': 7, 'discount': 0.99, 'lambda_': 0.95, 'frames_per_s': 10.5,
-        'learned': ['discount'], 'game': 'pong', 'seconds': 40.0})
+    self.assertEqual(
+      summary,
+      {
+        'env_frames': 400,
+        'num_updates': 4,
+        'mean_return_100': 1.5,
+        'episodes': 7,
+        'discount': 0.99,
+        'lambda_': 0.95,
+        'frames_per_s': 10.5,
+        'learned': ['discount'],
+        'game': 'pong',
+        'seconds': 40.0,
+      },
+    )
 
   def test_summary_is_json_when_no_episode_has_ended(self):
     metrics.write_summary(
-        self.workdir, _SUMMARY._replace(mean_return_100=math.nan))
+      self.workdir, _SUMMARY._replace(mean_return_100=math.nan)
+    )
     summary = json.loads((self.workdir / 'summary.json').read_text())
     self.assertIsNone(summary['mean_return_100'])
 
-  @parameterized.parameters({}, {'meta_gradient_entropy_cost': 0.1,
-                                 'entropy_cost': 0.01})
+  @parameterized.parameters(
+    {}, {'meta_gradient_entropy_cost': 0.1, 'entropy_cost': 0.01}
+  )
   def test_plot_draws_a_picture(self, **more):
     writer = self._writer()
     writer.write(_row(100, mean_return_100=math.nan, **more))

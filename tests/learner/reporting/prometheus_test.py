@@ -11,13 +11,16 @@ from learner.reporting import prometheus as monitor
 from tests.support import fakes
 
 _LEARNER = types.SimpleNamespace(
-    env_frames=640, state=types.SimpleNamespace(num_updates=4),
-    skipped_updates=1, episodes=30, policy_lag=1.5,
-    unrolls=types.SimpleNamespace(qsize=lambda: 3))
+  env_frames=640,
+  state=types.SimpleNamespace(num_updates=4),
+  skipped_updates=1,
+  episodes=30,
+  policy_lag=1.5,
+  unrolls=types.SimpleNamespace(qsize=lambda: 3),
+)
 
 
 class MonitorTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
     self.actors = fakes.FakeLearner()
@@ -26,19 +29,30 @@ class MonitorTest(absltest.TestCase):
   def numbers(self, port):
     with request.urlopen(f'http://127.0.0.1:{port}/metrics') as page:
       text = page.read().decode()
-    return {sample.name.removeprefix('seed_metagrad_'): sample.value
-            for family in parser.text_string_to_metric_families(text)
-            for sample in family.samples}
+    return {
+      sample.name.removeprefix('seed_metagrad_'): sample.value
+      for family in parser.text_string_to_metric_families(text)
+      for sample in family.samples
+    }
 
   def test_page_has_the_numbers_of_now(self):
     for run_id, actor in enumerate(('ann', 'bob'), 1):
       self.actors.stub().Join(fakes.join_request(actor=actor, run_id=run_id))
     with monitor.serve(0, _LEARNER, self.actors.server) as port:
-      self.assertEqual(self.numbers(port), {
-          'env_frames_total': 640, 'updates_total': 4,
-          'skipped_updates_total': 1, 'episodes_total': 30, 'policy_lag': 1.5,
-          'queue': 3, 'actors': 2, 'silent_groups': 0})
-      self.actors.now = 11.
+      self.assertEqual(
+        self.numbers(port),
+        {
+          'env_frames_total': 640,
+          'updates_total': 4,
+          'skipped_updates_total': 1,
+          'episodes_total': 30,
+          'policy_lag': 1.5,
+          'queue': 3,
+          'actors': 2,
+          'silent_groups': 0,
+        },
+      )
+      self.actors.now = 11.0
       self.assertEqual(self.numbers(port)['silent_groups'], 2)
 
   def test_port_in_use_is_an_error(self):

@@ -8,7 +8,6 @@ from learner.serving import leases as leases_lib
 
 
 class LeasesTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
     self.now = 100.0
@@ -54,7 +53,8 @@ class LeasesTest(absltest.TestCase):
         self.leases.name_silent(10.0)
       self.assertLen(logs.output, 1)
       self.assertRegex(
-          logs.output[0], r'a/0 is silent for 11 s, since \d\d:\d\d:\d\d')
+        logs.output[0], r'a/0 is silent for 11 s, since \d\d:\d\d:\d\d'
+      )
       self.leases.answered(lease)
 
   def test_a_lease_expires_when_it_is_silent(self):
@@ -63,8 +63,9 @@ class LeasesTest(absltest.TestCase):
     self.leases.expire()
     self.assertLen(self.leases, 1)
     self.assertEqual(
-        [(lease.peer, secs) for lease, secs in self.leases.silent(30.0)],
-        [('a/0', 59.0)])
+      [(lease.peer, secs) for lease, secs in self.leases.silent(30.0)],
+      [('a/0', 59.0)],
+    )
     self.now += 1.0
     with self.assertLogs(level='INFO') as logs:
       self.leases.expire()
@@ -87,6 +88,7 @@ class LeasesTest(absltest.TestCase):
       self.assertLen(self.leases, 1)
       self.leases.answered(lease)
       self.assertEmpty(self.leases.silent(1.0))
+
     asyncio.run(wait())
 
   def test_end_takes_back_the_request_that_waits(self):
@@ -95,6 +97,7 @@ class LeasesTest(absltest.TestCase):
       lease.pending = asyncio.get_running_loop().create_future()
       self.leases.join('a/0', 2, 1)
       self.assertTrue(lease.pending.cancelled())
+
     asyncio.run(wait())
 
   def test_end_actor_ends_the_leases_of_all_its_groups(self):
@@ -123,6 +126,7 @@ class LeasesTest(absltest.TestCase):
       lease.pending = asyncio.get_running_loop().create_future()
       with self.assertRaisesRegex(ValueError, '1 came before 0 was answered'):
         lease.begin(1)
+
     asyncio.run(wait())
 
 

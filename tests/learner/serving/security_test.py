@@ -29,7 +29,8 @@ _TOKEN = 'a token of 16 letters'
 def _join(stub, **kwargs):
   """Returns the pending call of a join."""
   return stub.Join.future(
-      fakes.join_request(), timeout=fakes.DEADLINE_SECS, **kwargs)
+    fakes.join_request(), timeout=fakes.DEADLINE_SECS, **kwargs
+  )
 
 
 def _bearer(token):
@@ -37,15 +38,18 @@ def _bearer(token):
 
 
 class SecurityTest(parameterized.TestCase):
-
   def start(self, **kwargs):
     learner = fakes.FakeLearner(**kwargs)
     self.addCleanup(learner.close)
     return learner
 
   @parameterized.parameters(
-      (None,), (_bearer('a token of 16 lettera'),), (_bearer(''),),
-      (_bearer(_TOKEN + 'x'),), ((('authorization', _TOKEN),),))
+    (None,),
+    (_bearer('a token of 16 lettera'),),
+    (_bearer(''),),
+    (_bearer(_TOKEN + 'x'),),
+    ((('authorization', _TOKEN),),),
+  )
   def test_a_stranger_is_refused_and_logged(self, metadata):
     learner = self.start(token=_TOKEN)
     with self.assertLogs(level='WARNING') as logs:
@@ -92,8 +96,9 @@ class SecurityTest(parameterized.TestCase):
 
   def test_a_message_of_a_gigabyte_is_refused(self):
     learner = self.start()
-    channel = grpc.insecure_channel(f'localhost:{learner.port}', [
-        ('grpc.max_send_message_length', -1)])
+    channel = grpc.insecure_channel(
+      f'localhost:{learner.port}', [('grpc.max_send_message_length', -1)]
+    )
     self.addCleanup(channel.close)
     call = channel.unary_unary(_ACT).future(bytes(1 << 30))
     self.assertEqual(call.code(), _Code.RESOURCE_EXHAUSTED)
@@ -114,8 +119,7 @@ class SecurityTest(parameterized.TestCase):
     slow = channel.stream_unary(_ACT).future(never())
     _join(learner.stub()).result()
     self.assertEqual(slow.code(), _Code.DEADLINE_EXCEEDED)
-    self.assertEqual(
-        slow.details(), 'no whole request came within 0.2 s.')
+    self.assertEqual(slow.details(), 'no whole request came within 0.2 s.')
 
   def test_a_flood_of_refusals_is_logged_in_part(self):
     refusals = security.RefusalLog()
@@ -130,13 +134,14 @@ class SecurityTest(parameterized.TestCase):
 
 
 class TlsTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
     self.ca, self.strangers = (
-        make_certs.Authority(
-            self.enterContext(tempfile.TemporaryDirectory()), name, valid=_DAY)
-        for name in ('ours', 'theirs'))
+      make_certs.Authority(
+        self.enterContext(tempfile.TemporaryDirectory()), name, valid=_DAY
+      )
+      for name in ('ours', 'theirs')
+    )
 
   def issue(self, name, *, authority=None, valid=_DAY):
     return (authority or self.ca).issue(name, ['localhost'], valid=valid)
@@ -144,7 +149,8 @@ class TlsTest(absltest.TestCase):
   def connect(self, server_files, client_ca='', **files):
     """Returns the pending call of a join over TLS."""
     learner = fakes.FakeLearner(
-        credentials=security.server_credentials(*server_files, client_ca))
+      credentials=security.server_credentials(*server_files, client_ca)
+    )
     self.addCleanup(learner.close)
     channel = client.open_channel(f'localhost:{learner.port}', **files)
     self.addCleanup(channel.close)
@@ -156,13 +162,14 @@ class TlsTest(absltest.TestCase):
 
   def test_a_certificate_of_another_ca_is_refused(self):
     call = self.connect(
-        self.issue('learner', authority=self.strangers),
-        ca_file=self.ca.ca_file)
+      self.issue('learner', authority=self.strangers), ca_file=self.ca.ca_file
+    )
     self.assertRegex(call.details(), 'CERTIFICATE_VERIFY_FAILED')
 
   def test_an_expired_certificate_is_refused(self):
     call = self.connect(
-        self.issue('learner', valid=-_DAY), ca_file=self.ca.ca_file)
+      self.issue('learner', valid=-_DAY), ca_file=self.ca.ca_file
+    )
     self.assertRegex(call.details(), 'CERTIFICATE_VERIFY_FAILED')
 
   def test_a_client_without_tls_is_refused(self):
@@ -170,9 +177,10 @@ class TlsTest(absltest.TestCase):
     self.assertEqual(call.code(), _Code.UNAVAILABLE)
 
   def test_handshakes_that_never_end_are_hung_up_on(self):
-    with mock.patch.object(server_lib, '_HANDSHAKE_SECS', 1.):
+    with mock.patch.object(server_lib, '_HANDSHAKE_SECS', 1.0):
       learner = fakes.FakeLearner(
-          credentials=security.server_credentials(*self.issue('learner'), ''))
+        credentials=security.server_credentials(*self.issue('learner'), '')
+      )
     self.addCleanup(learner.close)
     half_open = []
     for _ in range(200):
@@ -180,7 +188,8 @@ class TlsTest(absltest.TestCase):
       self.addCleanup(half_open[-1].close)
       half_open[-1].sendall(_HELLO)
     with client.open_channel(
-        f'localhost:{learner.port}', ca_file=self.ca.ca_file) as channel:
+      f'localhost:{learner.port}', ca_file=self.ca.ca_file
+    ) as channel:
       _join(inference_pb2_grpc.InferenceStub(channel)).result()
     for connection in half_open:
       connection.settimeout(fakes.DEADLINE_SECS)
@@ -190,13 +199,18 @@ class TlsTest(absltest.TestCase):
   def test_a_client_certificate_lets_in_where_one_is_wanted(self):
     cert_file, key_file = self.issue('actor')
     call = self.connect(
-        self.issue('learner'), self.ca.ca_file, ca_file=self.ca.ca_file,
-        cert_file=cert_file, key_file=key_file)
+      self.issue('learner'),
+      self.ca.ca_file,
+      ca_file=self.ca.ca_file,
+      cert_file=cert_file,
+      key_file=key_file,
+    )
     self.assertEqual(call.code(), _Code.OK)
 
   def test_no_client_certificate_is_refused_where_one_is_wanted(self):
     call = self.connect(
-        self.issue('learner'), self.ca.ca_file, ca_file=self.ca.ca_file)
+      self.issue('learner'), self.ca.ca_file, ca_file=self.ca.ca_file
+    )
     self.assertEqual(call.code(), _Code.UNAVAILABLE)
 
 

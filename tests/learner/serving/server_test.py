@@ -22,7 +22,6 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class ServerTest(parameterized.TestCase):
-
   def start(self, *args, **kwargs):
     learner = fakes.FakeLearner(*args, **kwargs)
     self.addCleanup(learner.close)
@@ -35,19 +34,21 @@ class ServerTest(parameterized.TestCase):
       fakes.FakeLearner(address)
 
   @parameterized.parameters(
-      (1024, 1 << 20, 4352, 4864),  # Room is made for all of them.
-      (1024, 4096, 3584, 4096),  # As many as the system allows.
-      (1 << 20, 1 << 20, 4352, None),
-      (1024, resource.RLIM_INFINITY, 4352, 4864),
-      (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 4352, None))
+    (1024, 1 << 20, 4352, 4864),  # Room is made for all of them.
+    (1024, 4096, 3584, 4096),  # As many as the system allows.
+    (1 << 20, 1 << 20, 4352, None),
+    (1024, resource.RLIM_INFINITY, 4352, 4864),
+    (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 4352, None),
+  )
   def test_connections_fit_in_the_open_files(self, soft, hard, fit, raised):
     with mock.patch.multiple(
-        resource, getrlimit=lambda _: (soft, hard), setrlimit=mock.DEFAULT
+      resource, getrlimit=lambda _: (soft, hard), setrlimit=mock.DEFAULT
     ) as mocks:
       self.assertEqual(server_lib._allow_connections(4352), fit)
     calls = mocks['setrlimit'].call_args_list
-    self.assertEqual([call.args[1] for call in calls],
-                     [(raised, hard)] if raised else [])
+    self.assertEqual(
+      [call.args[1] for call in calls], [(raised, hard)] if raised else []
+    )
 
   def test_a_unix_socket_serves(self):
     folder = self.enterContext(tempfile.TemporaryDirectory())
@@ -116,11 +117,15 @@ class ServerTest(parameterized.TestCase):
   @parameterized.parameters(16, 256)
   def test_256_actors_at_once_are_served(self, num_channels):
     learner = self.start(max_envs=512)
-    stubs = [learner.stub(options=(('grpc.use_local_subchannel_pool', 1),))
-             for _ in range(num_channels)]
+    stubs = [
+      learner.stub(options=(('grpc.use_local_subchannel_pool', 1),))
+      for _ in range(num_channels)
+    ]
     runs = [(stubs[i % num_channels], i) for i in range(256)]
-    joins = [stub.Join.future(fakes.join_request(actor=f'a{i}', run_id=i))
-             for stub, i in runs]
+    joins = [
+      stub.Join.future(fakes.join_request(actor=f'a{i}', run_id=i))
+      for stub, i in runs
+    ]
     self.assertLen({tuple(join.result().env_ids) for join in joins}, 256)
     acts = [stub.Act.future(fakes.act_request(run_id=i)) for stub, i in runs]
     self.assertTrue(all(act.result().actions for act in acts))

@@ -10,7 +10,6 @@ _Code = grpc.StatusCode
 
 
 class ServiceTest(absltest.TestCase):
-
   def start(self, **kwargs):
     learner = fakes.FakeLearner(**kwargs)
     self.addCleanup(learner.close)
@@ -29,7 +28,8 @@ class ServiceTest(absltest.TestCase):
 
   def act(self, **fields):
     return self.stub.Act.future(
-        fakes.act_request(**fields), timeout=fakes.DEADLINE_SECS)
+      fakes.act_request(**fields), timeout=fakes.DEADLINE_SECS
+    )
 
   def test_join_then_act(self):
     learner = self.start()
@@ -38,8 +38,11 @@ class ServiceTest(absltest.TestCase):
     self.assertEqual(list(other.env_ids), [2, 3])
     for sequence in range(3):
       reply = self.act(
-          run_id=2, sequence=sequence,
-          rewards=np.float32([1, 2]).tobytes(), flags=b'\1\4').result()
+        run_id=2,
+        sequence=sequence,
+        rewards=np.float32([1, 2]).tobytes(),
+        flags=b'\1\4',
+      ).result()
       # The fake learner answers slot % 3.
       self.assertEqual(np.frombuffer(reply.actions, '<i4').tolist(), [2, 0])
       self.assertFalse(reply.done)
@@ -50,29 +53,35 @@ class ServiceTest(absltest.TestCase):
     self.assertEqual(request.env_outputs.terminated.tolist(), [True, False])
     self.assertEqual(request.env_outputs.life_lost.tolist(), [False, True])
     self.assertEqual(
-        [request.new_run for request in learner.requests], [True, False, False])
+      [request.new_run for request in learner.requests], [True, False, False]
+    )
 
   def test_join_of_another_task_is_refused_on_both_sides(self):
     self.start()
     with self.assertLogs(level='WARNING') as logs:
       self.assert_refused(
-          self.join(env='pong'), _Code.INVALID_ARGUMENT, "got 'pong'")
+        self.join(env='pong'), _Code.INVALID_ARGUMENT, "got 'pong'"
+      )
     self.assertRegex(logs.output[0], "Refused 'ann'/0 at .*got 'pong'")
 
   def test_join_without_free_slots_is_refused(self):
     self.start(max_envs=4)
     self.join(num_envs=3).result()
     self.assert_refused(
-        self.join(actor='bob', run_id=2), _Code.RESOURCE_EXHAUSTED,
-        '1 of 4 are free')
+      self.join(actor='bob', run_id=2),
+      _Code.RESOURCE_EXHAUSTED,
+      '1 of 4 are free',
+    )
 
   def test_act_with_bad_arrays_is_refused_and_hurts_nobody(self):
     learner = self.start()
     self.join().result()
     with self.assertLogs(level='WARNING') as logs:
       self.assert_refused(
-          self.act(rewards=np.float32([0, np.nan]).tobytes()),
-          _Code.INVALID_ARGUMENT, 'rewards must be finite, got nan')
+        self.act(rewards=np.float32([0, np.nan]).tobytes()),
+        _Code.INVALID_ARGUMENT,
+        'rewards must be finite, got nan',
+      )
     self.assertRegex(logs.output[0], 'Refused ann/0 at .*rewards')
     self.assertEmpty(learner.requests)
     self.act().result()  # The lease still stands.
@@ -83,8 +92,10 @@ class ServiceTest(absltest.TestCase):
     self.act().result()
     for sequence in (0, 2):
       self.assert_refused(
-          self.act(sequence=sequence), _Code.INVALID_ARGUMENT,
-          f'sequence must be 1, got {sequence}')
+        self.act(sequence=sequence),
+        _Code.INVALID_ARGUMENT,
+        f'sequence must be 1, got {sequence}',
+      )
 
   def test_a_second_act_before_the_answer_is_refused(self):
     learner = self.start(answer=False)
@@ -92,15 +103,19 @@ class ServiceTest(absltest.TestCase):
     first = self.act()
     batch = learner.batcher.get()
     self.assert_refused(
-        self.act(sequence=1), _Code.INVALID_ARGUMENT, 'before 0 was answered')
+      self.act(sequence=1), _Code.INVALID_ARGUMENT, 'before 0 was answered'
+    )
     batch[0][1].set_result(np.int32([1, 2]))
     self.assertEqual(first.code(), _Code.OK)
 
   def test_act_without_a_lease_is_told_to_join(self):
     self.start()
     self.assert_refused(
-        self.act(run_id=7), _Code.FAILED_PRECONDITION, 'no lease has run_id 7',
-        join_again=True)
+      self.act(run_id=7),
+      _Code.FAILED_PRECONDITION,
+      'no lease has run_id 7',
+      join_again=True,
+    )
 
   def test_act_of_an_expired_lease_is_told_to_join(self):
     learner = self.start(lease_secs=60.0)
@@ -108,8 +123,8 @@ class ServiceTest(absltest.TestCase):
     learner.now = 60.0
     self.join(actor='bob', run_id=2).result()
     self.assert_refused(
-        self.act(), _Code.FAILED_PRECONDITION, 'ann/0 .*expired',
-        join_again=True)
+      self.act(), _Code.FAILED_PRECONDITION, 'ann/0 .*expired', join_again=True
+    )
 
   def test_a_superseded_actor_is_told_not_to_come_back(self):
     learner = self.start(answer=False)
@@ -119,7 +134,7 @@ class ServiceTest(absltest.TestCase):
     for call in (waiting, self.act(sequence=1)):
       self.assert_refused(call, _Code.FAILED_PRECONDITION, 'superseded')
     current = self.act(run_id=2)
-    (request, future), = learner.batcher.get()  # Without the zombie's.
+    ((request, future),) = learner.batcher.get()  # Without the zombie's.
     self.assertTrue(request.new_run)
     future.set_result(np.int32([1, 2]))
     self.assertEqual(current.code(), _Code.OK)

@@ -22,26 +22,25 @@ def _floats(*values):
 
 
 class ValidationTest(parameterized.TestCase):
-
   def test_check_join_names_the_peer(self):
     request = fakes.join_request(group=1)
     self.assertEqual(validation.check_join(request, fakes.TASK, 16), 'ann/1')
 
   @parameterized.named_parameters(
-      ('protocol', dict(protocol=2), 'protocol must be 1 .*got 2'),
-      ('no_name', dict(actor=''), "actor must be .*got ''"),
-      ('name', dict(actor='a\nb'), r"actor must be .*got 'a\\nb'"),
-      ('long_name', dict(actor='a' * 65), 'actor must be'),
-      ('group', dict(group=64), 'group must be less than 64, got 64'),
-      ('no_envs', dict(num_envs=0), r'num_envs must be in \[1, 16\], got 0'),
-      ('envs', dict(num_envs=17), r'num_envs must be in \[1, 16\], got 17'),
-      ('env', dict(env='pong'), "env must be 'catch' .*got 'pong'"),
-      ('actions', dict(spec=_spec(num_actions=4)), 'spec .*num_actions=4'),
-      ('shape', dict(spec=_spec(observation_shape=(5, 10))), r'\(5, 10\)'),
-      ('dtype', dict(spec=_spec(observation_dtype='O')), "spec .*'O'"),
-      ('stack', dict(spec=_spec(frame_stack=4)), 'spec .*frame_stack=4'),
-      ('no_spec', dict(spec=None), 'spec must be'),
-      ('sticky', dict(sticky_actions=0.25), 'must be 0.0 .*got 0.25'),
+    ('protocol', dict(protocol=2), 'protocol must be 1 .*got 2'),
+    ('no_name', dict(actor=''), "actor must be .*got ''"),
+    ('name', dict(actor='a\nb'), r"actor must be .*got 'a\\nb'"),
+    ('long_name', dict(actor='a' * 65), 'actor must be'),
+    ('group', dict(group=64), 'group must be less than 64, got 64'),
+    ('no_envs', dict(num_envs=0), r'num_envs must be in \[1, 16\], got 0'),
+    ('envs', dict(num_envs=17), r'num_envs must be in \[1, 16\], got 17'),
+    ('env', dict(env='pong'), "env must be 'catch' .*got 'pong'"),
+    ('actions', dict(spec=_spec(num_actions=4)), 'spec .*num_actions=4'),
+    ('shape', dict(spec=_spec(observation_shape=(5, 10))), r'\(5, 10\)'),
+    ('dtype', dict(spec=_spec(observation_dtype='O')), "spec .*'O'"),
+    ('stack', dict(spec=_spec(frame_stack=4)), 'spec .*frame_stack=4'),
+    ('no_spec', dict(spec=None), 'spec must be'),
+    ('sticky', dict(sticky_actions=0.25), 'must be 0.0 .*got 0.25'),
   )
   def test_check_join_refuses(self, fields, message):
     with self.assertRaisesRegex(ValueError, message):
@@ -50,35 +49,36 @@ class ValidationTest(parameterized.TestCase):
   def test_env_outputs_undoes_encode_step(self):
     rng = np.random.default_rng(0)
     outputs = types.EnvOutput(
-        rng.normal(size=3).astype(np.float32),
-        np.array([True, False, False]),
-        np.array([False, True, False]),
-        np.array([False, False, True]),
-        rng.integers(256, size=(3, 84, 84), dtype=np.uint8))
+      rng.normal(size=3).astype(np.float32),
+      np.array([True, False, False]),
+      np.array([False, True, False]),
+      np.array([False, False, True]),
+      rng.integers(256, size=(3, 84, 84), dtype=np.uint8),
+    )
     decoded = validation.env_outputs(codec.encode_step(outputs), 3, _ATARI)
     for name, value in outputs._asdict().items():
       np.testing.assert_array_equal(getattr(decoded, name), value, name)
 
   @parameterized.named_parameters(
-      ('rewards', 'rewards', bytes(7), 'must be 8 bytes'),
-      ('nan', 'rewards', _floats(0, np.nan), 'must be finite, got nan'),
-      ('infinite', 'rewards', _floats(-np.inf, 0), 'must be finite, got -inf'),
-      ('flags', 'flags', b'\0', 'must be 2 bytes'),
-      ('bits', 'flags', b'\0\x80', 'must be at most 7, got 128'),
-      ('two_ends', 'flags', b'\0\x03', 'both terminated and truncated'),
-      ('observations', 'observations', bytes(399), 'must be 400 bytes'),
-      ('not_finite', 'observations', _floats(*[np.nan] * 100), 'be finite'),
-      ('state', 'env_state', bytes(1 << 16), 'must be at most 32768'),
+    ('rewards', 'rewards', bytes(7), 'must be 8 bytes'),
+    ('nan', 'rewards', _floats(0, np.nan), 'must be finite, got nan'),
+    ('infinite', 'rewards', _floats(-np.inf, 0), 'must be finite, got -inf'),
+    ('flags', 'flags', b'\0', 'must be 2 bytes'),
+    ('bits', 'flags', b'\0\x80', 'must be at most 7, got 128'),
+    ('two_ends', 'flags', b'\0\x03', 'both terminated and truncated'),
+    ('observations', 'observations', bytes(399), 'must be 400 bytes'),
+    ('not_finite', 'observations', _floats(*[np.nan] * 100), 'be finite'),
+    ('state', 'env_state', bytes(1 << 16), 'must be at most 32768'),
   )
   def test_env_outputs_refuses(self, field, value, message):
     with self.assertRaisesRegex(ValueError, f'{field} .*{message}'):
-      validation.env_outputs(
-          fakes.act_request(**{field: value}), 2, fakes.SPEC)
+      validation.env_outputs(fakes.act_request(**{field: value}), 2, fakes.SPEC)
 
   def test_max_request_bytes_has_room_for_any_valid_request(self):
     request = codec.encode_step(fakes.outputs(64, _ATARI))
     self.assertLess(
-        request.ByteSize(), validation.max_request_bytes(_ATARI, 64))
+      request.ByteSize(), validation.max_request_bytes(_ATARI, 64)
+    )
 
 
 if __name__ == '__main__':

@@ -22,23 +22,33 @@ from tests.repository import sources
 
 def _state(num_updates: int, fill: float = 0.5) -> types.LearnerState:
   return types.LearnerState(
-      params={'torso/w': np.full([2, 3], fill, np.float32),
-              'heads': [np.float32(fill), np.zeros([0, 4])]},
-      opt_state=(np.arange(3), ()), eta={'discount': np.float64(np.pi)},
-      meta_opt_state=(), trace=(), num_updates=np.int64(num_updates),
-      env_frames=np.int64(80 * num_updates))
+    params={
+      'torso/w': np.full([2, 3], fill, np.float32),
+      'heads': [np.float32(fill), np.zeros([0, 4])],
+    },
+    opt_state=(np.arange(3), ()),
+    eta={'discount': np.float64(np.pi)},
+    meta_opt_state=(),
+    trace=(),
+    num_updates=np.int64(num_updates),
+    env_frames=np.int64(80 * num_updates),
+  )
 
 
 class CheckpointsTest(parameterized.TestCase):
-
   def setUp(self):
     super().setUp()
     self.directory = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory()))
+      self.enterContext(tempfile.TemporaryDirectory())
+    )
 
   def _save(self, num_updates: int, fill: float = 0.5, keep: int = 3):
-    return checkpoints.save(self.directory, _state(num_updates, fill),
-                            extra={'episodes': num_updates}, keep=keep)
+    return checkpoints.save(
+      self.directory,
+      _state(num_updates, fill),
+      extra={'episodes': num_updates},
+      keep=keep,
+    )
 
   def test_restore_returns_what_was_saved(self):
     self._save(7)
@@ -47,8 +57,9 @@ class CheckpointsTest(parameterized.TestCase):
     self.assertIsInstance(state, types.LearnerState)
     self.assertEqual(state.opt_state[1], ())
     self.assertEqual(state.num_updates, 7)
-    np.testing.assert_array_equal(state.params['torso/w'],
-                                  np.full([2, 3], 0.5, np.float32))
+    np.testing.assert_array_equal(
+      state.params['torso/w'], np.full([2, 3], 0.5, np.float32)
+    )
     self.assertEqual(state.params['heads'][1].shape, (0, 4))
     self.assertEqual(state.eta['discount'], np.pi)
 
@@ -66,11 +77,14 @@ class CheckpointsTest(parameterized.TestCase):
     saved = 0
     for moment in range(4):  # Of 30 ms that a save takes.
       with subprocess.Popen(
-          [sys.executable, '-c', script, self.directory, str(saved + 1)],
-          cwd=sources.ROOT, stdout=subprocess.PIPE, text=True) as process:
+        [sys.executable, '-c', script, self.directory, str(saved + 1)],
+        cwd=sources.ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+      ) as process:
         lines = [process.stdout.readline()]
         with contextlib.suppress(subprocess.TimeoutExpired):
-          process.wait(moment * .01)
+          process.wait(moment * 0.01)
         process.kill()
         lines += process.stdout.readlines()
       acknowledged = int(lines[-1])
@@ -82,9 +96,11 @@ class CheckpointsTest(parameterized.TestCase):
   def test_extra_may_hold_arrays(self):
     rows = np.arange(6, dtype=np.uint8).reshape(2, 3)
     checkpoints.save(
-        self.directory, _state(1), keep=1,
-        extra={'a': [{'b': rows}, 1.5], 'c': np.zeros([0, 4]),
-               'd': np.int64(3)})
+      self.directory,
+      _state(1),
+      keep=1,
+      extra={'a': [{'b': rows}, 1.5], 'c': np.zeros([0, 4]), 'd': np.int64(3)},
+    )
     _, extra = checkpoints.restore(self.directory, _state(0))
     np.testing.assert_array_equal(extra['a'][0]['b'], rows)
     self.assertEqual(extra['a'][0]['b'].dtype, np.uint8)
@@ -98,8 +114,10 @@ class CheckpointsTest(parameterized.TestCase):
   def test_keeps_the_newest_by_number(self):
     for num_updates in (8, 9, 10, 11):
       self._save(num_updates, keep=2)
-    self.assertEqual([path.name for path in checkpoints.paths(self.directory)],
-                     ['checkpoint_11.npz', 'checkpoint_10.npz'])
+    self.assertEqual(
+      [path.name for path in checkpoints.paths(self.directory)],
+      ['checkpoint_11.npz', 'checkpoint_10.npz'],
+    )
     self.assertLen(os.listdir(self.directory), 2)
 
   def test_numpy_reads_a_checkpoint_without_pickle(self):
@@ -139,9 +157,14 @@ class CheckpointsTest(parameterized.TestCase):
   def test_save_leaves_the_earlier_ones_when_the_disk_is_full(self):
     self._save(1)
     full = mock.patch.object(
-        os, 'fsync', side_effect=OSError(errno.ENOSPC, 'full'))
-    with full, self.assertRaisesRegex(
-        OSError, '_2.npz was not written.*No space') as raised:
+      os, 'fsync', side_effect=OSError(errno.ENOSPC, 'full')
+    )
+    with (
+      full,
+      self.assertRaisesRegex(
+        OSError, '_2.npz was not written.*No space'
+      ) as raised,
+    ):
       self._save(2)
     self.assertEqual(raised.exception.errno, errno.ENOSPC)
     self.assertEqual(os.listdir(self.directory), ['checkpoint_1.npz'])
@@ -150,8 +173,10 @@ class CheckpointsTest(parameterized.TestCase):
 
   def test_a_killed_save_leaves_the_earlier_ones(self):
     self._save(1)
-    with (mock.patch.object(os, 'replace', side_effect=KeyboardInterrupt),
-          self.assertRaises(KeyboardInterrupt)):
+    with (
+      mock.patch.object(os, 'replace', side_effect=KeyboardInterrupt),
+      self.assertRaises(KeyboardInterrupt),
+    ):
       self._save(2)
     _, extra = checkpoints.restore(self.directory, _state(0))
     self.assertEqual(extra, {'episodes': 1})
@@ -159,11 +184,13 @@ class CheckpointsTest(parameterized.TestCase):
     self.assertLen(os.listdir(self.directory), 2)
 
   @parameterized.parameters(
-      (dict(eta={}), "has \\['state/eta/discount'\\] besides"),
-      (dict(trace=(np.zeros(2),)), "lacks \\['state/trace/0'\\]"),
-      (dict(eta={'discount': np.zeros(5)}),
-       r'eta/discount is float64 \(\), expected float64 \(5,\)'),
-      (dict(eta={'discount': np.float32(0)}), 'expected float32'),
+    (dict(eta={}), "has \\['state/eta/discount'\\] besides"),
+    (dict(trace=(np.zeros(2),)), "lacks \\['state/trace/0'\\]"),
+    (
+      dict(eta={'discount': np.zeros(5)}),
+      r'eta/discount is float64 \(\), expected float64 \(5,\)',
+    ),
+    (dict(eta={'discount': np.float32(0)}), 'expected float32'),
   )
   def test_restore_refuses_when_the_template_differs(self, changed, message):
     self._save(1)

@@ -11,11 +11,11 @@ from learner.storage import files
 
 
 class WriteWholeTest(absltest.TestCase):
-
   def setUp(self):
     super().setUp()
-    self.path = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory())) / 'file'
+    self.path = (
+      pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / 'file'
+    )
 
   def test_replaces_what_was_there(self):
     files.write_whole(self.path, 'old and longer')

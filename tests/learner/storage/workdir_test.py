@@ -18,11 +18,11 @@ _SMOKE = config_lib.preset('smoke')
 
 
 class WorkdirTest(parameterized.TestCase):
-
   def setUp(self):
     super().setUp()
     self.parent = pathlib.Path(
-        self.enterContext(tempfile.TemporaryDirectory())).resolve()
+      self.enterContext(tempfile.TemporaryDirectory())
+    ).resolve()
     self.path = self.parent / 'runs' / 'one'
 
   def _open(self, config=_SMOKE, **kwargs):
@@ -52,9 +52,14 @@ class WorkdirTest(parameterized.TestCase):
     with self._open():
       pass
     other = dataclasses.replace(_SMOKE, learned=(), discount=0.5)
-    with self.assertRaisesRegex(
-        ValueError, r"learned was \('discount', 'lambda_'\), is now \(\);"
-        ' discount was 0.99, is now 0.5'), self._open(other):
+    with (
+      self.assertRaisesRegex(
+        ValueError,
+        r"learned was \('discount', 'lambda_'\), is now \(\);"
+        ' discount was 0.99, is now 0.5',
+      ),
+      self._open(other),
+    ):
       pass
     self.assertEqual(workdir.read_config(self.path), _SMOKE)
 
@@ -65,7 +70,7 @@ class WorkdirTest(parameterized.TestCase):
     with self._open(other, restart=True) as path:
       self.assertCountEqual(os.listdir(path), ['config.json', 'lock'])
     self.assertEqual(workdir.read_config(self.path), other)
-    old, = set(self.path.parent.iterdir()) - {self.path}
+    (old,) = set(self.path.parent.iterdir()) - {self.path}
     self.assertStartsWith(old.name, 'one.')
     self.assertEqual((old / 'metrics.csv').read_text(), 'kept')
     self.assertEqual(workdir.read_config(old), _SMOKE)
@@ -83,20 +88,25 @@ class WorkdirTest(parameterized.TestCase):
   def test_open_refuses_when_another_learner_holds_it(self, restart):
     with self._open():
       with self.assertRaisesRegex(
-          workdir.InUseError, f'one is in use .* pid {os.getpid()}'):
+        workdir.InUseError, f'one is in use .* pid {os.getpid()}'
+      ):
         with self._open(restart=restart):
           pass
     self.assertEqual(os.listdir(self.path.parent), ['one'])
 
   def test_the_lock_is_free_when_its_holder_was_killed(self):
-    program = ('import sys\nfrom learner import workdir\n'
-               'from seed_metagrad import config\n'
-               'with workdir.open_workdir(sys.argv[1],'
-               ' config.preset("smoke")):\n'
-               '  print("open", flush=True)\n  sys.stdin.read()')
+    program = (
+      'import sys\nfrom learner.storage import workdir\n'
+      'from seed_metagrad import config\n'
+      'with workdir.open_workdir(sys.argv[1],'
+      ' config.preset("smoke")):\n'
+      '  print("open", flush=True)\n  sys.stdin.read()'
+    )
     holder = subprocess.Popen(
-        [sys.executable, '-c', program, self.path], stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE)
+      [sys.executable, '-c', program, self.path],
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+    )
     self.assertEqual(holder.stdout.readline(), b'open\n')
     with self.assertRaisesRegex(workdir.InUseError, f'pid {holder.pid}'):
       with self._open():

@@ -13,7 +13,8 @@ NOOP, FIRE = 0, 1
 
 def _make(test, game, num_envs=1, sticky_actions=0.0):
   env = atari.Atari(
-      game, num_envs, seed=1, num_threads=1, sticky_actions=sticky_actions)
+    game, num_envs, seed=1, num_threads=1, sticky_actions=sticky_actions
+  )
   test.addCleanup(env.close)
   return env
 
@@ -22,8 +23,9 @@ def _area_weights(size_in, size_out):
   """Returns [size_out, size_in]: what each output pixel averages."""
   edges = np.linspace(0, size_in, size_out + 1)
   pixels = np.arange(size_in)
-  overlap = (np.minimum(edges[1:, None], pixels + 1)
-             - np.maximum(edges[:-1, None], pixels))
+  overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(
+    edges[:-1, None], pixels
+  )
   return np.maximum(overlap, 0) * size_out / size_in
 
 
@@ -40,17 +42,18 @@ def _played_by_ale(game, action, num_no_ops, num_steps):
       ale.act(one)
       screens.append(ale.getScreenGrayscale())
     pooled = [screens[no_ops]] + [
-        np.maximum(screens[end - 1], screens[end])
-        for end in range(no_ops + 4, len(screens), 4)]
+      np.maximum(screens[end - 1], screens[end])
+      for end in range(no_ops + 4, len(screens), 4)
+    ]
     yield _area_weights(210, 84) @ np.stack(pooled) @ _area_weights(160, 84).T
 
 
 class AtariTest(absltest.TestCase):
-
   def test_spec_has_the_minimal_actions(self):
     spec = environments.spec('breakout')
     self.assertEqual(
-        spec, ((84, 84), 'uint8', 4, 4, 4))  # No-op, fire, right, left.
+      spec, ((84, 84), 'uint8', 4, 4, 4)
+    )  # No-op, fire, right, left.
     self.assertEqual(environments.spec('seaquest').num_actions, 18)
 
   def test_unknown_game_names_the_nearest(self):
@@ -83,7 +86,8 @@ class AtariTest(absltest.TestCase):
 
   def test_truncated_at_the_cap_and_not_terminated(self):
     self.enter_context(
-        absltest.mock.patch.object(atari, 'MAX_EPISODE_FRAMES', 120))
+      absltest.mock.patch.object(atari, 'MAX_EPISODE_FRAMES', 120)
+    )
     env = _make(self, 'breakout', num_envs=2)
     env.reset()
     truncated = []
@@ -112,7 +116,9 @@ class AtariTest(absltest.TestCase):
       env = _make(self, 'breakout', sticky_actions=sticky_actions)
       env.reset()
       actions = np.resize([FIRE, 2, 3, 2, 2, 3], 60)
-      played.append([env.step(actions[t:t + 1]).observation for t in range(60)])
+      played.append(
+        [env.step(actions[t : t + 1]).observation for t in range(60)]
+      )
     self.assertFalse(np.array_equal(*played))
 
 

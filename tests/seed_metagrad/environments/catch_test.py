@@ -14,7 +14,6 @@ def _columns(observation):
 
 
 class CatchTest(absltest.TestCase):
-
   def test_board_holds_a_falling_ball_and_a_paddle(self):
     env = catch.Catch(1, seed=3)
     board = env.reset().observation[0]

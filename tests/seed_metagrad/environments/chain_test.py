@@ -46,10 +46,12 @@ def _optimal_decision(discount):
   values = {cell: 0.0 for cell, _ in model}
   for _ in range(chain.LENGTH):
     worth = {
-        key: reward + (0 if after is None else discount * values[after])
-        for key, (reward, after) in model.items()}
-    values = {c: max(worth[c, chain.TAKE], worth[c, chain.WAIT])
-              for c in values}
+      key: reward + (0 if after is None else discount * values[after])
+      for key, (reward, after) in model.items()
+    }
+    values = {
+      c: max(worth[c, chain.TAKE], worth[c, chain.WAIT]) for c in values
+    }
   return int(worth[0, chain.WAIT] > worth[0, chain.TAKE])
 
 
@@ -65,24 +67,31 @@ def _settled_probability(discount, entropy_cost=0.1):
 def _discounted_gap(discount):
   steps = discount ** np.arange(10)
   return np.dot(_rewards(chain.WAIT), steps) - np.dot(
-      _rewards(chain.TAKE), steps)
+    _rewards(chain.TAKE), steps
+  )
 
 
 class ChainTest(parameterized.TestCase):
-
   def test_rewards_depend_on_the_decision_alone(self):
     # By hand: penalty = 3/9 * .9^-6 = .627225,
     # small reward = .65^3 - .627225 * .65^9 = .274625 - .012991.
     np.testing.assert_allclose(
-        _rewards(chain.TAKE), [0.261634] + 9 * [0], atol=1e-6)
+      _rewards(chain.TAKE), [0.261634] + 9 * [0], atol=1e-6
+    )
     np.testing.assert_allclose(
-        _rewards(chain.WAIT), [0, 0, 0, 1, 0, 0, 0, 0, 0, -0.627225],
-        atol=1e-6)
+      _rewards(chain.WAIT), [0, 0, 0, 1, 0, 0, 0, 0, 0, -0.627225], atol=1e-6
+    )
 
   @parameterized.parameters(
-      (0.0, chain.TAKE), (0.5, chain.TAKE), (0.6, chain.TAKE),
-      (0.64, chain.TAKE), (0.66, chain.WAIT), (0.9, chain.WAIT),
-      (0.99, chain.WAIT), (1.0, chain.WAIT))
+    (0.0, chain.TAKE),
+    (0.5, chain.TAKE),
+    (0.6, chain.TAKE),
+    (0.64, chain.TAKE),
+    (0.66, chain.WAIT),
+    (0.9, chain.WAIT),
+    (0.99, chain.WAIT),
+    (1.0, chain.WAIT),
+  )
   def test_optimal_decision_changes_at_the_threshold(self, discount, decision):
     self.assertEqual(_optimal_decision(discount), decision)
 
@@ -91,13 +100,15 @@ class ChainTest(parameterized.TestCase):
     gaps = [_discounted_gap(discount) for discount in grid]
     self.assertAlmostEqual(grid[np.argmax(gaps)], chain.BEST_DISCOUNT)
     np.testing.assert_allclose(
-        [chain.gap(discount) for discount in grid], gaps, atol=1e-6)
+      [chain.gap(discount) for discount in grid], gaps, atol=1e-6
+    )
 
   def test_softmax_policy_settles_where_the_docstring_says(self):
     settled = [_settled_probability(g) for g in (0.5, 0.85, 0.9, 0.95, 0.99)]
     self.assertEqual(np.argmax(settled), 2)
     np.testing.assert_allclose(
-        settled[2], 1 / (1 + np.exp(-chain.gap(0.9) / 0.1)), atol=1e-5)
+      settled[2], 1 / (1 + np.exp(-chain.gap(0.9) / 0.1)), atol=1e-5
+    )
     self.assertLess(settled[0], 0.25)
 
   @parameterized.parameters(0.5, 0.6, 0.99)

@@ -26,7 +26,6 @@ def _play(env, actions):
 
 
 class EnvironmentsTest(parameterized.TestCase):
-
   def make(self, name, num_envs=2, seed=1, **kwargs):
     env = environments.make(name, num_envs, seed=seed, **kwargs)
     self.addCleanup(env.close)
@@ -46,8 +45,9 @@ class EnvironmentsTest(parameterized.TestCase):
     for output in _play(env, _actions(name, 3, 2)):
       self.assertEqual(output.observation.shape, (2, *spec.observation_shape))
       self.assertEqual(output.observation.dtype, spec.observation_dtype)
-      self.assertEqual((output.reward.shape, output.reward.dtype),
-                       ((2,), np.float32))
+      self.assertEqual(
+        (output.reward.shape, output.reward.dtype), ((2,), np.float32)
+      )
       for flag in (output.terminated, output.truncated, output.life_lost):
         self.assertEqual((flag.shape, flag.dtype), ((2,), bool))
 
@@ -72,14 +72,17 @@ class EnvironmentsTest(parameterized.TestCase):
   def test_trajectory_is_the_same_for_the_same_seed(self, name):
     actions = _actions(name, 40, 2)
     self.assert_outputs_equal(
-        _play(self.make(name, seed=5), actions),
-        _play(self.make(name, seed=5), actions))
+      _play(self.make(name, seed=5), actions),
+      _play(self.make(name, seed=5), actions),
+    )
 
   @parameterized.parameters(*_RANDOM)
   def test_trajectory_differs_between_envs_and_seeds(self, name):
     actions = np.zeros((20, 2), np.int32)
-    played = [np.stack([o.observation for o in _play(env, actions)])
-              for env in (self.make(name, seed=5), self.make(name, seed=6))]
+    played = [
+      np.stack([o.observation for o in _play(env, actions)])
+      for env in (self.make(name, seed=5), self.make(name, seed=6))
+    ]
     lanes = [one[:, e] for one in played for e in range(2)]
     for i, lane in enumerate(lanes):
       for other in lanes[:i]:
@@ -109,13 +112,13 @@ class EnvironmentsTest(parameterized.TestCase):
     env.reset()
     too_large = environments.spec(name).num_actions
     for actions, received in (
-        (np.array([0, too_large]), str(too_large)),
-        (np.array([-1, 0]), '-1'),
-        (np.array([0]), r'array\(\[0\]\)'),
-        (np.array([[0, 0]]), r'\[\[0, 0\]\]'),
-        (np.array([0.0, 1.0]), '1.'),
-        (np.array([False, True]), 'True'),
-        ([0, 0], r'\[0, 0\]'),
+      (np.array([0, too_large]), str(too_large)),
+      (np.array([-1, 0]), '-1'),
+      (np.array([0]), r'array\(\[0\]\)'),
+      (np.array([[0, 0]]), r'\[\[0, 0\]\]'),
+      (np.array([0.0, 1.0]), '1.'),
+      (np.array([False, True]), 'True'),
+      ([0, 0], r'\[0, 0\]'),
     ):
       with self.assertRaisesRegex(ValueError, f'actions.*{received}'):
         env.step(actions)
@@ -135,11 +138,18 @@ class EnvironmentsTest(parameterized.TestCase):
       environments.make('catch', 1, seed=1, sticky_actions=0.25)
 
   def test_import_loads_no_engine(self):
-    subprocess.run([sys.executable, '-c', (
-        'import sys; from seed_metagrad import environments\n'
-        'environments.make("catch", 1, seed=1)\n'
-        'assert not {"ale_py", "gymnasium", "tensorflow"} & set(sys.modules)'
-    )], check=True)
+    subprocess.run(
+      [
+        sys.executable,
+        '-c',
+        (
+          'import sys; from seed_metagrad import environments\n'
+          'environments.make("catch", 1, seed=1)\n'
+          'assert not {"ale_py", "gymnasium", "tensorflow"} & set(sys.modules)'
+        ),
+      ],
+      check=True,
+    )
 
 
 if __name__ == '__main__':

@@ -31,7 +31,6 @@ class _Counter(gymnasium.Env):
 
 
 class GymnasiumAdapterTest(parameterized.TestCase):
-
   def make(self, ended, cut):
     gymnasium.register('Counter-v0', lambda: _Counter(ended, cut))
     self.addCleanup(gymnasium.registry.pop, 'Counter-v0')
@@ -40,19 +39,23 @@ class GymnasiumAdapterTest(parameterized.TestCase):
     return env
 
   @parameterized.parameters(
-      (True, False, True, False),
-      (False, True, False, True),
-      (True, True, True, False))  # At the cap a real end is an end.
+    (True, False, True, False),
+    (False, True, False, True),
+    (True, True, True, False),
+  )  # At the cap a real end is an end.
   def test_end_comes_with_the_next_first_observation(
-      self, ended, cut, terminated, truncated):
+    self, ended, cut, terminated, truncated
+  ):
     env = self.make(ended, cut)
     env.reset()
     outputs = [env.step(np.array([0, 1])) for _ in range(4)]
     self.assertEqual([o.observation[0, 0] for o in outputs], [1, 2, 0, 1])
-    self.assertEqual([o.terminated[0] for o in outputs],
-                     [False, False, terminated, False])
-    self.assertEqual([o.truncated[0] for o in outputs],
-                     [False, False, truncated, False])
+    self.assertEqual(
+      [o.terminated[0] for o in outputs], [False, False, terminated, False]
+    )
+    self.assertEqual(
+      [o.truncated[0] for o in outputs], [False, False, truncated, False]
+    )
 
   def test_uint8_is_kept_and_actions_begin_where_gymnasiums_do(self):
     env = self.make(True, False)
@@ -78,11 +81,12 @@ class GymnasiumAdapterTest(parameterized.TestCase):
         expected, _ = other.reset()
 
   @parameterized.parameters(
-      ('FrozenLake-v1', r'Box observation.*Discrete\(16\)'),
-      ('Pendulum-v1', 'Discrete action.*Box'),
-      ('Nope-v1', 'Nope'),
-      ('CartPole-v9', 'v9'),
-      ('no_such_module:CartPole-v1', 'no_such_module'))
+    ('FrozenLake-v1', r'Box observation.*Discrete\(16\)'),
+    ('Pendulum-v1', 'Discrete action.*Box'),
+    ('Nope-v1', 'Nope'),
+    ('CartPole-v9', 'v9'),
+    ('no_such_module:CartPole-v1', 'no_such_module'),
+  )
   def test_spec_refuses(self, env_id, message):
     with self.assertRaisesRegex(ValueError, message):
       gymnasium_adapter.spec(env_id)
