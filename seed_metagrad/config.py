@@ -5,6 +5,7 @@ Sources: [MGRL] Xu et al. 2018, [IMPALA] Espeholt et al. 2018, table G.1,
 """
 
 import dataclasses
+from typing import Any, TypeVar
 
 LEARNABLE = ('discount', 'lambda_', 'baseline_cost', 'entropy_cost')
 STRATEGIES = ('auto', 'one', 'mirrored', 'multi_worker')
@@ -12,73 +13,153 @@ NETWORKS = ('mlp', 'shallow', 'nature', 'deep')
 GROUPS_PER_ACTOR = 2  # One steps its environments, one waits for actions.
 
 
+_Value = TypeVar('_Value')
+
+
+def _field(default: _Value, text: str) -> _Value:
+  """A field with its help text: what it is, its unit and its source."""
+  field: _Value = dataclasses.field(default=default, metadata={'help': text})
+  return field
+
+
 @dataclasses.dataclass(frozen=True)
 class Config:
   """One training run. The defaults are the paper's; `preset` changes them."""
 
   # Task.
-  env: str = 'pong'  # ale-py's game name, catch, chain, or gym:<id>.
-  learned: tuple[str, ...] = ('discount', 'lambda_')  # () is plain IMPALA.
-  total_env_frames: int = 200_000_000  # With action repeat [MGRL].
-  seed: int = 1  # The one root of every other seed.
+  env: str = _field(
+    'pong', "Environment: ale-py's name of a game, catch, chain, or gym:<id>."
+  )
+  learned: tuple[str, ...] = _field(
+    ('discount', 'lambda_'), 'Meta-parameters; none is plain IMPALA.'
+  )
+  total_env_frames: int = _field(
+    200_000_000, 'Frames to train for, action repeat included [MGRL].'
+  )
+  seed: int = _field(1, 'Root of every other seed.')
 
   # Network.
-  network: str = 'deep'  # [MGRL]; see NETWORKS.
-  conditioning: bool = True  # UVFA: the heads see the learned hypers [MGRL].
-  embedding_size: int = 16  # Of the learned hypers [MGRL].
+  network: str = _field(
+    'deep', f'Network [MGRL], one of {", ".join(NETWORKS)}.'
+  )
+  conditioning: bool = _field(
+    True, 'Heads that see the meta-parameters: UVFA [MGRL].'
+  )
+  embedding_size: int = _field(
+    16, 'Units of the embedding of the meta-parameters [MGRL].'
+  )
 
-  # Inner loss: the value of a fixed hyper, the start of a learned one.
-  discount: float = 0.99  # [IMPALA]; a learned one's start: give gamma' [C].
-  lambda_: float = 1.0  # [IMPALA]; learned, it starts at most at .99 [C].
-  baseline_cost: float = 0.5  # [IMPALA], with the 1/2 of the square inside.
-  entropy_cost: float = 0.01  # [IMPALA].
-  rho_bar: float = 1.0  # Clip of the ratio in V-trace's delta [IMPALA].
-  c_bar: float = 1.0  # Clip of the ratio in V-trace's trace [IMPALA].
-  rho_pg: float = 1.0  # Clip of the policy gradient's ratio [IMPALA].
-  policy_target: str = 'lambda'  # [C] or 'vtrace': IMPALA's r + gamma v_{t+1}.
-  max_abs_reward: float = 1.0  # Clip of rewards in the loss; 0 is none.
+  # Inner loss.
+  discount: float = _field(
+    0.99, 'Discount [IMPALA], or the initial value of a learned one [C].'
+  )
+  lambda_: float = _field(
+    1.0,
+    'Lambda of the returns [IMPALA], or the initial value of a learned one, '
+    'at most .99 [C].',
+  )
+  baseline_cost: float = _field(
+    0.5, 'Weight of the value loss, which has a 1/2 of its own [IMPALA].'
+  )
+  entropy_cost: float = _field(0.01, 'Weight of the entropy bonus [IMPALA].')
+  rho_bar: float = _field(
+    1.0, "Clip of the importance ratio in V-trace's delta [IMPALA]."
+  )
+  c_bar: float = _field(
+    1.0, "Clip of the importance ratio in V-trace's trace [IMPALA]."
+  )
+  rho_pg: float = _field(
+    1.0, 'Clip of the importance ratio in the policy gradient [IMPALA].'
+  )
+  policy_target: str = _field(
+    'lambda',
+    "Return of the policy gradient: lambda [C], or vtrace, IMPALA's one-step "
+    'r + gamma v_{t+1}.',
+  )
+  max_abs_reward: float = _field(1.0, 'Clip of rewards in the loss (0: none).')
 
   # Meta-objective: J' on later unrolls, with fixed eta'.
-  reference_discount: float = 0.99  # gamma' [MGRL: .99 or .995].
-  reference_lambda: float = 1.0  # lambda' [MGRL].
-  meta_batch_size: int = 8  # B' unrolls of the next batch [MGRL].
-  meta_optimizer: str = 'adam'  # [MGRL], or 'sgd'.
-  meta_learning_rate: float = 0.001  # On the logits [MGRL].
-  trace_decay: float = 0.0  # mu of MGRL; 0 on Atari [MGRL].
-  inner_updates: int = 1  # Inner updates per meta-update [MGRL].
+  reference_discount: float = _field(
+    0.99, "Discount of the meta-objective, gamma' [MGRL: .99 or .995]."
+  )
+  reference_lambda: float = _field(
+    1.0, "Lambda of the meta-objective, lambda' [MGRL]."
+  )
+  meta_batch_size: int = _field(
+    8, "Unrolls of the next batch in the meta-objective, B' [MGRL]."
+  )
+  meta_optimizer: str = _field('adam', 'Meta-optimizer: adam [MGRL] or sgd.')
+  meta_learning_rate: float = _field(
+    0.001, 'Learning rate of the logits of the meta-parameters [MGRL].'
+  )
+  trace_decay: float = _field(0.0, 'Decay of the trace, mu; 0 on Atari [MGRL].')
+  inner_updates: int = _field(1, 'Inner updates per meta-update [MGRL].')
 
   # Inner optimizer.
-  optimizer: str = 'rmsprop'  # [IMPALA], or 'adam'.
-  learning_rate: float = 6e-4  # [IMPALA].
-  final_learning_rate: float = 0.0  # Of the linear decay over the run [IMPALA].
-  rms_decay: float = 0.99  # [IMPALA].
-  rms_epsilon: float = 0.1  # Inside the root [MGRL]; [IMPALA] has .01.
-  max_gradient_norm: float = 40.0  # Of the summed loss [IMPALA]; 0 is none.
-  unroll_length: int = 20  # T, env steps [IMPALA].
-  batch_size: int = 32  # B, unrolls of an update [IMPALA].
+  optimizer: str = _field('rmsprop', 'Optimizer: rmsprop [IMPALA] or adam.')
+  learning_rate: float = _field(
+    6e-4, 'Learning rate at the start of its linear decay [IMPALA].'
+  )
+  final_learning_rate: float = _field(0.0, 'Learning rate at the end [IMPALA].')
+  rms_decay: float = _field(
+    0.99, "Decay of RMSProp's mean of squared gradients [IMPALA]."
+  )
+  rms_epsilon: float = _field(
+    0.1, 'Epsilon of RMSProp, inside the root [MGRL]; .01 in [IMPALA].'
+  )
+  max_gradient_norm: float = _field(
+    40.0, "Clip of the summed loss's global gradient norm [IMPALA] (0: none)."
+  )
+  unroll_length: int = _field(20, 'Env steps of an unroll, T [IMPALA].')
+  batch_size: int = _field(32, 'Unrolls of an update, B [IMPALA].')
 
   # Actors.
-  num_actors: int = 80  # Processes that `train` starts here [MGRL].
-  envs_per_group: int = 1  # Of the GROUPS_PER_ACTOR groups of an actor.
-  env_threads: int = 1  # Of one actor process, for Atari.
-  sticky_actions: float = 0.0  # Probability [the 2018 papers: none].
+  num_actors: int = _field(
+    80, 'Actor processes that `train` starts on this machine [MGRL].'
+  )
+  envs_per_group: int = _field(
+    1, f'Environments in each of the {GROUPS_PER_ACTOR} groups of an actor.'
+  )
+  env_threads: int = _field(1, 'Threads of an actor that step Atari games.')
+  sticky_actions: float = _field(
+    0.0,
+    'Probability that a frame repeats the last action, Atari only (the 2018 '
+    'papers: 0).',
+  )
 
   # Learner.
-  inference_min_envs: int = 1  # A batch waits for these, until the time-out.
-  inference_max_envs: int = 256  # A batch never holds more.
-  inference_timeout_ms: float = 5.0
-  queue_unrolls: int = 64  # Finished unrolls that may wait: back-pressure.
-  strategy: str = 'auto'  # Or one, mirrored, multi_worker; auto: all GPUs.
-  xla: bool = False  # Slower on the CPUs tried: benchmarks/README.md.
+  inference_min_envs: int = _field(
+    1, 'Environments that a batch of inference waits for, until the timeout.'
+  )
+  inference_max_envs: int = _field(256, 'Most environments in a batch.')
+  inference_timeout_ms: float = _field(
+    5.0, 'Longest wait for a batch of inference, milliseconds.'
+  )
+  queue_unrolls: int = _field(
+    64, 'Finished unrolls that may wait; actors wait where it is full.'
+  )
+  strategy: str = _field(
+    'auto',
+    'Devices of the update: auto (all GPUs), one, mirrored, multi_worker.',
+  )
+  xla: bool = _field(False, 'XLA for the update; slower on the CPUs tried.')
 
   # Files and faults.
-  workdir: str = 'runs/default'
-  checkpoint_secs: float = 300.0
-  checkpoints_kept: int = 3
-  metrics_secs: float = 10.0  # Between rows of metrics.csv and TensorBoard.
-  lease_secs: float = 60.0  # A silent actor's environments are freed then.
-  max_skipped_updates: int = 10  # Non-finite updates in a row before the end.
-  lockstep: bool = False  # Deterministic: acting and learning take turns.
+  workdir: str = _field('runs/default', 'Folder of the run.')
+  checkpoint_secs: float = _field(300.0, 'Seconds between checkpoints.')
+  checkpoints_kept: int = _field(3, 'Newest checkpoints that are kept.')
+  metrics_secs: float = _field(
+    10.0, 'Seconds between rows of metrics.csv and TensorBoard.'
+  )
+  lease_secs: float = _field(
+    60.0, 'Silence after which the slots of an actor are freed, seconds.'
+  )
+  max_skipped_updates: int = _field(
+    10, 'Non-finite updates in a row that end the run.'
+  )
+  lockstep: bool = _field(
+    False, 'Deterministic training: acting and learning take turns.'
+  )
 
 
 # `local` is for 2 cores. A run there has a hundredth of the paper's frames, so
@@ -89,7 +170,7 @@ class Config:
 # an entropy cost of .01 keeps the policy near uniform: with both changed Pong
 # is at -7 after 7M frames, where it was at -14. A learning rate that falls to
 # half and not to 0: 13 after 12M, where it was -4.
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
   'paper': {},
   'local': dict(
     network='shallow',
@@ -123,7 +204,7 @@ PRESETS = {
 }
 
 
-def preset(name: str, **overrides) -> Config:
+def preset(name: str, **overrides: Any) -> Config:
   """The named preset with some fields replaced, checked.
 
   Raises:
@@ -136,12 +217,12 @@ def preset(name: str, **overrides) -> Config:
   return config
 
 
-def _require(holds: bool, name: str, what: str, config: Config):
+def _require(holds: bool, name: str, what: str, config: Config) -> None:
   if not holds:
     raise ValueError(f'{name} must be {what}, got {getattr(config, name)!r}.')
 
 
-def check(config: Config):
+def check(config: Config) -> None:
   """Raises ValueError with the value received where a field is impossible."""
   for name in (
     'total_env_frames',

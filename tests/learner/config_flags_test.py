@@ -80,14 +80,23 @@ class ConfigFlagsTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, message):
       config_flags.read(_parse(argument))
 
-  def test_help_is_the_comment_and_the_default(self):
+  def test_help_is_the_fields_help_and_the_default(self):
     values = _parse()
     self.assertEqual(
-      values['trace_decay'].help, 'mu of MGRL; 0 on Atari [MGRL]. [paper: 0.0]'
+      values['trace_decay'].help,
+      'Decay of the trace, mu; 0 on Atari [MGRL]. (paper: 0.0)',
     )
     self.assertEqual(
-      values['learned'].help, '() is plain IMPALA. [paper: discount,lambda_]'
+      values['learned'].help,
+      'Meta-parameters; none is plain IMPALA. (paper: discount,lambda_)',
     )
+
+  def test_every_help_is_one_sentence_that_starts_with_the_thing(self):
+    for field in dataclasses.fields(config_lib.Config):
+      with self.subTest(field.name):
+        text = field.metadata['help']
+        self.assertRegex(text, r'^[A-Z].*[^.]\.$')
+        self.assertNotRegex(text, '^(Of|From|Or|On|In|The|A) ')
 
   def test_every_field_has_a_flag(self):
     values = _parse()
