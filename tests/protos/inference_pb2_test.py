@@ -26,13 +26,18 @@ class InferencePb2Test(absltest.TestCase):
         'grpc_tools.protoc',
         '-I.',
         f'--python_out={out}',
+        f'--pyi_out={out}',
         f'--grpc_python_out={out}',
         'protos/inference.proto',
       ],
       check=True,
       cwd=sources.ROOT,
     )
-    for name in ('inference_pb2.py', 'inference_pb2_grpc.py'):
+    for name in (
+      'inference_pb2.py',
+      'inference_pb2.pyi',
+      'inference_pb2_grpc.py',
+    ):
       self.assertEqual(
         pathlib.Path(out, 'protos', name).read_text(),
         (sources.ROOT / 'protos' / name).read_text(),
