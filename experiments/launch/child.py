@@ -1,7 +1,7 @@
-"""Runs a module, as `python -m` does, that ends when its starter is gone.
+"""Runs a module, as `python -m` does, that ends when its parent is gone.
 
-The starter holds the other end of standard input open; the system closes it
-however the starter ends.
+The parent process holds the other end of standard input open; the system
+closes it however the parent ends.
 """
 
 import os
@@ -14,7 +14,7 @@ import time
 _GRACE_SECS = 60.0  # For a learner to save.
 
 
-def _end_with_starter():
+def _end_with_parent() -> None:
   while os.read(0, 1):
     pass
   os.kill(os.getpid(), signal.SIGTERM)
@@ -22,9 +22,9 @@ def _end_with_starter():
   os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main():
+def main() -> None:
   """Runs the module that the first argument names with the other arguments."""
-  threading.Thread(target=_end_with_starter, daemon=True).start()
+  threading.Thread(target=_end_with_parent, daemon=True).start()
   sys.argv = sys.argv[1:]
   runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)
 

@@ -19,21 +19,24 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import oid
 
 
-def define_flags(flag_values: flags.FlagValues):
+def define_flags(flag_values: flags.FlagValues) -> None:
   """Defines --folder, --hosts and --days."""
   flags.DEFINE_string(
-    'folder', 'certs', 'Where to; it must not exist.', flag_values=flag_values
+    'folder',
+    'certs',
+    'Folder to make; it must not exist.',
+    flag_values=flag_values,
   )
   flags.DEFINE_list(
     'hosts',
     ['localhost', '127.0.0.1'],
-    "The learner's names and IP addresses, as actors call it.",
+    'Names and IP addresses of the learner, as actors call it.',
     flag_values=flag_values,
   )
   flags.DEFINE_integer(
     'days',
     30,
-    'How long the certificates are valid.',
+    'Days that the certificates are valid.',
     lower_bound=1,
     upper_bound=36_500,
     flag_values=flag_values,
@@ -63,7 +66,11 @@ class Authority:
   """A CA whose key is never written; `ca_file` is what others must know."""
 
   def __init__(
-    self, folder: str | os.PathLike, name: str, *, valid: datetime.timedelta
+    self,
+    folder: str | os.PathLike[str],
+    name: str,
+    *,
+    valid: datetime.timedelta,
   ):
     self._folder = pathlib.Path(folder)
     self._key = ec.generate_private_key(ec.SECP256R1())
@@ -90,7 +97,15 @@ class Authority:
       _write(self._folder / f'{name}.key', key_pem),
     )
 
-  def _build(self, name, key, hosts, valid, *, is_ca) -> x509.Certificate:
+  def _build(
+    self,
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    hosts: list[str],
+    valid: datetime.timedelta,
+    *,
+    is_ca: bool,
+  ) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
     builder = (
       x509.CertificateBuilder()

@@ -1,4 +1,4 @@
-"""Processes of ours: how they start, how they end, what they are told."""
+"""Starts and ends processes of ours, and the flags that actors get."""
 
 from collections.abc import Callable, Iterator
 import contextlib
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import IO
 
 from seed_metagrad import config as config_lib
 
@@ -21,7 +22,9 @@ def python_path() -> str:
   )
 
 
-def start(module: str, arguments: list[str], output=None) -> subprocess.Popen:
+def start(
+  module: str, arguments: list[str], output: int | IO[bytes] | None = None
+) -> subprocess.Popen[bytes]:
   """Starts a module that ends with this process.
 
   In a process group of its own: Ctrl-C reaches this process alone.
@@ -32,13 +35,13 @@ def start(module: str, arguments: list[str], output=None) -> subprocess.Popen:
     [sys.executable, '-m', 'experiments.launch.child', module, *arguments],
     stdin=subprocess.PIPE,
     stdout=output,
-    stderr=output and subprocess.STDOUT,
+    stderr=None if output is None else subprocess.STDOUT,
     process_group=0,
     env={**os.environ, 'PYTHONPATH': python_path()},
   )
 
 
-def wait(processes: list[subprocess.Popen], secs: float):
+def wait(processes: list[subprocess.Popen[bytes]], secs: float) -> None:
   """Waits until all have ended, or for `secs` seconds."""
   deadline = time.monotonic() + secs
   for process in processes:
@@ -46,7 +49,7 @@ def wait(processes: list[subprocess.Popen], secs: float):
       process.wait(max(0.0, deadline - time.monotonic()))
 
 
-def end(processes: list[subprocess.Popen], grace_secs: float):
+def end(processes: list[subprocess.Popen[bytes]], grace_secs: float) -> None:
   """Asks those that still run to end, and forces them after a while."""
   for process in processes:
     process.terminate()
@@ -59,7 +62,7 @@ def end(processes: list[subprocess.Popen], grace_secs: float):
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[int]]:
   """A list that grows by each signal which asks for the end."""
-  arrived = []
+  arrived: list[int] = []
   with on_stop_signals(arrived.append):
     yield arrived
 
@@ -79,7 +82,7 @@ def on_stop_signals(handle: Callable[[int], None]) -> Iterator[None]:
 
 
 def actor_flags(config: config_lib.Config, index: int) -> list[str]:
-  """What actor `index` of a run must be told, but for the learner's address."""
+  """The flags of actor `index` of a run, but for the learner's address."""
   return [
     f'--index={index}',
     f'--env={config.env}',
@@ -90,7 +93,7 @@ def actor_flags(config: config_lib.Config, index: int) -> list[str]:
   ]
 
 
-def say(message: str):
+def say(message: str) -> None:
   """Prints a line, in a terminal over the learner's live one."""
   clear = '\r\x1b[K' if sys.stderr.isatty() else ''
   print(f'{clear}{message}', file=sys.stderr, flush=True)

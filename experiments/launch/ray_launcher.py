@@ -7,11 +7,12 @@ and log. A process that dies is started again here, one whose node or Ray worker
 dies by Ray; the learner goes on from its checkpoint.
 """
 
+from collections.abc import Callable
 import os
 import signal
 import sys
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ray
 from ray import exceptions
@@ -19,13 +20,12 @@ from ray.util import scheduling_strategies
 
 from experiments.launch import processes
 from experiments.launch import ray_processes
+from experiments.launch import supervisor
 from seed_metagrad import config as config_lib
 
 _POLL_SECS = 0.5
 _LEARNER_GRACE_SECS = 60.0  # To finish an update, save and draw.
 _ACTOR_GRACE_SECS = 5.0
-_FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 5.0, 60.0  # Before a restart.
-_MAX_FAILURES = 5  # In a row, each within _LONGEST_PAUSE_SECS of its start.
 _FINAL = (0, 4)  # The learner's: done, and not finite: again would not help.
 _PLACE_SECS = 30.0  # Then the user hears that the learner found no node.
 
@@ -69,47 +69,42 @@ def run(
 
 
 class Job:
-  """A process that starts again until it is done or fails too often."""
+  """A process of ours in a Ray actor, started again where that may help."""
 
-  def __init__(self, name: str, handle, start, final: tuple[int, ...]):
-    self.name = name
-    self.handle = handle
-    self.status = None  # Once it is over.
-    self._start = start
-    self._final = final
-    self._failures = 0
-    self._run(0.0)
+  def __init__(
+    self, name: str, launch: Callable[[], Any], final: tuple[int, ...] = ()
+  ):
+    """Starts the process; launch() gives the reference to its exit status."""
+    self.reference: Any
+    self._name = name
+    self._launch = launch
+    self._ended: int | None
+    self._supervised = supervisor.Supervised(
+      name, self._start, log=f'logs/{name}.log in the workdir', final=final
+    )
 
-  def _run(self, pause_secs: float):
-    self._started = time.monotonic() + pause_secs
-    self.reference = self._start(pause_secs)
+  @property
+  def status(self) -> int | None:
+    """The last exit status, once it is not started again; else None."""
+    return self._supervised.status
 
-  def ended(self):
-    """Starts the process again if that may help."""
+  def tend(self) -> None:
+    """Starts the process again after a pause if it has ended."""
+    if self._ended is None and ray.wait([self.reference], timeout=0)[0]:
+      self._ended = self.result()
+    self._supervised.tend(self._ended)
+
+  def result(self) -> int:
+    """Waits for the exit status; 1 where Ray lost it."""
     try:
-      status = ray.get(self.reference)
+      status: int = ray.get(self.reference)
     except exceptions.RayError as error:
-      processes.say(f'{self.name}: {error}')
-      status = 1
-    if status in self._final:
-      self.status = status
-      return
-    lived = time.monotonic() - self._started
-    self._failures = 1 if lived > _LONGEST_PAUSE_SECS else self._failures + 1
-    if self._failures > _MAX_FAILURES:
-      self.status = status
-      processes.say(
-        f'{self.name} ended {self._failures} times in a row, with'
-        f' status {status} at last, and is given up.'
-      )
-      return
-    processes.say(
-      f'{self.name} ended with status {status} and starts again:'
-      f' see logs/{self.name}.log in the workdir.'
-    )
-    self._run(
-      min(_FIRST_PAUSE_SECS * 2 ** (self._failures - 1), _LONGEST_PAUSE_SECS)
-    )
+      processes.say(f'{self._name}: {error}')
+      return 1
+    return status
+
+  def _start(self) -> None:
+    self.reference, self._ended = self._launch(), None
 
 
 class _Launch:
@@ -128,13 +123,11 @@ class _Launch:
     here = scheduling_strategies.NodeAffinitySchedulingStrategy(
       ray.get_runtime_context().get_node_id(), soft=False
     )
-    self._board = ray_processes.Board.options(scheduling_strategy=here).remote(
-      workdir
-    )
-    self._learner = self._start_learner(
-      [*passed, f'--workdir={workdir}'], restart
-    )
-    self._actors = []
+    self._coordinator = ray.remote(num_cpus=0, scheduling_strategy=here)(
+      ray_processes.Coordinator
+    ).remote(workdir)
+    self._start_learner([*passed, f'--workdir={workdir}'], restart)
+    self._actors: list[Job] = []
 
   def run(self, signals: list[int]) -> int:
     """Tends all processes until the end; returns the learner's status."""
@@ -145,7 +138,7 @@ class _Launch:
       ]
     while self._learner.status is None and not signals:
       self._tend([self._learner, *self._actors])
-      if self._actors and all(actor.status for actor in self._actors):
+      if self._actors and all(job.status is not None for job in self._actors):
         processes.say('No actor is left: stopping.')
         self._stop_learner(signals)
         return 1
@@ -158,51 +151,45 @@ class _Launch:
       timeout=_ACTOR_GRACE_SECS,
     )
     self._echo()
-    status = self._learner.status
-    return status if status >= 0 else 128 - status  # Of a signal.
+    return _exit_status(self._learner.status)
 
-  def _start_learner(self, arguments: list[str], restart: bool) -> Job:
-    cpus, gpus, _ = self._resources
+  def _start_learner(self, arguments: list[str], restart: bool) -> None:
+    cpus, gpus = self._resources.learner_cpus, self._resources.learner_gpus
     if gpus is None:
       gpus = min(1, ray.cluster_resources().get('GPU', 0))
     # Kept for the learner, whoever waits for CPUs while it starts again.
     place = ray.util.placement_group(
       [{'CPU': cpus, 'GPU': gpus} if gpus else {'CPU': cpus}]
     )
-    handle = ray_processes.Process.options(
+    self._learner_process = _remote_process(
+      'learner',
       num_cpus=cpus,
       num_gpus=gpus,
       scheduling_strategy=(
         scheduling_strategies.PlacementGroupSchedulingStrategy(place)
       ),
-    ).remote('learner')
+    )
     self._wanted = f'{cpus:g} CPUs and {gpus:g} GPUs'
-    return Job(
+    self._learner = Job(
       'learner',
-      handle,
-      lambda pause_secs: handle.learn.remote(
-        self._board, arguments, restart, pause_secs
+      lambda: self._learner_process.learn.remote(
+        self._coordinator, arguments, restart
       ),
       _FINAL,
     )
 
   def _start_actor(self, index: int) -> Job:
     name = f'actor-{index}'
-    handle = ray_processes.Process.options(
-      num_cpus=self._resources.actor_cpus, scheduling_strategy='SPREAD'
-    ).remote(name)
-    arguments = processes.actor_flags(self._config, index)
-    return Job(
-      name,
-      handle,
-      lambda pause_secs: handle.act.remote(self._board, arguments, pause_secs),
-      (0,),
+    process = _remote_process(
+      name, num_cpus=self._resources.actor_cpus, scheduling_strategy='SPREAD'
     )
+    arguments = processes.actor_flags(self._config, index)
+    return Job(name, lambda: process.act.remote(self._coordinator, arguments))
 
-  def _wait_for_learner(self, signals: list[int]):
+  def _wait_for_learner(self, signals: list[int]) -> None:
     hint = time.monotonic() + _PLACE_SECS
     while (
-      not ray.get(self._board.contact.remote())
+      not ray.get(self._coordinator.contact.remote())
       and not signals
       and self._learner.status is None
     ):
@@ -213,37 +200,39 @@ class _Launch:
           f'Waiting for the learner, that needs {self._wanted} on one node.'
         )
 
-  def _tend(self, jobs: list[Job]):
-    running = [job for job in jobs if job.status is None]
-    ended, _ = ray.wait(
-      [job.reference for job in running],
-      num_returns=len(running),
-      timeout=_POLL_SECS,
-    )
-    for job in running:
-      if job.reference in ended:
-        job.ended()
+  def _tend(self, jobs: list[Job]) -> None:
+    for job in jobs:
+      job.tend()
     self._echo()
+    time.sleep(_POLL_SECS)
 
   def _stop_learner(self, signals: list[int]) -> int:
     """Lets the learner save, but not for ever and not against the user."""
     processes.say('Stopping: the learner saves. Once more to stop at once.')
-    self._learner.handle.stop.remote()
+    self._learner_process.stop.remote()
     deadline = time.monotonic() + _LEARNER_GRACE_SECS
-    ended = []
-    while not ended and len(signals) < 2 and time.monotonic() < deadline:
+    while len(signals) < 2 and time.monotonic() < deadline:
       ended, _ = ray.wait([self._learner.reference], timeout=_POLL_SECS)
       self._echo()
-    if not ended:
-      return 128 + signal.SIGKILL
-    try:
-      status = ray.get(ended[0])
-    except exceptions.RayError as error:  # Its worker was lost while it saved.
-      processes.say(f'learner: {error}')
-      return 1
-    return 0 if status == -signal.SIGTERM else status  # It had just started.
+      if ended:
+        status = self._learner.result()
+        # Ended by our signal where it had just been started.
+        return 0 if status == -signal.SIGTERM else _exit_status(status)
+    return 128 + signal.SIGKILL
 
-  def _echo(self):
+  def _echo(self) -> None:
     """Prints what the learner printed."""
-    sys.stderr.write(ray.get(self._board.read.remote()))
+    sys.stderr.write(ray.get(self._coordinator.read.remote()))
     sys.stderr.flush()
+
+
+def _remote_process(name: str, **resources: Any) -> Any:
+  """The handle of a Ray actor that Ray starts again, elsewhere if need be."""
+  return ray.remote(
+    max_restarts=-1, max_task_retries=-1, max_concurrency=2, **resources
+  )(ray_processes.Process).remote(name)
+
+
+def _exit_status(status: int) -> int:
+  """As a shell has it: 128 + n where signal n ended the process."""
+  return status if status >= 0 else 128 - status

@@ -1,7 +1,7 @@
-"""What runs in a Ray cluster: a process of ours a Ray actor, and a board.
+"""Ray actors: one for each process of ours, and their coordinator.
 
 The address, the token and the certificate's CA go from the learner to the
-actors over the board, and every process's log to the workdir.
+actors by way of the coordinator, and every process's log to the workdir.
 """
 
 import datetime
@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ray
 
@@ -25,25 +25,26 @@ _WATCH_SECS = 5.0  # Between an actor's looks whether the learner has moved.
 _ACTOR_GRACE_SECS = 5.0
 _VALID = datetime.timedelta(days=365)  # Each start of the learner makes anew.
 
+_Handle = Any  # Of a Ray actor: Ray makes its methods at run time.
+
 
 class Contact(NamedTuple):
   """How to reach the learner that serves now."""
 
   address: str
-  ca: bytes  # Of its certificate.
+  ca: bytes  # The CA of its certificate, as PEM.
   token: str
 
 
-@ray.remote(num_cpus=0)
-class Board:
-  """What the processes must know, and what they said; on the driver's node."""
+class Coordinator:
+  """Knows where the learner serves, and collects logs; on the driver's node."""
 
   def __init__(self, workdir: str):
     self._logs = pathlib.Path(workdir) / 'logs'
-    self._contact = None
-    self._unread = ''  # Of the learner's output.
+    self._contact: Contact | None = None
+    self._unread = ''  # Output of the learner.
 
-  def log(self, name: str, text: str):
+  def log(self, name: str, text: str) -> None:
     """Adds to a process's log in the workdir."""
     self._logs.mkdir(parents=True, exist_ok=True)
     with open(self._logs / f'{name}.log', 'a', encoding='utf-8') as file:
@@ -52,34 +53,32 @@ class Board:
       self._unread += text
 
   def read(self) -> str:
-    """What the learner printed since the last call."""
+    """Returns what the learner printed since the last call."""
     text, self._unread = self._unread, ''
     return text
 
-  def serve(self, contact: Contact):
-    """Notes where the learner serves from now on."""
+  def serve(self, contact: Contact) -> None:
+    """Records where the learner serves from now on."""
     self._contact = contact
 
   def contact(self) -> Contact | None:
-    """Where the learner serves; None before its first start."""
+    """Returns where the learner serves; None before its first start."""
     return self._contact
 
 
-@ray.remote(max_restarts=-1, max_task_retries=-1, max_concurrency=2)
 class Process:
   """Runs one process on the node that Ray chose; it ends with this one."""
 
   def __init__(self, name: str):
     self._name = name
-    self._process = None
+    self._process: subprocess.Popen[bytes] | None = None
     self._stopping = False
 
   def learn(
-    self, board, arguments: list[str], restart: bool, pause_secs: float
+    self, coordinator: _Handle, arguments: list[str], restart: bool
   ) -> int:
     """Runs the learner to its end; returns its exit status."""
-    time.sleep(pause_secs)
-    if restart and not ray.get(board.contact.remote()):
+    if restart and not ray.get(coordinator.contact.remote()):
       arguments = [*arguments, '--restart']  # At the first start alone.
     host = ray.util.get_node_ip_address()
     with tempfile.TemporaryDirectory() as folder:
@@ -87,8 +86,8 @@ class Process:
       cert_file, key_file = authority.issue('learner', [host], valid=_VALID)
       token = secrets.token_urlsafe(32)
       address_file = pathlib.Path(folder) / 'address'
-      self._start(
-        board,
+      process = self._start(
+        coordinator,
         _LEARNER,
         [
           *arguments,
@@ -99,27 +98,25 @@ class Process:
           f'--token_file={_write(folder, "token", token.encode())}',
         ],
       )
-      while self._process.poll() is None and not address_file.exists():
+      while process.poll() is None and not address_file.exists():
         time.sleep(_POLL_SECS)
       if address_file.exists():
-        board.serve.remote(
+        coordinator.serve.remote(
           Contact(
             address_file.read_text(),
             pathlib.Path(authority.ca_file).read_bytes(),
             token,
           )
         )
-      return self._process.wait()
+      return process.wait()
 
-  def act(self, board, arguments: list[str], pause_secs: float) -> int:
+  def act(self, coordinator: _Handle, arguments: list[str]) -> int:
     """Runs an actor of the learner, wherever it moves; returns its status."""
-    time.sleep(pause_secs)
-    moved = True
-    while moved:
-      contact = ray.get(board.contact.remote())
+    while True:
+      contact = ray.get(coordinator.contact.remote())
       with tempfile.TemporaryDirectory() as folder:
-        self._start(
-          board,
+        process = self._start(
+          coordinator,
           _ACTOR,
           [
             *arguments,
@@ -129,28 +126,37 @@ class Process:
           ],
         )
         moved = False
-        while not moved and self._process.poll() is None:
-          processes.wait([self._process], _WATCH_SECS)
-          moved = ray.get(board.contact.remote()) != contact
-        processes.end([self._process], _ACTOR_GRACE_SECS)
-    return self._process.returncode
+        while not moved and process.poll() is None:
+          processes.wait([process], _WATCH_SECS)
+          moved = ray.get(coordinator.contact.remote()) != contact
+        processes.end([process], _ACTOR_GRACE_SECS)
+      if not moved:
+        return process.returncode
 
-  def stop(self):
+  def stop(self) -> None:
     """Asks the process to end."""
     self._stopping = True
     if self._process:
       self._process.terminate()
 
-  def _start(self, board, module: str, arguments: list[str]):
-    self._process = processes.start(module, arguments, subprocess.PIPE)
-    threading.Thread(target=self._log, args=[board], daemon=True).start()
+  def _start(
+    self, coordinator: _Handle, module: str, arguments: list[str]
+  ) -> subprocess.Popen[bytes]:
+    process = processes.start(module, arguments, subprocess.PIPE)
+    self._process = process
+    threading.Thread(
+      target=self._log, args=[coordinator, process], daemon=True
+    ).start()
     if self._stopping:
-      self._process.terminate()
+      process.terminate()
+    return process
 
-  def _log(self, board):
-    output = self._process.stdout
-    while text := os.read(output.fileno(), 1 << 16):
-      board.log.remote(self._name, text.decode(errors='replace'))
+  def _log(
+    self, coordinator: _Handle, process: subprocess.Popen[bytes]
+  ) -> None:
+    assert process.stdout is not None
+    while text := os.read(process.stdout.fileno(), 1 << 16):
+      coordinator.log.remote(self._name, text.decode(errors='replace'))
 
 
 def _write(folder: str, name: str, contents: bytes) -> str:

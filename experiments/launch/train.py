@@ -15,6 +15,7 @@ import time
 from absl import flags
 
 from experiments.launch import processes
+from experiments.launch import supervisor
 from learner import config_flags
 from seed_metagrad import config as config_lib
 
@@ -22,11 +23,9 @@ _LEARNER, _ACTOR = 'learner.main', 'actors.main'
 _POLL_SECS = 0.2
 _LEARNER_GRACE_SECS = 60.0  # To finish an update, save and draw.
 _ACTOR_GRACE_SECS = 5.0
-_FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 5.0, 60.0  # Before a restart.
-_MAX_FAILURES = 5  # In a row, each within _LONGEST_PAUSE_SECS of its start.
 
 
-def define_flags(flag_values: flags.FlagValues):
+def define_flags(flag_values: flags.FlagValues) -> None:
   """Defines the config's flags, --restart and those of the launcher."""
   config_flags.define(flag_values)
   flags.DEFINE_bool(
@@ -38,7 +37,7 @@ def define_flags(flag_values: flags.FlagValues):
   flags.DEFINE_integer(
     'metrics_port',
     0,
-    "Of the learner's page for Prometheus on 127.0.0.1; 0 is none.",
+    "Port for the learner's Prometheus endpoint on 127.0.0.1 (0: off).",
     lower_bound=0,
     upper_bound=65535,
     flag_values=flag_values,
@@ -47,37 +46,33 @@ def define_flags(flag_values: flags.FlagValues):
     'launcher',
     'here',
     ['here', 'ray'],
-    'Where to: processes of this machine, or a Ray cluster.',
+    'Processes on this machine, or on a Ray cluster.',
     flag_values=flag_values,
   )
+  _define_ray_flags(flag_values)
+
+
+def _define_ray_flags(flag_values: flags.FlagValues) -> None:
   flags.DEFINE_string(
     'ray_address',
     '',
-    'Of the cluster; by default the one that Ray finds,'
-    ' or else a new one on this machine.',
+    'Address of the Ray cluster; by default the one that Ray finds, or else a'
+    ' new one on this machine.',
     flag_values=flag_values,
   )
-  flags.DEFINE_float(
-    'learner_cpus',
-    1.0,
-    'What Ray keeps for the learner.',
-    lower_bound=0.0,
-    flag_values=flag_values,
-  )
-  flags.DEFINE_float(
-    'learner_gpus',
-    None,
-    'By default one, if the cluster has one.',
-    lower_bound=0.0,
-    flag_values=flag_values,
-  )
-  flags.DEFINE_float(
-    'actor_cpus',
-    1.0,
-    'What Ray keeps for each actor.',
-    lower_bound=0.0,
-    flag_values=flag_values,
-  )
+  for name, default, text in (
+    ('learner_cpus', 1.0, 'CPUs that Ray keeps for the learner.'),
+    (
+      'learner_gpus',
+      None,
+      'GPUs that Ray keeps for the learner; by default one if the cluster has'
+      ' one.',
+    ),
+    ('actor_cpus', 1.0, 'CPUs that Ray keeps for each actor.'),
+  ):
+    flags.DEFINE_float(
+      name, default, text, lower_bound=0.0, flag_values=flag_values
+    )
 
 
 def run(flag_values: flags.FlagValues) -> int:
@@ -123,7 +118,7 @@ def _run_on_ray(
 def _run_here(config: config_lib.Config, passed: list[str]) -> int:
   # Half of the cores: the other half steps environments.
   os.environ.setdefault(
-    'TF_NUM_INTRAOP_THREADS', str(max(1, os.cpu_count() // 2))
+    'TF_NUM_INTRAOP_THREADS', str(max(1, (os.cpu_count() or 1) // 2))
   )
   with (
     tempfile.TemporaryDirectory() as folder,
@@ -134,7 +129,7 @@ def _run_here(config: config_lib.Config, passed: list[str]) -> int:
       _LEARNER,
       [*passed, '--address=127.0.0.1:0', f'--address_file={address_file}'],
     )
-    actors = []
+    actors: list[_Actor] = []
     try:
       _wait_for_address(learner, address_file, signals)
       if address_file.exists() and not signals:
@@ -149,49 +144,28 @@ def _run_here(config: config_lib.Config, passed: list[str]) -> int:
 
 
 class _Actor:
-  """An actor process that is started again when it ends too early."""
+  """An actor process, started again when it ends too early."""
 
   def __init__(self, index: int, arguments: list[str], log: pathlib.Path):
-    self.process = None
-    self.given_up = False
-    self._name = f'actor-{index}'
+    self.process: subprocess.Popen[bytes]
     self._arguments = arguments
     self._log = log
-    self._failures = 0
-    self._start()
+    self._supervised = supervisor.Supervised(
+      f'actor-{index}', self._start, log=str(log)
+    )
 
-  def _start(self):
+  @property
+  def given_up(self) -> bool:
+    """Whether it ended too often."""
+    return self._supervised.status is not None
+
+  def tend(self) -> None:
+    """Starts the process again after a pause if it has ended."""
+    self._supervised.tend(self.process.poll())
+
+  def _start(self) -> None:
     with open(self._log, 'ab') as log:
       self.process = processes.start(_ACTOR, self._arguments, log)
-    self._started = time.monotonic()
-    self._start_again = None
-
-  def tend(self):
-    """Starts the process again after a pause if it has ended."""
-    status, now = self.process.poll(), time.monotonic()
-    if status is None or self.given_up:
-      return
-    if self._start_again is None:
-      lived = now - self._started
-      self._failures = 1 if lived > _LONGEST_PAUSE_SECS else self._failures + 1
-      pause = min(
-        _FIRST_PAUSE_SECS * 2 ** (self._failures - 1), _LONGEST_PAUSE_SECS
-      )
-      if status == 0:  # Training is over, or else somebody ended it.
-        pause = _LONGEST_PAUSE_SECS
-      self._start_again = now + pause
-    elif self._failures > _MAX_FAILURES:
-      self.given_up = True
-      processes.say(
-        f'{self._name} ended {self._failures} times in a row, with status'
-        f' {status} at last, and is given up: see {self._log}.'
-      )
-    elif now >= self._start_again:
-      processes.say(
-        f'{self._name} ended with status {status} and starts again:'
-        f' see {self._log}.'
-      )
-      self._start()
 
 
 def _make_actors(config: config_lib.Config, address: str) -> list[_Actor]:
@@ -208,14 +182,16 @@ def _make_actors(config: config_lib.Config, address: str) -> list[_Actor]:
 
 
 def _wait_for_address(
-  learner: subprocess.Popen, address_file: pathlib.Path, signals: list[int]
-):
+  learner: subprocess.Popen[bytes],
+  address_file: pathlib.Path,
+  signals: list[int],
+) -> None:
   while learner.poll() is None and not signals and not address_file.exists():
     time.sleep(_POLL_SECS)
 
 
 def _tend(
-  learner: subprocess.Popen, actors: list[_Actor], signals: list[int]
+  learner: subprocess.Popen[bytes], actors: list[_Actor], signals: list[int]
 ) -> int:
   """Keeps the actors going until the end; returns the exit status."""
   while learner.poll() is None and not signals:
@@ -237,7 +213,7 @@ def _tend(
   return learner.returncode
 
 
-def _stop(learner: subprocess.Popen, signals: list[int]):
+def _stop(learner: subprocess.Popen[bytes], signals: list[int]) -> None:
   """Lets the learner save, but not for ever and not against the user."""
   processes.say('Stopping: the learner saves. Once more to stop at once.')
   learner.terminate()

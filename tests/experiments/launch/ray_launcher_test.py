@@ -49,40 +49,54 @@ class RayLauncherTest(parameterized.TestCase):
     ray_run.wait_until(lambda: not ray_run.pids(str(workdir)), 30)
 
   @parameterized.parameters(
-    ((0,), 0, [0.0]),
-    ((4,), 4, [0.0]),
-    ((1, -9, 0), 0, [0.0, 5.0, 10.0]),
-    ((2,) * 6, 2, [0.0, 5.0, 10.0, 20.0, 40.0, 60.0]),
+    ((0,), 0), ((4,), 4), ((1, -9, 0), 0), ((2,) * 6, 2)
   )
-  def test_a_process_starts_again_after_a_pause(self, statuses, last, pauses):
-    from experiments.launch import ray_launcher
-
-    waiting, asked = list(statuses), []
-
-    def start(pause_secs):
-      asked.append(pause_secs)
-      return ray.put(waiting.pop(0))
-
-    job = ray_launcher.Job('learner', None, start, final=(0, 4))
-    for _ in statuses:
-      self.assertIsNone(job.status)
-      job.ended()
+  def test_a_process_starts_again_until_it_is_done(self, statuses, last):
+    job, started = self._job(statuses, final=(0, 4))
     self.assertEqual(job.status, last)
-    self.assertEqual(asked, pauses)
+    self.assertEqual(started, list(statuses))
+
+  def test_an_actor_that_somebody_ended_starts_again(self):
+    job, started = self._job((0, 0, 2, 2, 2, 2))  # 2: refused.
+    self.assertEqual(job.status, 2)
+    self.assertEqual(started, [0, 0, 2, 2, 2, 2])
 
   def test_a_process_that_cannot_be_run_is_given_up(self):
-    from experiments.launch import ray_launcher
-
     @ray.remote
     def fail():
       raise OSError('no room')
 
-    job = ray_launcher.Job(
-      'actor-0', None, lambda unused_pause_secs: fail.remote(), final=(0,)
-    )
-    for _ in range(6):
-      job.ended()
+    job, started = self._job([None] * 6, launch=fail.remote)
     self.assertEqual(job.status, 1)
+    self.assertLen(started, 6)
+
+  def _job(self, statuses, launch=None, final=()):
+    """A job of processes with these ends, tended to its own end."""
+    from experiments.launch import ray_launcher
+    from experiments.launch import supervisor
+
+    self.enterContext(
+      absltest.mock.patch.multiple(
+        supervisor, _FIRST_PAUSE_SECS=0.01, _LONGEST_PAUSE_SECS=10.0
+      )
+    )
+    clock = iter(range(0, 1000, 10))  # No pause is longer than two looks.
+    self.enterContext(
+      absltest.mock.patch.object(
+        supervisor, 'time', absltest.mock.Mock(monotonic=lambda: next(clock))
+      )
+    )
+    waiting, started = list(statuses), []
+
+    def start():
+      started.append(waiting.pop(0))
+      return launch() if launch else ray.put(started[-1])
+
+    job = ray_launcher.Job('actor-0', start, final)
+    while job.status is None:
+      ray.wait([job.reference])
+      job.tend()
+    return job, started
 
 
 if __name__ == '__main__':

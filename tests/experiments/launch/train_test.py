@@ -51,11 +51,12 @@ time.sleep(60)
 _DRIVER = """
 import sys
 from experiments import cli
+from experiments.launch import supervisor
 from experiments.launch import train
 
 train._LEARNER, train._ACTOR = 'fakes.learner', 'fakes.actor'
-train._FIRST_PAUSE_SECS = train._POLL_SECS = .01
-train._ACTOR_GRACE_SECS = train._LONGEST_PAUSE_SECS = .3
+supervisor._FIRST_PAUSE_SECS = train._POLL_SECS = .01
+train._ACTOR_GRACE_SECS = supervisor._LONGEST_PAUSE_SECS = .3
 cli.main(['seed-metagrad', 'train', *sys.argv[1:]])
 """
 
