@@ -46,9 +46,7 @@ class Group:
   def _restore(self, saved: bytes) -> types.EnvOutput:
     step = inference_pb2.ActRequest.FromString(saved)
     self._env.set_state(step.env_state)
-    return types.EnvOutput(
-      *codec.decode_step(step, self._env.num_envs, self._env.spec)
-    )
+    return codec.decode_step(step, self._env.num_envs, self._env.spec)
 
 
 def run(groups: Sequence[Group]) -> None:

@@ -55,15 +55,6 @@ class Unreachable(Exception):
   """The learner did not answer for too long."""
 
 
-class Task(NamedTuple):
-  """What the environments are; the learner checks that it agrees."""
-
-  env: str
-  spec: types.EnvSpec
-  num_envs: int  # E, of one group.
-  sticky_actions: float
-
-
 class Reply(NamedTuple):
   """What the environments should do."""
 
@@ -104,8 +95,9 @@ class Client:
   def __init__(
     self,
     channel: grpc.Channel,
-    task: Task,
+    task: types.Task,
     *,
+    num_envs: int,
     name: str,
     group: int,
     token: str = '',
@@ -113,6 +105,7 @@ class Client:
   ):
     self._stub = inference_pb2_grpc.InferenceStub(channel)
     self._task = task
+    self._num_envs = num_envs  # E, of one group.
     self._name = name
     self._group = group
     self._metadata = (('authorization', f'Bearer {token}'),) if token else ()
@@ -176,9 +169,7 @@ class Client:
     if reply.done:
       raise Done
     self._failures, self._failing_since = 0, None
-    actions = codec.decode(
-      reply.actions, 'int32', (self._task.num_envs,), 'actions'
-    )
+    actions = codec.decode(reply.actions, 'int32', (self._num_envs,), 'actions')
     return Reply(actions, reply.send_state)
 
   def _failed(self, error: grpc.RpcError):
@@ -201,17 +192,13 @@ class Client:
     time.sleep(longest * random.uniform(0.5, 1.0))
 
   def _join_request(self) -> inference_pb2.JoinRequest:
-    spec = self._task.spec
-    return inference_pb2.JoinRequest(
-      protocol=codec.PROTOCOL,
-      actor=self._name,
-      group=self._group,
-      run_id=self._run_id,
-      num_envs=self._task.num_envs,
-      env=self._task.env,
-      spec=inference_pb2.EnvSpec(**spec._asdict()),
-      sticky_actions=self._task.sticky_actions,
-    )
+    request = codec.encode_task(self._task)
+    request.protocol = codec.PROTOCOL
+    request.actor = self._name
+    request.group = self._group
+    request.run_id = self._run_id
+    request.num_envs = self._num_envs
+    return request
 
 
 def _may_join_again(error: grpc.RpcError) -> bool:

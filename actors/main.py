@@ -12,12 +12,15 @@ import signal
 from absl import app
 from absl import flags
 from absl import logging
+import grpc
 
 from actors import actor
 from actors import client as client_lib
 from protos import address as address_lib
+from protos import codec
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
+from seed_metagrad import types
 
 _REFUSED, _UNREACHABLE = 2, 3
 _DEFAULTS = config_lib.Config()
@@ -43,12 +46,8 @@ flags.DEFINE_integer(
   'Threads that step Atari games.',
   lower_bound=1,
 )
-flags.DEFINE_float(
-  'sticky_actions',
-  _DEFAULTS.sticky_actions,
-  'Probability that a frame repeats the last action.',
-  lower_bound=0.0,
-  upper_bound=1.0,
+flags.DEFINE_string(
+  'env_settings', '{}', 'Settings of the environment, a JSON object.'
 )
 flags.DEFINE_string('token_file', '', 'Holds the secret the learner wants.')
 flags.DEFINE_string(
@@ -70,13 +69,14 @@ flags.DEFINE_float(
 FLAGS = flags.FLAGS
 
 
-def _client(channel, spec, group: int, token: str) -> client_lib.Client:
-  task = client_lib.Task(
-    FLAGS.env, spec, FLAGS.envs_per_group, FLAGS.sticky_actions
-  )
+def _client(
+  channel: grpc.Channel, spec: types.EnvSpec, group: int, token: str
+) -> client_lib.Client:
+  settings = codec.decode_settings(FLAGS.env_settings)
   return client_lib.Client(
     channel,
-    task,
+    types.Task(FLAGS.env, spec, settings),
+    num_envs=FLAGS.envs_per_group,
     name=FLAGS.name or f'actor-{FLAGS.index}',
     group=group,
     token=token,
@@ -90,7 +90,7 @@ def _make_env(group: int):
     FLAGS.envs_per_group,
     seed=actor.env_seed(FLAGS.seed, FLAGS.index, group),
     num_threads=FLAGS.env_threads,
-    sticky_actions=FLAGS.sticky_actions,
+    settings=codec.decode_settings(FLAGS.env_settings),
   )
 
 

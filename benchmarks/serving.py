@@ -25,7 +25,6 @@ from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
 from learner.serving import leases as leases_lib
 from learner.serving import server as server_lib
-from learner.serving import validation
 from protos import codec
 from protos import inference_pb2
 from seed_metagrad import environments
@@ -153,7 +152,7 @@ def _learner(
   batcher = batcher_lib.Batcher(*_BATCH_ENVS, _TIMEOUT_MS)
   server = server_lib.Server(
     '127.0.0.1:0',
-    validation.Task(env, spec),
+    types.Task(env, spec, {}),
     batcher,
     leases_lib.Leases(_MAX_ENVS, lease_secs=60.0),
   )

@@ -124,7 +124,6 @@ def _run(
     # Shares the requests out over the period.
     delay_secs = load.period_secs * index / load.num_actors
     steps = Env(spec, load, delay_secs)
-    task = client_lib.Task(env, spec, load.num_envs, sticky_actions=0.0)
     with client_lib.open_channel(address) as channel:
       actor.run(
         [
@@ -132,7 +131,8 @@ def _run(
             steps,
             client_lib.Client(
               channel,
-              task,
+              types.Task(env, spec, {}),
+              num_envs=load.num_envs,
               name=f'synthetic-{index}',
               group=0,
               reconnect_secs=_RECONNECT_SECS,

@@ -36,11 +36,11 @@ from learner.reporting import prometheus as monitor
 from learner.serving import leases as leases_lib
 from learner.serving import security
 from learner.serving import server as server_lib
-from learner.serving import validation
 from learner.storage import files
 from learner.storage import workdir as workdir_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
+from seed_metagrad import types
 
 _NOT_FINITE, _HOST_LOST = 4, 5
 _MAX_ENVS = 4096  # Slots for actors: bounds memory.
@@ -145,8 +145,8 @@ def _server(config, acting: _Acting) -> server_lib.Server:
     )
   return server_lib.Server(
     FLAGS.address,
-    validation.Task(
-      config.env, environments.spec(config.env), config.sticky_actions
+    types.Task(
+      config.env, environments.spec(config.env), config.env_settings()
     ),
     acting.batcher,
     leases_lib.Leases(acting.max_envs, config.lease_secs),

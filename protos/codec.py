@@ -1,27 +1,19 @@
-"""NumPy arrays to packed little-endian bytes and back, checked.
+"""The project's types to messages and back; arrays become packed bytes."""
 
-`outputs` have the fields of types.EnvOutput, [E, ...].
-"""
-
+import json
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from protos import inference_pb2
+from seed_metagrad import types
 
-PROTOCOL = 1  # Both sides must speak the same version.
+PROTOCOL = 2  # Both sides must speak the same version.
 
 _TERMINATED, _TRUNCATED, _LIFE_LOST = 1, 2, 4
-_ALL_BITS = _TERMINATED | _TRUNCATED | _LIFE_LOST
-
-
-class Flags(NamedTuple):
-  """How a step ended, bool [E] each; see types.EnvOutput."""
-
-  terminated: np.ndarray
-  truncated: np.ndarray
-  life_lost: np.ndarray
+_ALL_FLAGS = _TERMINATED | _TRUNCATED | _LIFE_LOST
+_MAX_SETTINGS = 1000  # Characters.
 
 
 def encode(array: np.ndarray, dtype: str) -> bytes:
@@ -53,57 +45,94 @@ def decode(
   return np.frombuffer(data, _little_endian(dtype)).reshape(shape)
 
 
-def pack_flags(flags: Flags) -> bytes:
-  """Packs one byte an environment: terminated 1, truncated 2, life_lost 4."""
-  packed = np.zeros(len(flags.terminated), np.uint8)
-  for bit, flag in zip((_TERMINATED, _TRUNCATED, _LIFE_LOST), flags):
-    packed |= np.where(flag, np.uint8(bit), np.uint8(0))
-  return packed.tobytes()
-
-
-def unpack_flags(data: bytes, num_envs: int) -> Flags:
-  """Undoes `pack_flags`.
-
-  Raises:
-    ValueError: a wrong length, or a bit that means nothing.
-  """
-  packed = decode(data, 'uint8', (num_envs,), 'flags')
-  if packed.max(initial=0) > _ALL_BITS:
-    raise ValueError(f'flags must be at most {_ALL_BITS}, got {packed.max()}.')
-  return Flags(
-    *(
-      (packed & bit).astype(bool)
-      for bit in (_TERMINATED, _TRUNCATED, _LIFE_LOST)
-    )
+def encode_task(task: types.Task) -> inference_pb2.JoinRequest:
+  """Packs what the environments are; who asks is left to the caller."""
+  return inference_pb2.JoinRequest(
+    env=task.env,
+    spec=inference_pb2.EnvSpec(**task.spec._asdict()),
+    env_settings=encode_settings(task.settings),
   )
 
 
-def encode_step(outputs: Any) -> inference_pb2.ActRequest:
-  """Packs what environments answered; whose it is stays open."""
-  flags = Flags(outputs.terminated, outputs.truncated, outputs.life_lost)
+def decode_task(request: inference_pb2.JoinRequest) -> types.Task:
+  """Undoes `encode_task`.
+
+  Raises:
+    ValueError: the settings are not a JSON object.
+  """
+  spec = types.EnvSpec(
+    tuple(request.spec.observation_shape),
+    request.spec.observation_dtype,
+    request.spec.num_actions,
+    request.spec.frame_stack,
+    request.spec.action_repeat,
+  )
+  return types.Task(request.env, spec, decode_settings(request.env_settings))
+
+
+def encode_settings(settings: types.Settings) -> str:
+  """Writes an environment's settings as a JSON object."""
+  return json.dumps(dict(settings), sort_keys=True)
+
+
+def decode_settings(text: str) -> dict[str, Any]:
+  """Undoes `encode_settings`; no text is no settings.
+
+  Raises:
+    ValueError: not a JSON object, or a long one.
+  """
+  if len(text) > _MAX_SETTINGS:
+    raise ValueError(
+      f'env_settings must be at most {_MAX_SETTINGS} characters, got '
+      f'{len(text)}.'
+    )
+  try:
+    settings = json.loads(text or '{}')
+  except (ValueError, RecursionError):
+    settings = None
+  if not isinstance(settings, dict):
+    raise ValueError(f'env_settings must be a JSON object, got {text[:80]!r}.')
+  return settings
+
+
+def encode_step(outputs: types.EnvOutput) -> inference_pb2.ActRequest:
+  """Packs one step of E environments; who sends it is left to the caller."""
   return inference_pb2.ActRequest(
     rewards=encode(outputs.reward, 'float32'),
-    flags=pack_flags(flags),
+    flags=_pack_flags(outputs),
     observations=encode(outputs.observation, outputs.observation.dtype.name),
   )
 
 
 def decode_step(
-  step: inference_pb2.ActRequest, num_envs: int, spec: Any
-) -> tuple[np.ndarray, ...]:
-  """Undoes `encode_step` for a types.EnvSpec: the fields, in order.
+  step: inference_pb2.ActRequest, num_envs: int, spec: types.EnvSpec
+) -> types.EnvOutput:
+  """Undoes `encode_step`; the arrays are read-only, [E, ...].
 
   Raises:
-    ValueError: a wrong number of bytes, or a flag that means nothing.
+    ValueError: a wrong number of bytes, or an unknown flag.
   """
-  rewards = decode(step.rewards, 'float32', (num_envs,), 'rewards')
-  flags = unpack_flags(step.flags, num_envs)
+  flags = decode(step.flags, 'uint8', (num_envs,), 'flags')
+  if flags.max(initial=0) > _ALL_FLAGS:
+    raise ValueError(f'flags must be at most {_ALL_FLAGS}, got {flags.max()}.')
   shape = (num_envs, *spec.observation_shape)
-  observations = decode(
-    step.observations, spec.observation_dtype, shape, 'observations'
+  return types.EnvOutput(
+    reward=decode(step.rewards, 'float32', (num_envs,), 'rewards'),
+    terminated=(flags & _TERMINATED).astype(bool),
+    truncated=(flags & _TRUNCATED).astype(bool),
+    life_lost=(flags & _LIFE_LOST).astype(bool),
+    observation=decode(
+      step.observations, spec.observation_dtype, shape, 'observations'
+    ),
   )
-  return rewards, *flags, observations
 
 
-def _little_endian(dtype: str) -> np.dtype:
+def _pack_flags(outputs: types.EnvOutput) -> bytes:
+  packed = np.where(outputs.terminated, _TERMINATED, 0)
+  packed |= np.where(outputs.truncated, _TRUNCATED, 0)
+  packed |= np.where(outputs.life_lost, _LIFE_LOST, 0)
+  return packed.astype(np.uint8).tobytes()
+
+
+def _little_endian(dtype: str) -> np.dtype[Any]:
   return np.dtype(dtype).newbyteorder('<')

@@ -21,7 +21,7 @@ class EnvSpec(_message.Message):
     def __init__(self, observation_shape: _Optional[_Iterable[int]] = ..., observation_dtype: _Optional[str] = ..., num_actions: _Optional[int] = ..., frame_stack: _Optional[int] = ..., action_repeat: _Optional[int] = ...) -> None: ...
 
 class JoinRequest(_message.Message):
-    __slots__ = ("protocol", "actor", "group", "run_id", "num_envs", "env", "spec", "sticky_actions")
+    __slots__ = ("protocol", "actor", "group", "run_id", "num_envs", "env", "spec", "env_settings")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     GROUP_FIELD_NUMBER: _ClassVar[int]
@@ -29,7 +29,7 @@ class JoinRequest(_message.Message):
     NUM_ENVS_FIELD_NUMBER: _ClassVar[int]
     ENV_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
-    STICKY_ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    ENV_SETTINGS_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     actor: str
     group: int
@@ -37,8 +37,8 @@ class JoinRequest(_message.Message):
     num_envs: int
     env: str
     spec: EnvSpec
-    sticky_actions: float
-    def __init__(self, protocol: _Optional[int] = ..., actor: _Optional[str] = ..., group: _Optional[int] = ..., run_id: _Optional[int] = ..., num_envs: _Optional[int] = ..., env: _Optional[str] = ..., spec: _Optional[_Union[EnvSpec, _Mapping]] = ..., sticky_actions: _Optional[float] = ...) -> None: ...
+    env_settings: str
+    def __init__(self, protocol: _Optional[int] = ..., actor: _Optional[str] = ..., group: _Optional[int] = ..., run_id: _Optional[int] = ..., num_envs: _Optional[int] = ..., env: _Optional[str] = ..., spec: _Optional[_Union[EnvSpec, _Mapping]] = ..., env_settings: _Optional[str] = ...) -> None: ...
 
 class JoinReply(_message.Message):
     __slots__ = ("env_ids", "env_state", "done")

@@ -161,6 +161,12 @@ class Config:
     False, 'Deterministic training: acting and learning take turns.'
   )
 
+  def env_settings(self) -> dict[str, float]:
+    """Returns the settings of the environment that are not its defaults."""
+    if not self.sticky_actions:
+      return {}
+    return {'sticky_actions': self.sticky_actions}
+
 
 # `local` is for 2 cores. A run there has a hundredth of the paper's frames, so
 # the number of updates, the size of a step and the noise in it decide; the runs

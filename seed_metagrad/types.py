@@ -12,6 +12,7 @@ was ended by a_{t-1}: x_t is already the first observation of the next one.
 Step T of an unroll is step 0 of the next unroll of the same environment.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 # A tensor, an array or a number; a nest of them.
@@ -19,14 +20,26 @@ Array = Any
 Nest = Any
 
 
+# An environment's own settings by name; what JSON can hold.
+Settings = Mapping[str, Any]
+
+
 class EnvSpec(NamedTuple):
-  """What an actor and a learner must agree on about an environment."""
+  """What an environment takes and gives."""
 
   observation_shape: tuple[int, ...]  # Of one observation; one frame on Atari.
   observation_dtype: str  # A NumPy name: 'uint8', 'float32'.
   num_actions: int
   frame_stack: int = 1  # Observations the network sees at once.
   action_repeat: int = 1  # env_frames per env_step.
+
+
+class Task(NamedTuple):
+  """What an actor and the learner must agree on."""
+
+  env: str  # Its name: 'pong', 'catch', 'gym:CartPole-v1'.
+  spec: EnvSpec
+  settings: Settings
 
 
 class EnvOutput(NamedTuple):

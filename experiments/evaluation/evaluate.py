@@ -218,7 +218,10 @@ def play(
           policy, pool, num_games, starts, ended=progress.update, **settings
         )
     env = environments.make(
-      name, num_games, seed=seed, sticky_actions=sticky_actions
+      name,
+      num_games,
+      seed=seed,
+      settings={'sticky_actions': sticky_actions} if sticky_actions else {},
     )
     with contextlib.closing(env):
       return episodes_lib.play_environments(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -89,7 +90,7 @@ def actor_flags(config: config_lib.Config, index: int) -> list[str]:
     f'--seed={config.seed}',
     f'--envs_per_group={config.envs_per_group}',
     f'--env_threads={config.env_threads}',
-    f'--sticky_actions={config.sticky_actions}',
+    f'--env_settings={json.dumps(config.env_settings())}',
   ]
 
 

@@ -23,6 +23,7 @@ from learner.serving import service
 from learner.serving import validation
 from protos import inference_pb2
 from protos import inference_pb2_grpc
+from seed_metagrad import types
 
 _NAME = inference_pb2.DESCRIPTOR.services_by_name['Inference'].full_name
 _READ_SECS = 10.0  # A request that is not whole by then is refused.
@@ -51,7 +52,7 @@ class Server:
   def __init__(
     self,
     address: str,
-    task: validation.Task,
+    task: types.Task,
     batcher: batcher_lib.Batcher,
     leases: leases_lib.Leases,
     *,

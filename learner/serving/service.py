@@ -16,6 +16,7 @@ from learner.serving import validation
 from protos import codec
 from protos import inference_pb2
 from protos import inference_pb2_grpc
+from seed_metagrad import types
 
 _CODES = {
   ValueError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -39,7 +40,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
 
   def __init__(
     self,
-    task: validation.Task,
+    task: types.Task,
     batcher: batcher_lib.Batcher,
     leases: leases_lib.Leases,
     refusals: security.RefusalLog,

@@ -1,7 +1,6 @@
 """What a request must be: checked here, once, before the learner sees it."""
 
 import re
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,14 +13,7 @@ _MAX_GROUPS = 64  # Of one actor.
 _OVERHEAD_BYTES = 1 << 16  # Everything in a request but the arrays.
 _STATE_BYTES = 1 << 14  # Of one environment.
 _ENV_STEP_BYTES = 5  # A reward and the flags.
-
-
-class Task(NamedTuple):
-  """What an actor and the learner must agree on."""
-
-  env: str
-  spec: types.EnvSpec
-  sticky_actions: float = 0.0
+_SHOWN = 200  # Characters of a wrong value in the error, which is logged.
 
 
 def max_request_bytes(spec: types.EnvSpec, num_envs: int) -> int:
@@ -35,7 +27,7 @@ def max_request_bytes(spec: types.EnvSpec, num_envs: int) -> int:
 
 
 def check_join(
-  request: inference_pb2.JoinRequest, task: Task, max_envs: int
+  request: inference_pb2.JoinRequest, task: types.Task, max_envs: int
 ) -> str:
   """Checks that a group may join, and returns its name.
 
@@ -56,9 +48,10 @@ def check_join(
     raise ValueError(
       f'num_envs must be in [1, {max_envs}], got {request.num_envs}.'
     )
-  _require_same('env', task.env, request.env[:80])
-  _require_same('spec', task.spec, _spec(request.spec))
-  _require_same('sticky_actions', task.sticky_actions, request.sticky_actions)
+  theirs = codec.decode_task(request)
+  _require_same('env', task.env, theirs.env)
+  _require_same('spec', task.spec, theirs.spec)
+  _require_same('env_settings', dict(task.settings), theirs.settings)
   return f'{request.actor}/{request.group}'
 
 
@@ -70,7 +63,7 @@ def env_outputs(
   Raises:
     ValueError: a wrong number of bytes, or a value out of range.
   """
-  outputs = types.EnvOutput(*codec.decode_step(request, num_envs, spec))
+  outputs = codec.decode_step(request, num_envs, spec)
   _require_finite('rewards', outputs.reward)
   if outputs.observation.dtype.kind == 'f':
     _require_finite('observations', outputs.observation)
@@ -84,24 +77,15 @@ def env_outputs(
   return outputs
 
 
-def _spec(message: inference_pb2.EnvSpec) -> types.EnvSpec:
-  return types.EnvSpec(
-    tuple(message.observation_shape[:8]),
-    message.observation_dtype[:16],
-    message.num_actions,
-    message.frame_stack,
-    message.action_repeat,
-  )
-
-
-def _require_same(name: str, learners, actors):
+def _require_same(name: str, learners: object, actors: object) -> None:
   if learners != actors:
     raise ValueError(
-      f'{name} must be {learners!r} as in the learner, got {actors!r}.'
+      f'{name} must be {learners!r} as in the learner, got '
+      f'{repr(actors)[:_SHOWN]}.'
     )
 
 
-def _require_finite(name: str, array: np.ndarray):
+def _require_finite(name: str, array: np.ndarray) -> None:
   if not np.isfinite(array).all():
     bad = array[~np.isfinite(array)][0]
     raise ValueError(f'{name} must be finite, got {bad}.')

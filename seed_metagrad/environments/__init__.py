@@ -35,7 +35,7 @@ def make(
   *,
   seed: int,
   num_threads: int = 1,
-  sticky_actions: float = 0.0,
+  settings: types.Settings | None = None,
 ) -> environment.Environment:
   """Makes a batch of environments.
 
@@ -44,19 +44,17 @@ def make(
     num_envs: E, how many.
     seed: the root of every environment's own seed.
     num_threads: threads that step the games; Atari only.
-    sticky_actions: probability that a frame repeats the last action instead;
-      Atari only.
+    settings: the environment's own, by name; what is left out has a default.
 
   Raises:
-    ValueError: no such environment, or a value out of its range.
+    ValueError: no such environment, no such setting, or a value out of its
+      range.
   """
   if num_envs < 1:
     raise ValueError(f'num_envs must be at least 1, got {num_envs}.')
-  is_atari = name not in ENVIRONMENTS and not name.startswith(_GYM)
-  if sticky_actions and not is_atari:
-    raise ValueError(
-      f'sticky_actions must be 0 for {name}, got {sticky_actions}.'
-    )
+  settings = settings or {}
+  if name in ENVIRONMENTS or name.startswith(_GYM):
+    environment.check_settings(name, settings)
   if name in ENVIRONMENTS:
     return ENVIRONMENTS[name](num_envs, seed=seed)
   if name.startswith(_GYM):
@@ -68,9 +66,5 @@ def make(
   from seed_metagrad.environments import atari
 
   return atari.Atari(
-    name,
-    num_envs,
-    seed=seed,
-    num_threads=num_threads,
-    sticky_actions=sticky_actions,
+    name, num_envs, seed=seed, num_threads=num_threads, settings=settings
   )

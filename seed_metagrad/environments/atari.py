@@ -51,7 +51,8 @@ class Atari:
   """E games; every episode begins with 0 to 29 no-ops, without a FIRE.
 
   A frame is the maximum of its step's last two grey screens, then averaged
-  down over areas; an episode's first frame is of one screen.
+  down over areas; an episode's first frame is of one screen. The setting
+  `sticky_actions` is the probability that a frame repeats the last action.
   """
 
   def __init__(
@@ -61,8 +62,14 @@ class Atari:
     *,
     seed: int,
     num_threads: int,
-    sticky_actions: float,
+    settings: types.Settings,
   ):
+    environment.check_settings(game, settings, ('sticky_actions',))
+    sticky_actions = settings.get('sticky_actions', 0.0)
+    if not 0 <= sticky_actions <= 1:
+      raise ValueError(
+        f'sticky_actions must be in [0, 1], got {sticky_actions}.'
+      )
     self.spec = spec(game)
     self.num_envs = num_envs
     self._envs = vector_env.AtariVectorEnv(

@@ -1,5 +1,6 @@
 """What every environment offers, and the check of what it is sent."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 import numpy as np
@@ -43,6 +44,15 @@ def first_output(observation: np.ndarray) -> types.EnvOutput:
     life_lost=np.zeros(num_envs, bool),
     observation=observation,
   )
+
+
+def check_settings(
+  name: str, settings: types.Settings, known: Collection[str] = ()
+) -> None:
+  """Raises ValueError where a setting is not one of the `known`."""
+  for setting, value in settings.items():
+    if setting not in known:
+      raise ValueError(f'{name} takes no setting {setting}, got {value!r}.')
 
 
 def check_actions(actions: np.ndarray, num_envs: int, num_actions: int) -> None:

@@ -7,10 +7,9 @@ import grpc
 import numpy as np
 
 from actors import client as client_lib
-from learner.serving import validation
+from seed_metagrad import types
 from tests.support import fakes
 
-_TASK = client_lib.Task('catch', fakes.SPEC, num_envs=2, sticky_actions=0.0)
 _STEP = fakes.outputs(2)
 
 
@@ -30,9 +29,10 @@ class ClientTest(absltest.TestCase):
     )
     self.addCleanup(channel.close)
     kwargs = (
-      dict(name='ann', group=0, reconnect_secs=fakes.DEADLINE_SECS) | kwargs
+      dict(num_envs=2, name='ann', group=0, reconnect_secs=fakes.DEADLINE_SECS)
+      | kwargs
     )
-    return client_lib.Client(channel, kwargs.pop('task', _TASK), **kwargs)
+    return client_lib.Client(channel, kwargs.pop('task', fakes.TASK), **kwargs)
 
   def test_receive_answers_send(self):
     client = self.connect()
@@ -64,7 +64,7 @@ class ClientTest(absltest.TestCase):
     self.assertEqual(self.learner.requests[-1].env_state, b'state')
 
   def test_another_task_is_refused_at_once(self):
-    client = self.connect(task=_TASK._replace(env='pong'))
+    client = self.connect(task=fakes.TASK._replace(env='pong'))
     with self.assertRaisesRegex(
       client_lib.Refused, "refused ann: INVALID_ARGUMENT: env .*got 'pong'"
     ):
@@ -151,10 +151,9 @@ class ClientTest(absltest.TestCase):
     spec = fakes.SPEC._replace(
       observation_shape=(84, 84), observation_dtype='uint8'
     )
-    learner = self.start(task=validation.Task('pong', spec), max_envs=64)
-    client = self.connect(
-      f'localhost:{learner.port}', task=client_lib.Task('pong', spec, 64, 0.0)
-    )
+    task = types.Task('pong', spec, {})
+    learner = self.start(task=task, max_envs=64)
+    client = self.connect(f'localhost:{learner.port}', task=task, num_envs=64)
     frames = np.random.default_rng(0).integers(
       256, size=(64, 84, 84), dtype=np.uint8
     )
@@ -176,7 +175,8 @@ class OpenChannelTest(absltest.TestCase):
       self.addCleanup(channel.close)
       client = client_lib.Client(
         channel,
-        client_lib.Task('catch', fakes.SPEC, 1, 0.0),
+        fakes.TASK,
+        num_envs=1,
         name=f'ann-{i}',
         group=0,
         reconnect_secs=60.0,

@@ -121,12 +121,12 @@ class ActorFaultsTest(absltest.TestCase):
 
   def test_a_hundred_that_come_and_go_leave_nothing_behind(self):
     self.start('ann')
-    task = client_lib.Task('catch', fakes.SPEC, 12, 0.0)
     for number in range(_COMERS):
       with client_lib.open_channel(f'localhost:{self.learner.port}') as channel:
         comer = client_lib.Client(
           channel,
-          task,
+          fakes.TASK,
+          num_envs=12,
           name=f'comer-{number}',
           group=0,
           reconnect_secs=fakes.DEADLINE_SECS,

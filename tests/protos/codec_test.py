@@ -5,6 +5,7 @@ from absl.testing import parameterized
 import numpy as np
 
 from protos import codec
+from seed_metagrad import types
 from tests.support import fakes
 
 
@@ -46,20 +47,24 @@ class CodecTest(parameterized.TestCase):
       codec.decode(bytes(length), 'float32', (2,), 'rewards')
 
   def test_flags_take_one_byte_an_environment(self):
-    flags = codec.Flags(
-      np.array([True, False, False, True]),
-      np.array([False, True, False, False]),
-      np.array([False, False, True, True]),
+    step = fakes.outputs(4)._replace(
+      terminated=np.array([True, False, False, True]),
+      truncated=np.array([False, True, False, False]),
+      life_lost=np.array([False, False, True, True]),
     )
-    packed = codec.pack_flags(flags)
-    self.assertEqual(packed, bytes([1, 2, 4, 5]))
-    for unpacked, flag in zip(codec.unpack_flags(packed, 4), flags):
-      np.testing.assert_array_equal(unpacked, flag)
-      self.assertEqual(unpacked.dtype, bool)
+    request = codec.encode_step(step)
+    self.assertEqual(request.flags, bytes([1, 2, 4, 5]))
+    decoded = codec.decode_step(request, 4, fakes.SPEC)
+    for name in ('terminated', 'truncated', 'life_lost'):
+      flag = getattr(decoded, name)
+      np.testing.assert_array_equal(flag, getattr(step, name), name)
+      self.assertEqual(flag.dtype, bool)
 
-  def test_unpack_flags_refuses_a_bit_that_means_nothing(self):
+  def test_decode_step_refuses_an_unknown_flag(self):
+    request = codec.encode_step(fakes.outputs(2))
+    request.flags = bytes([0, 8])
     with self.assertRaisesRegex(ValueError, 'at most 7, got 8'):
-      codec.unpack_flags(bytes([0, 8]), 2)
+      codec.decode_step(request, 2, fakes.SPEC)
 
   def test_decode_step_undoes_encode_step(self):
     step = fakes.outputs(3)._replace(
@@ -71,6 +76,29 @@ class CodecTest(parameterized.TestCase):
     decoded = codec.decode_step(codec.encode_step(step), 3, fakes.SPEC)
     for name, got, wanted in zip(step._fields, decoded, step):
       np.testing.assert_array_equal(got, wanted, name)
+
+  @parameterized.parameters(
+    {}, {'sticky_actions': 0.25}, {'map': 'maze', 'sizes': [1, 2], 'x': None}
+  )
+  def test_decode_task_undoes_encode_task(self, **settings):
+    spec = types.EnvSpec((84, 84), 'uint8', 6, frame_stack=4, action_repeat=4)
+    task = types.Task('pong', spec, settings)
+    self.assertEqual(codec.decode_task(codec.encode_task(task)), task)
+
+  def test_settings_are_a_json_object(self):
+    settings = {'b': 0.5, 'a': 1}
+    self.assertEqual(codec.encode_settings(settings), '{"a": 1, "b": 0.5}')
+    self.assertEqual(codec.decode_settings('{"a":1.0, "b":5e-1}'), settings)
+    self.assertEqual(codec.decode_settings(''), {})
+
+  @parameterized.parameters('[]', '0', 'null', '{', '{a: 1}', '[' * 1000)
+  def test_settings_must_be_a_json_object(self, text):
+    with self.assertRaisesRegex(ValueError, 'env_settings .*JSON object, got'):
+      codec.decode_settings(text)
+
+  def test_settings_must_be_short(self):
+    with self.assertRaisesRegex(ValueError, 'at most 1000 .*got 1001'):
+      codec.decode_settings(' ' * 1001)
 
 
 if __name__ == '__main__':

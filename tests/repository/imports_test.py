@@ -40,7 +40,13 @@ _ALLOWED = {
     'seed_metagrad.optimizers',
   ),
   'seed_metagrad.agent': ('seed_metagrad', *_TF, 'tensorflow_probability'),
-  'protos': ('protos', 'google.protobuf', 'grpc', 'numpy'),
+  'protos': (
+    'protos',
+    'seed_metagrad.types',
+    'google.protobuf',
+    'grpc',
+    'numpy',
+  ),
   'actors': (
     'actors',
     'protos',

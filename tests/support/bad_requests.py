@@ -1,11 +1,13 @@
 """Requests that a learner must refuse, for hypothesis to choose from."""
 
+import json
 from typing import NamedTuple
 
 import grpc
 from hypothesis import strategies as st
 import numpy as np
 
+from protos import codec
 from tests.support import fakes
 
 RUN_ID = 1 << 40  # Of the lease that bad steps are sent for; none was taken.
@@ -87,13 +89,18 @@ _JOINS = _one_bad_field(
   _SERVICE + 'Join',
   lambda **field: fakes.join_request(**{'run_id': 2, **field}),
   [
-    ('protocol', _uint32.filter(lambda number: number != 1)),
+    ('protocol', _uint32.filter(lambda number: number != codec.PROTOCOL)),
     ('actor', st.sampled_from(['', 'a' * 65, 'eve\n', 'eve/0', '\N{SNOWMAN}'])),
     ('group', st.integers(64, 2**32 - 1)),
     ('num_envs', st.one_of(st.just(0), st.integers(2**12 + 1, 2**32 - 1))),
     ('env', _text.filter(lambda env: env != 'catch')),
     ('spec', st.none()),
-    ('sticky_actions', st.floats().filter(lambda number: number != 0.0)),
+    ('env_settings', _text.filter(lambda text: text.strip())),
+    (
+      'env_settings',
+      st.dictionaries(_text, st.floats(), min_size=1).map(json.dumps),
+    ),
+    ('env_settings', st.integers(1, 10_000).map(lambda depth: '[' * depth)),
   ],
 )
 _NOISE = st.builds(

@@ -9,14 +9,13 @@ import numpy as np
 from learner.inference import batcher as batcher_lib
 from learner.serving import leases as leases_lib
 from learner.serving import server as server_lib
-from learner.serving import validation
 from protos import codec
 from protos import inference_pb2
 from protos import inference_pb2_grpc
 from seed_metagrad import types
 
 SPEC = types.EnvSpec((10, 5), 'float32', num_actions=3)  # Catch's.
-TASK = validation.Task('catch', SPEC)
+TASK = types.Task('catch', SPEC, {})
 DEADLINE_SECS = 60.0
 
 

@@ -12,7 +12,7 @@ _NUM_STEPS = 25
 
 def _trained_on(name, actions):
   """Frames [steps + 1, 84, 84] and rewards of the training environment."""
-  env = atari.Atari(name, 1, seed=1, num_threads=1, sticky_actions=0.0)
+  env = atari.Atari(name, 1, seed=1, num_threads=1, settings={})
   frames, rewards = [env.reset().observation[0]], []
   for action in actions:
     output = env.step(np.array([action]))

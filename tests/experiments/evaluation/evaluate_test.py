@@ -128,7 +128,7 @@ class EvaluateTest(parameterized.TestCase):
     ('needs a file by --starts', '--protocol=start_states'),
     ('needs a file by --starts', '--starts=x.json'),
     ('of Atari games only', '--video'),
-    ('sticky_actions must be 0', '--sticky_actions=.25'),
+    ('catch takes no setting sticky_actions, got 0.25', '--sticky_actions=.25'),
     ('not of catch', '--protocol=start_states', '--starts=x.json'),
   )
   def test_impossible_flags_get_a_sentence(self, text, *arguments):

@@ -153,7 +153,7 @@ class TrainTest(parameterized.TestCase):
           '--seed=7',
           '--envs_per_group=8',
           '--env_threads=1',
-          '--sticky_actions=0.0',
+          '--env_settings={}',
         ],
       )
       self.assertTrue((self.folder / f'run/logs/actor-{index}.log').exists())

@@ -27,7 +27,7 @@ class ValidationTest(parameterized.TestCase):
     self.assertEqual(validation.check_join(request, fakes.TASK, 16), 'ann/1')
 
   @parameterized.named_parameters(
-    ('protocol', dict(protocol=2), 'protocol must be 1 .*got 2'),
+    ('protocol', dict(protocol=1), 'protocol must be 2 .*got 1'),
     ('no_name', dict(actor=''), "actor must be .*got ''"),
     ('name', dict(actor='a\nb'), r"actor must be .*got 'a\\nb'"),
     ('long_name', dict(actor='a' * 65), 'actor must be'),
@@ -40,11 +40,22 @@ class ValidationTest(parameterized.TestCase):
     ('dtype', dict(spec=_spec(observation_dtype='O')), "spec .*'O'"),
     ('stack', dict(spec=_spec(frame_stack=4)), 'spec .*frame_stack=4'),
     ('no_spec', dict(spec=None), 'spec must be'),
-    ('sticky', dict(sticky_actions=0.25), 'must be 0.0 .*got 0.25'),
+    (
+      'settings',
+      dict(env_settings='{"sticky_actions": 0.25}'),
+      "env_settings must be {} .*got {'sticky_actions': 0.25}",
+    ),
+    ('no_settings', dict(env_settings='[]'), "JSON object, got '\\[\\]'"),
   )
   def test_check_join_refuses(self, fields, message):
     with self.assertRaisesRegex(ValueError, message):
       validation.check_join(fakes.join_request(**fields), fakes.TASK, 16)
+
+  def test_check_join_shows_the_start_of_a_long_value(self):
+    request = fakes.join_request(env='x' * 1000)
+    with self.assertRaises(ValueError) as raised:
+      validation.check_join(request, fakes.TASK, 16)
+    self.assertBetween(len(str(raised.exception)), 200, 300)
 
   def test_env_outputs_undoes_encode_step(self):
     rng = np.random.default_rng(0)

@@ -13,7 +13,11 @@ NOOP, FIRE = 0, 1
 
 def _make(test, game, num_envs=1, sticky_actions=0.0):
   env = atari.Atari(
-    game, num_envs, seed=1, num_threads=1, sticky_actions=sticky_actions
+    game,
+    num_envs,
+    seed=1,
+    num_threads=1,
+    settings={'sticky_actions': sticky_actions},
   )
   test.addCleanup(env.close)
   return env
@@ -109,6 +113,10 @@ class AtariTest(absltest.TestCase):
       frames = np.stack([output.observation[e] for output in outputs])
       same = [np.abs(frames - game).max() < 1 for game in games]  # Rounding.
       self.assertEqual(sum(same), 1)
+
+  def test_sticky_actions_out_of_range_are_refused(self):
+    with self.assertRaisesRegex(ValueError, r'in \[0, 1\], got 1.1'):
+      _make(self, 'pong', sticky_actions=1.1)
 
   def test_sticky_actions_change_the_game(self):
     played = []

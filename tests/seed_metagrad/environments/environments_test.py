@@ -134,8 +134,11 @@ class EnvironmentsTest(parameterized.TestCase):
   def test_make_refuses_values_out_of_range(self):
     with self.assertRaisesRegex(ValueError, 'num_envs.*0'):
       environments.make('catch', 0, seed=1)
-    with self.assertRaisesRegex(ValueError, 'sticky_actions.*catch.*0.25'):
-      environments.make('catch', 1, seed=1, sticky_actions=0.25)
+
+  @parameterized.parameters(*_NAMES)
+  def test_make_refuses_an_unknown_setting(self, name):
+    with self.assertRaisesRegex(ValueError, f'{name} .*stickiness.*0.25'):
+      environments.make(name, 1, seed=1, settings={'stickiness': 0.25})
 
   def test_import_loads_no_engine(self):
     subprocess.run(
