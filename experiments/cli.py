@@ -1,12 +1,15 @@
 """The console script `seed-metagrad <command> [--flags]`."""
 
+from collections.abc import Callable
 import difflib
 import importlib
 import sys
+import types
 from typing import NamedTuple
 
 from absl import app
 from absl import flags
+from absl import logging
 
 FLAGS = flags.FLAGS
 
@@ -45,7 +48,7 @@ COMMANDS = {
   ),
   'play': Command(
     'experiments.evaluation.play',
-    'Plays one game with a checkpoint and films it.',
+    'Plays one game with a checkpoint; writes a video.',
   ),
   'record-starts': Command(
     'experiments.evaluation.record_starts', 'Makes a file of start states.'
@@ -55,7 +58,7 @@ COMMANDS = {
     'Trains and evaluates all runs of a study.',
   ),
   'report': Command(
-    'experiments.comparison.report', 'Makes tables and pictures of a study.'
+    'experiments.comparison.report', 'Makes tables and figures of a study.'
   ),
   'benchmark': Command(
     'benchmarks.benchmark', 'Measures how fast this machine does it.'
@@ -63,7 +66,7 @@ COMMANDS = {
 }
 
 
-def main(argv: list[str] | None = None):
+def main(argv: list[str] | None = None) -> None:
   """Runs the command that the first argument names; exits with its status."""
   _, *arguments = argv or sys.argv
   commands = {**COMMANDS, **PROCESSES}
@@ -81,16 +84,23 @@ def main(argv: list[str] | None = None):
     print(_help(name, module.__doc__))
     sys.exit(0)
   app.run(
-    module.main if name in PROCESSES else _runner(module),
+    module.main if name in PROCESSES else _runner(name, module),
     argv=[f'seed-metagrad {name}', *arguments],
   )
 
 
-def _runner(module):
+def _runner(name: str, module: types.ModuleType) -> Callable[[list[str]], int]:
+  """The command; what its user can mend is told in a line."""
+
   def run(argv: list[str]) -> int:
-    if len(argv) > 1:
-      sys.exit(f'{argv[0]}: unknown arguments {argv[1:]}.')
-    return module.run(FLAGS)
+    try:
+      if len(argv) > 1:
+        raise ValueError(f'unknown arguments {argv[1:]}.')
+      status: int = module.run(FLAGS)
+    except (ValueError, OSError) as error:
+      logging.debug('%s failed', name, exc_info=True)  # With --verbosity=1.
+      sys.exit(f'seed-metagrad {name}: {error}')
+    return status
 
   return run
 
@@ -110,7 +120,7 @@ def _usage(commands: dict[str, Command]) -> str:
   )
 
 
-def _help(name: str, doc: str) -> str:
+def _help(name: str, doc: str | None) -> str:
   modules = [
     module
     for module in FLAGS.flags_by_module_dict()

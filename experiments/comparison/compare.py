@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import json
 import pathlib
-import sys
 import threading
 import time
 import tomllib
@@ -61,25 +60,22 @@ def define_flags(flag_values: flags.FlagValues):
 def run(flag_values: flags.FlagValues) -> int:
   """Returns 0 when all is done, 1 if a run failed, 130 after a signal."""
   workdir = pathlib.Path(flag_values.workdir)
-  try:
-    study = study_lib.read(flag_values.study)
-    workdir.mkdir(parents=True, exist_ok=True)
-    stop = threading.Event()
-    with (
-      _held(workdir),
-      processes.on_stop_signals(lambda unused_number: stop.set()),
-    ):
-      _adopt(pathlib.Path(flag_values.study), study, workdir)
-      if 'start_states' in study.protocols:
-        _make_start_states(study, workdir)
-      launcher = [
-        flag_values[name].serialize()
-        for name in ('launcher', 'ray_address')
-        if flag_values[name].present
-      ]
-      return _do_all(study, workdir, flag_values.parallel, launcher, stop)
-  except (ValueError, OSError) as error:
-    sys.exit(f'seed-metagrad compare: {error}')
+  study = study_lib.read(flag_values.study)
+  workdir.mkdir(parents=True, exist_ok=True)
+  stop = threading.Event()
+  with (
+    _held(workdir),
+    processes.on_stop_signals(lambda unused_number: stop.set()),
+  ):
+    _adopt(pathlib.Path(flag_values.study), study, workdir)
+    if 'start_states' in study.protocols:
+      _make_start_states(study, workdir)
+    launcher = [
+      flag_values[name].serialize()
+      for name in ('launcher', 'ray_address')
+      if flag_values[name].present
+    ]
+    return _do_all(study, workdir, flag_values.parallel, launcher, stop)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ import csv
 import dataclasses
 import io
 import pathlib
-import sys
 
 from absl import flags
 
@@ -91,17 +90,14 @@ def define_flags(flag_values: flags.FlagValues):
 
 def run(flag_values: flags.FlagValues) -> int:
   """Reads the study, writes the report; returns the exit status."""
-  try:
-    workdir = pathlib.Path(flag_values.workdir)
-    study = results_lib.read_study(workdir)
-    results = results_lib.read(study, workdir)
-    others = [
-      external.read(argument, flag_values.external_tag)
-      for argument in flag_values.external
-    ]
-    _write(pathlib.Path(flag_values.out), workdir, study, results, others)
-  except (ValueError, OSError) as error:
-    sys.exit(f'seed-metagrad report: {error}')
+  workdir = pathlib.Path(flag_values.workdir)
+  study = results_lib.read_study(workdir)
+  results = results_lib.read(study, workdir)
+  others = [
+    external.read(argument, flag_values.external_tag)
+    for argument in flag_values.external
+  ]
+  _write(pathlib.Path(flag_values.out), workdir, study, results, others)
   return 0
 
 

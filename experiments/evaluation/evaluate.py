@@ -15,7 +15,6 @@ import io
 import json
 import pathlib
 import shutil
-import sys
 from typing import Any
 
 from absl import flags
@@ -113,10 +112,7 @@ def define_checkpoint_flags(flag_values: flags.FlagValues):
 
 def run(flag_values: flags.FlagValues) -> int:
   """Evaluates, writes and prints; returns the exit status."""
-  try:
-    _run(flag_values)
-  except (ValueError, OSError) as error:
-    sys.exit(f'seed-metagrad evaluate: {error}')
+  _run(flag_values)
   return 0
 
 

@@ -1,7 +1,6 @@
 """Plays one game with a checkpoint, writes it as a GIF and prints the score."""
 
 import pathlib
-import sys
 
 from absl import flags
 
@@ -19,10 +18,7 @@ def define_flags(flag_values: flags.FlagValues):
 
 def run(flag_values: flags.FlagValues) -> int:
   """Plays, writes and prints; returns the exit status."""
-  try:
-    _run(flag_values)
-  except (ValueError, OSError) as error:
-    sys.exit(f'seed-metagrad play: {error}')
+  _run(flag_values)
   return 0
 
 

@@ -8,7 +8,6 @@ Each start is a game up to a uniformly drawn frame of it.
 
 import os
 import pathlib
-import sys
 
 from absl import flags
 import numpy as np
@@ -70,10 +69,7 @@ def define_flags(flag_values: flags.FlagValues):
 
 def run(flag_values: flags.FlagValues) -> int:
   """Plays and writes the file; returns the exit status."""
-  try:
-    _run(flag_values)
-  except (ValueError, OSError) as error:
-    sys.exit(f'seed-metagrad record-starts: {error}')
+  _run(flag_values)
   return 0
 
 

@@ -7,7 +7,6 @@ into --out. With --control: a learned discount on the chain, with the agent that
 
 import csv
 import pathlib
-import sys
 from typing import NamedTuple
 
 from absl import flags
@@ -116,7 +115,7 @@ def run(flag_values: flags.FlagValues) -> int:
   if flag_values.control:
     needless = [name for name in _NOT_CONTROL if flag_values[name].present]
     if needless:
-      sys.exit(f'seed-metagrad illustrative: --control has no {needless}.')
+      raise ValueError(f'--control has no {needless}.')
     _control(out, range(flag_values.seed, flag_values.seed + flag_values.seeds))
   else:
     _predict(flag_values, out)

@@ -9,7 +9,6 @@ import ipaddress
 import os
 import pathlib
 import secrets
-import sys
 
 from absl import flags
 from cryptography import x509
@@ -46,10 +45,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 def run(flag_values: flags.FlagValues) -> int:
   """Writes the files; returns the exit status."""
   folder = pathlib.Path(flag_values.folder)
-  try:
-    folder.mkdir(mode=0o700, parents=True)
-  except OSError as error:
-    sys.exit(f'seed-metagrad make-certs: {error}')
+  folder.mkdir(mode=0o700, parents=True)
   days = datetime.timedelta(days=flag_values.days)
   authority = Authority(folder, 'seed_metagrad test CA', valid=days)
   authority.issue('learner', flag_values.hosts, valid=days)

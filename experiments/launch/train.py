@@ -8,7 +8,6 @@ import os
 import pathlib
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -77,10 +76,7 @@ def _define_ray_flags(flag_values: flags.FlagValues) -> None:
 
 def run(flag_values: flags.FlagValues) -> int:
   """Trains until the learner ends; returns its exit status."""
-  try:
-    config = config_flags.read(flag_values)
-  except ValueError as error:
-    sys.exit(f'seed-metagrad train: {error}')
+  config = config_flags.read(flag_values)
   names = [
     'preset',
     'metrics_port',
@@ -100,10 +96,9 @@ def _run_on_ray(
   try:
     from experiments.launch import ray_launcher  # Needs an extra.
   except ModuleNotFoundError as error:
-    sys.exit(
-      f'seed-metagrad train: {error}. --launcher=ray needs'
-      " pip install 'seed-metagrad[ray]'."
-    )
+    raise ValueError(
+      f"{error}. --launcher=ray needs pip install 'seed-metagrad[ray]'."
+    ) from None
   return ray_launcher.run(
     config,
     passed,

@@ -62,6 +62,31 @@ class CliTest(parameterized.TestCase):
     self.assertIn('pnog', ended.stderr)
     self.assertNotIn('Traceback', ended.stderr)
 
+  @parameterized.parameters(
+    ('compare', '--study=no.toml', '--workdir=w'),
+    ('evaluate', '--checkpoint=c', '--out=.'),
+    ('illustrative', '--control', '--mu=1'),
+    ('make-certs', '--folder=.'),
+    ('play', '--checkpoint=c', '--out=.'),
+    ('record-starts', '--out=.'),
+    ('report', '--workdir=no.toml'),
+    ('train', '--discount=2'),
+    ('benchmark', 'more'),
+  )
+  def test_what_a_user_can_mend_is_told_in_a_line(self, name, *arguments):
+    ended = _run(name, *arguments)
+    self.assertEqual(ended.returncode, 1)
+    self.assertRegex(
+      ended.stderr.splitlines()[-1], f'^seed-metagrad {name}: .*(no|[.])'
+    )
+    self.assertNotIn('Traceback', ended.stderr)
+
+  def test_verbosity_shows_the_traceback(self):
+    ended = _run('report', '--workdir=no.toml', '--verbosity=1')
+    self.assertEqual(ended.returncode, 1)
+    self.assertIn('Traceback', ended.stderr)
+    self.assertIn('FileNotFoundError', ended.stderr)
+
   def test_choosing_train_imports_nothing_slow(self):
     program = (
       'import sys\nfrom experiments import cli\n'
