@@ -17,8 +17,8 @@ from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
 from learner.reporting import metrics as metrics_lib
 from learner.storage import checkpoints
+from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
-from seed_metagrad import meta_parameters
 from seed_metagrad import types
 
 _POLL_SECS = 0.2  # How long a wait for unrolls may hide a request to stop.
@@ -225,13 +225,8 @@ class Learner:
       self._writer.add_episode(self.env_frames, *episode)
 
   def values(self) -> dict[str, float]:
-    """Every hyper's value now, learned or fixed; a table's mean."""
-    fixed = {name: getattr(self._config, name) for name in types.Hypers._fields}
-    learned = {
-      name: float(np.mean(value))
-      for name, value in meta_parameters.values(self.state.eta).items()
-    }
-    return {**fixed, **learned}
+    """What can be learned, by name: its value now, learned or fixed."""
+    return agent_lib.hyperparameters(self._config, self.state.eta)
 
   def summary(self) -> metrics_lib.Summary:
     """How the run stands."""

@@ -156,3 +156,16 @@ def _checked_update(config, spec, rules, state, unrolls, meta_unroll):
     'learning_rate': learning_rate,
     'skipped': tf.cast(~finite, tf.int32),
   }
+
+
+def hyperparameters(config: config_lib.Config, eta) -> dict[str, float]:
+  """What can be learned, by name: its value now, learned or fixed.
+
+  Of a table, one per state, the mean.
+  """
+  fixed = {name: getattr(config, name) for name in meta_parameters.BOUNDS}
+  learned = {
+    name: float(tf.reduce_mean(value))
+    for name, value in meta_parameters.values(eta).items()
+  }
+  return fixed | learned

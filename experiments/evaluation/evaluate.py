@@ -145,7 +145,8 @@ def _run(flag_values: flags.FlagValues):
     'env': policy.config.env,
     'env_frames': policy.env_frames,
     'num_updates': policy.num_updates,
-    **policy.hypers,
+    'learned': policy.config.learned,
+    'hyperparameters': policy.hyperparameters,
     'protocol': flag_values.protocol,
     'starts': source,
     'policy': 'greedy' if flag_values.greedy else 'sampled',
@@ -300,4 +301,6 @@ def _write_videos(
     ('best', ranked[-1]),
     ('median', ranked[len(ranked) // 2]),
   ):
-    video.write(out / f'{name}.gif', policy.config.env, episode, policy.hypers)
+    video.write(
+      out / f'{name}.gif', policy.config.env, episode, policy.hyperparameters
+    )

@@ -40,7 +40,7 @@ def _run(flag_values: flags.FlagValues):
     sticky_actions=flag_values.sticky_actions,
     parallel_games=1,
   )
-  video.write(out, policy.config.env, episode, policy.hypers)
+  video.write(out, policy.config.env, episode, policy.hyperparameters)
   print(
     f'{policy.config.env}: score {episode.score:g} in {episode.frames}'
     f' frames, with {episode.start_frames} no-ops before. See {out}.'

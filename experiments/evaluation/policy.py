@@ -14,8 +14,6 @@ from learner.storage import workdir as workdir_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import environments
 from seed_metagrad import frames
-from seed_metagrad import meta_parameters
-from seed_metagrad import types
 
 
 class Policy:
@@ -27,11 +25,7 @@ class Policy:
     self.spec = spec
     self.num_updates = int(state.num_updates)
     self.env_frames = int(state.env_frames)
-    fixed = {name: getattr(config, name) for name in types.Hypers._fields}
-    learned = meta_parameters.values(state.eta)
-    self.hypers = fixed | {
-      name: float(np.mean(value)) for name, value in learned.items()
-    }
+    self.hyperparameters = agent_lib.hyperparameters(config, state.eta)
     self._params, self._eta = tf.nest.map_structure(
       tf.constant, (state.params, state.eta)
     )
@@ -50,7 +44,7 @@ class Policy:
     first: bool [E], where the observation is the first of its episode.
     """
     self._stacks = frames.push(self._stacks, observations, first)
-    # The sampled actions are not used: each episode has its own dice.
+    # The sampled actions are not used: each episode has its own RNG.
     outputs = self._act(
       self._params, self._eta, self._stacks, np.zeros(2, np.int32)
     )

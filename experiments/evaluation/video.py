@@ -1,6 +1,7 @@
-"""Draws an episode as a GIF, with score, value and learned hypers."""
+"""Draws an episode as a GIF, with score, value and what can be learned."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+import itertools
 import os
 
 import numpy as np
@@ -12,50 +13,62 @@ from experiments.evaluation import episodes as episodes_lib
 from seed_metagrad.environments import atari
 
 _SCALE = 2
-_STRIP = 36  # Pixels under the screen, for two lines of text.
+_LINE_HEIGHT = 16  # Pixels of a line of text under the screen.
+_PER_LINE = 2  # Hyperparameters.
 _MILLISECONDS = (70, 70, 60)  # A GIF counts in hundredths: 15 steps a second.
-_MAX_PICTURES = 4500  # Five minutes; a longer episode is shown faster.
+_MAX_IMAGES = 4500  # Five minutes; a longer episode is shown faster.
 
 
-def check(env: str):
+def check(env: str) -> None:
   """Raises ValueError unless the environment is an Atari game."""
   if not atari_game.exists(env):
     raise ValueError(f'videos are of Atari games only, not of {env}.')
 
 
 def write(
-  path: str | os.PathLike,
+  path: str | os.PathLike[str],
   game: str,
   episode: episodes_lib.Episode,
-  hypers: dict[str, float],
-):
-  """Plays an episode of a game again and writes what was seen."""
-  pictures = _pictures(game, episode, hypers)
-  durations = np.resize(_MILLISECONDS, _num_pictures(episode)).tolist()
-  next(pictures).save(
+  hyperparameters: Mapping[str, float],
+) -> None:
+  """Plays an episode of a game again and writes what was seen.
+
+  hyperparameters: by name, to be drawn under each image.
+  """
+  images = _images(game, episode, hyperparameters)
+  durations = np.resize(_MILLISECONDS, _num_images(episode)).tolist()
+  next(images).save(
     path,
     format='GIF',
     save_all=True,
-    append_images=pictures,
+    append_images=images,
     duration=durations,
     loop=0,
   )
 
 
 def _speed(episode: episodes_lib.Episode) -> int:
-  """How many steps a picture stands for."""
-  return -(-len(episode.values) // _MAX_PICTURES)
+  """How many steps an image stands for."""
+  return -(-len(episode.values) // _MAX_IMAGES)
 
 
-def _num_pictures(episode: episodes_lib.Episode) -> int:
+def _num_images(episode: episodes_lib.Episode) -> int:
   return -(-len(episode.values) // _speed(episode))
 
 
-def _pictures(
-  game: str, episode: episodes_lib.Episode, hypers: dict[str, float]
+def _images(
+  game: str, episode: episodes_lib.Episode, hyperparameters: Mapping[str, float]
 ) -> Iterator[Image.Image]:
   """The last frame of every step, or of every few."""
   repeat, speed = atari.spec(game).action_repeat, _speed(episode)
+  captions = [
+    f'{name.rstrip("_").replace("_", " ")} {value:.4f}'
+    for name, value in hyperparameters.items()
+  ]
+  lines = [
+    '   '.join(captions[n : n + _PER_LINE])
+    for n in range(0, len(captions), _PER_LINE)
+  ]
   score, last = 0.0, episode.start_frames + episode.frames - 1
   replay = atari_game.Game(game).replay(episode.played)
   for frame, (reward, screen) in enumerate(replay):
@@ -65,27 +78,20 @@ def _pictures(
     score += reward
     if (since_start + 1) % (repeat * speed) == 0 or frame == last:
       value = episode.values[since_start // repeat]
-      yield _picture(
-        screen,
-        [
-          f'score {score:g}   value {value:.2f}'
-          + (f'   {speed} times as fast' if speed > 1 else ''),
-          f'discount {hypers["discount"]:.4f}   lambda {hypers["lambda_"]:.3f}',
-        ],
+      faster = f'   {speed} times as fast' if speed > 1 else ''
+      yield _image(
+        screen, [f'score {score:g}   value {value:.2f}{faster}', *lines]
       )
 
 
-def _picture(screen: np.ndarray, lines: list[str]) -> Image.Image:
+def _image(screen: np.ndarray, lines: list[str]) -> Image.Image:
   height, width, _ = screen.shape
-  picture = Image.new('RGB', (width * _SCALE, height * _SCALE + _STRIP))
-  picture.paste(
-    Image.fromarray(screen).resize(
-      (width * _SCALE, height * _SCALE), Image.Resampling.NEAREST
-    )
+  height, width = height * _SCALE, width * _SCALE
+  image = Image.new('RGB', (width, height + _LINE_HEIGHT * len(lines) + 4))
+  image.paste(
+    Image.fromarray(screen).resize((width, height), Image.Resampling.NEAREST)
   )
-  draw = ImageDraw.Draw(picture)
-  for number, line in enumerate(lines):
-    draw.text(
-      (6, height * _SCALE + 4 + 15 * number), line, fill='white', font_size=13
-    )
-  return picture.quantize(256, dither=Image.Dither.NONE)
+  draw = ImageDraw.Draw(image)
+  for top, line in zip(itertools.count(height + 3, _LINE_HEIGHT), lines):
+    draw.text((6, top), line, fill='white', font_size=13)
+  return image.quantize(256, dither=Image.Dither.NONE)

@@ -53,8 +53,8 @@ class PolicyTest(absltest.TestCase):
       self.workdir, 'catch', learned=('lambda_',), lambda_=0.7, discount=0.9
     )
     policy = policy_lib.load(self.workdir / 'checkpoints/checkpoint_0.npz')
-    self.assertAlmostEqual(policy.hypers['lambda_'], 0.7, places=5)
-    self.assertEqual(policy.hypers['discount'], 0.9)
+    self.assertAlmostEqual(policy.hyperparameters['lambda_'], 0.7, places=5)
+    self.assertEqual(policy.hyperparameters['discount'], 0.9)
     self.assertEqual((policy.num_updates, policy.env_frames), (0, 0))
     self.assertEqual(policy.workdir, self.workdir.resolve())
 

@@ -1,4 +1,4 @@
-"""A film shows the steps of an episode."""
+"""A video shows the steps of an episode."""
 
 import io
 import pathlib
@@ -12,11 +12,11 @@ from experiments.evaluation import atari_game
 from experiments.evaluation import episodes
 from experiments.evaluation import video
 
-_HYPERS = {'discount': 0.991, 'lambda_': 0.97}
+_HYPERPARAMETERS = {'discount': 0.991, 'lambda_': 0.97, 'entropy_cost': 0.01}
 
 
-def _film(num_steps):
-  """The pictures [N, height, width, 3] of so many steps in Pong."""
+def _video(num_steps, hyperparameters=_HYPERPARAMETERS):
+  """The images [N, height, width, 3] of so many steps in Pong."""
   episode = episodes.Episode(
     score=0.0,
     frames=4 * num_steps,
@@ -25,44 +25,49 @@ def _film(num_steps):
     played=bytes(7) + bytes([3, 4] * 2) * (num_steps),
   )
   with tempfile.TemporaryDirectory() as folder:
-    path = pathlib.Path(folder) / 'film.gif'
-    video.write(path, 'pong', episode, _HYPERS)
+    path = pathlib.Path(folder) / 'video.gif'
+    video.write(path, 'pong', episode, hyperparameters)
     contents = path.read_bytes()
   image = Image.open(io.BytesIO(contents))
-  pictures, durations = [], []
+  images, durations = [], []
   for n in range(image.n_frames):
     image.seek(n)
     durations.append(image.info['duration'])
-    pictures.append(np.asarray(image.convert('RGB')))
-  return np.stack(pictures), durations, episode
+    images.append(np.asarray(image.convert('RGB')))
+  return np.stack(images), durations, episode
 
 
 class VideoTest(absltest.TestCase):
-  def test_a_picture_is_the_last_screen_of_a_step(self):
-    pictures, durations, episode = _film(6)
+  def test_an_image_is_the_last_screen_of_a_step(self):
+    images, durations, episode = _video(6)
     screens = [
       screen for _, screen in atari_game.Game('pong').replay(episode.played)
     ]
-    self.assertLen(pictures, 6)
+    self.assertLen(images, 6)
     self.assertEqual(durations, [70, 70, 60, 70, 70, 60])
-    for n, picture in enumerate(pictures):
+    for n, shown in enumerate(images):
       screen = screens[7 + 4 * n + 3]
       np.testing.assert_array_equal(
-        picture[:420:2, ::2], screen
+        shown[:420:2, ::2], screen
       )  # Twice as large.
 
   def test_what_is_drawn_in_changes_with_the_value(self):
-    pictures, _, _ = _film(3)
-    strips = pictures[:, 420:]
-    first_line, second_line = strips[:, :18], strips[:, 20:]
-    self.assertFalse(np.array_equal(first_line[0], first_line[1]))
-    np.testing.assert_array_equal(second_line[0], second_line[1])
-    self.assertGreater(second_line.max(), 200)
+    images, _, _ = _video(3)
+    strips = images[:, 420:]
+    first, second, third = (strips[:, top : top + 15] for top in (3, 19, 35))
+    self.assertFalse(np.array_equal(first[0], first[1]))
+    for line in (second, third):  # Two hyperparameters, and the last one.
+      np.testing.assert_array_equal(line[0], line[1])
+      self.assertGreater(line.max(), 200)
+
+  def test_without_hyperparameters_there_is_one_line(self):
+    images, _, _ = _video(1, {})
+    self.assertLess(images.shape[1], 420 + 2 * 16)
 
   def test_long_episode_is_shown_faster(self):
-    with absltest.mock.patch.object(video, '_MAX_PICTURES', 5):
-      pictures, durations, _ = _film(11)  # Three steps a picture, two the last.
-    self.assertLen(pictures, 4)
+    with absltest.mock.patch.object(video, '_MAX_IMAGES', 5):
+      images, durations, _ = _video(11)  # Three steps an image, two the last.
+    self.assertLen(images, 4)
     self.assertLen(durations, 4)
 
   def test_only_atari(self):
