@@ -153,6 +153,7 @@ def _server(config, acting: _Acting) -> server_lib.Server:
     credentials=credentials,
     token=security.read_token(FLAGS.token_file) if FLAGS.token_file else '',
     env_states=acting.env_states,
+    ask_for_states=config.lockstep,
   )
 
 
@@ -220,7 +221,6 @@ def _make(config, workdir, strategy, hosts):
 
 def _start_server(config, acting: _Acting) -> server_lib.Server:
   server = _server(config, acting)
-  server.ask_for_states(config.lockstep)
   port = server.start()
   address = (
     FLAGS.address

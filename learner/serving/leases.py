@@ -1,4 +1,7 @@
-"""Who holds which environment slots of the learner, and who fell silent."""
+"""Who holds which environment slots of the learner, and who is silent.
+
+Only this file writes into a lease.
+"""
 
 import asyncio
 import collections
@@ -27,15 +30,15 @@ class Ended(Exception):
 
 @dataclasses.dataclass
 class Lease:
-  """The slots of one group of environments, for one incarnation of it."""
+  """The slots of one group of environments, from one join to the next."""
 
   peer: str  # actor/group.
   run_id: int
   env_ids: np.ndarray  # int32 [E].
   last_seen: float  # By the clock of `Leases`.
-  sequence: int = 0  # That the next request must have.
-  pending: asyncio.Future | None = None  # The answer to its latest request.
-  named: bool = False  # Its silence is in the log.
+  sequence: int = 0  # The next request must have it.
+  pending: asyncio.Future[np.ndarray] | None = None  # The answer it waits for.
+  silence_logged: bool = False
 
   @property
   def actor(self) -> str:
@@ -43,7 +46,7 @@ class Lease:
     return self.peer.rpartition('/')[0]
 
   def begin(self, sequence: int) -> bool:
-    """Admits the next request; tells whether it is the first.
+    """Admits the next request; true where it is the first of the lease.
 
     Raises:
       ValueError: replayed or out of order, or the last one is not answered.
@@ -60,12 +63,22 @@ class Lease:
     self.sequence += 1
     return sequence == 0
 
+  def wait_for(self, answer: asyncio.Future[np.ndarray]) -> None:
+    """Records what the admitted request waits for, until `Leases.answered`."""
+    self.pending = answer
+
+  def cancel(self) -> None:
+    """Takes back the request that waits, if one does."""
+    if self.pending is not None:
+      self.pending.cancel()
+
 
 class Leases:
   """Slots 0 to max_envs - 1; the lowest free ones are leased first.
 
-  A lease ends when its peer joins anew, when it hangs up, or when it has been
-  silent for `lease_secs`. It is not silent while its request is waiting here.
+  A lease ends when its peer joins anew, when its connection is lost, or when
+  it has been silent for `lease_secs`. It is not silent while its request waits
+  for the learner.
   """
 
   def __init__(
@@ -126,10 +139,10 @@ class Leases:
     )
 
   def answered(self, lease: Lease) -> None:
-    """Notes that a request was answered: the peer's turn starts now."""
+    """Records that a request was answered: the peer is waited for now."""
     lease.pending = None
     lease.last_seen = self._clock()
-    lease.named = False
+    lease.silence_logged = False
 
   def end(self, lease: Lease, reason: str, superseded: bool = False) -> None:
     """Frees the slots, takes back the request that waits, and says why."""
@@ -150,17 +163,17 @@ class Leases:
           self._remove(lease, reason, superseded=False)
 
   def expire(self) -> None:
-    """Ends the leases that were silent for too long."""
+    """Ends the leases that were silent for `lease_secs`."""
     for lease, secs in self.silent(self._lease_secs):
       self.end(lease, f'it was {_silence(secs)}: expired')
 
-  def name_silent(self, secs: float) -> None:
+  def log_silent(self, secs: float) -> None:
     """Logs who has been silent for `secs` or longer, once for each silence."""
     for lease, silent_secs in self.silent(secs):
-      if not lease.named:
-        lease.named = True
+      if not lease.silence_logged:
+        lease.silence_logged = True
         logging.warning(
-          '%s is %s; the others go on', lease.peer, _silence(silent_secs)
+          '%s is %s; the others continue', lease.peer, _silence(silent_secs)
         )
 
   def silent(self, secs: float) -> list[tuple[Lease, float]]:
@@ -176,7 +189,7 @@ class Leases:
     """Lists the leases in force."""
     return list(self._by_run.values())
 
-  def _remove(self, lease: Lease, reason: str, superseded: bool):
+  def _remove(self, lease: Lease, reason: str, superseded: bool) -> None:
     del self._by_run[lease.run_id]
     del self._by_peer[lease.peer]
     for env_id in lease.env_ids.tolist():
@@ -186,8 +199,7 @@ class Leases:
     )
     if len(self._ended) > _ENDED_KEPT:
       self._ended.popitem(last=False)
-    if lease.pending is not None:
-      lease.pending.cancel()
+    lease.cancel()
 
 
 def _silence(secs: float) -> str:

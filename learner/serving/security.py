@@ -1,8 +1,10 @@
-"""Who may talk to the learner: TLS, a token, and no dawdling."""
+"""Who may call the learner: TLS, a token, and a deadline for slow clients."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 import hmac
 import pathlib
+from typing import Any, NoReturn, TypeAlias
 
 from absl import logging
 from google.protobuf import message as protobuf_message
@@ -10,8 +12,11 @@ import grpc
 
 from protos import address as address_lib
 
+_Handler: TypeAlias = 'grpc.RpcMethodHandler[Any, Any]'
+_Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+
 _MIN_TOKEN = 16  # Characters.
-_MAX_LINES = 20  # In the log, of refusals, a second.
+_MAX_LINES = 20  # Refusals in the log per second.
 
 
 def read_token(path: str) -> str:
@@ -33,14 +38,13 @@ def server_credentials(
   cert_file: str, key_file: str, client_ca_file: str = ''
 ) -> grpc.ServerCredentials:
   """Reads the server's certificate; with a CA, clients need one as well."""
-  key_and_cert = tuple(
-    pathlib.Path(path).read_bytes() for path in (key_file, cert_file)
-  )
+  key = pathlib.Path(key_file).read_bytes()
+  cert = pathlib.Path(cert_file).read_bytes()
   client_ca = None
   if client_ca_file:
     client_ca = pathlib.Path(client_ca_file).read_bytes()
   return grpc.ssl_server_credentials(
-    [key_and_cert], client_ca, require_client_auth=bool(client_ca_file)
+    [(key, cert)], client_ca, require_client_auth=bool(client_ca_file)
   )
 
 
@@ -58,9 +62,9 @@ def check_address(address: str, *, protected: bool, insecure: bool) -> None:
 
 
 class RefusalLog:
-  """Logs refusals, but so many a second at most: a flood fills no disk."""
+  """Logs refusals, a limited number a second: a flood fills no disk."""
 
-  def __init__(self):
+  def __init__(self) -> None:
     self._lines = 0
     self._left_out = 0
 
@@ -80,31 +84,36 @@ class RefusalLog:
 
 
 class Guard(grpc.aio.ServerInterceptor):
-  """Lets in who shows the token and sends the request within `read_secs`.
+  """Admits calls with the token, whose request arrives within `read_secs`.
 
-  A stranger is refused when the headers have come, before any message is read.
+  A call without the token is refused by its headers, before any message is
+  read.
   """
 
   def __init__(self, token: str, read_secs: float, refusals: RefusalLog):
     self._authorization = f'Bearer {token}'.encode() if token else b''
     self._read_secs = read_secs
     self._refusals = refusals
-    self._refusal = grpc.stream_stream_rpc_method_handler(self._refuse)
+    self._refusal: _Handler = grpc.stream_stream_rpc_method_handler(
+      self._refuse
+    )
 
-  async def intercept_service(self, continuation, handler_call_details):
+  async def intercept_service(
+    self,
+    continuation: Callable[
+      [grpc.HandlerCallDetails], Awaitable['_Handler | None']
+    ],
+    handler_call_details: grpc.HandlerCallDetails,
+  ) -> '_Handler | None':
     """Wraps the method's handler, or replaces it."""
     if not self._admits(handler_call_details.invocation_metadata):
       return self._refusal
     handler = await continuation(handler_call_details)
-    if (
-      handler is None
-      or handler.request_streaming
-      or (handler.response_streaming)
-    ):
+    if handler is None or handler.unary_unary is None:
       return handler
     return self._with_read_deadline(handler)
 
-  def _admits(self, metadata) -> bool:
+  def _admits(self, metadata: Iterable[tuple[str, str | bytes]]) -> bool:
     shown = dict(metadata).get('authorization', '')
     if isinstance(shown, str):
       shown = shown.encode()
@@ -112,39 +121,48 @@ class Guard(grpc.aio.ServerInterceptor):
       shown, self._authorization
     )
 
-  async def _refuse(self, unused_requests, context):
+  async def _refuse(
+    self, unused_requests: object, context: _Context
+  ) -> AsyncIterator[bytes]:
     await self._abort(
       context, grpc.StatusCode.UNAUTHENTICATED, 'the token is missing or wrong.'
     )
     yield b''  # Makes this a stream; never reached.
 
-  def _with_read_deadline(self, handler: grpc.RpcMethodHandler):
-    async def read_and_handle(messages, context):
+  def _with_read_deadline(self, handler: _Handler) -> _Handler:
+    deserialize, answer = handler.request_deserializer, handler.unary_unary
+    assert deserialize and answer
+
+    async def read_and_handle(
+      messages: AsyncIterator[bytes], context: _Context
+    ) -> Any:
       try:
         message = await asyncio.wait_for(anext(messages), self._read_secs)
-        request = handler.request_deserializer(message)
-      except StopAsyncIteration:  # Mostly an actor that went away.
+        request = deserialize(message)
+      except StopAsyncIteration:  # Mostly an actor that was killed.
         await context.abort(
-          grpc.StatusCode.INVALID_ARGUMENT, 'no request came.'
+          grpc.StatusCode.INVALID_ARGUMENT, 'no request arrived.'
         )
       except TimeoutError:
         await self._abort(
           context,
           grpc.StatusCode.DEADLINE_EXCEEDED,
-          f'no whole request came within {self._read_secs:g} s.',
+          f'no complete request arrived within {self._read_secs:g} s.',
         )
       except protobuf_message.DecodeError:
         await self._abort(
           context,
           grpc.StatusCode.INVALID_ARGUMENT,
-          f'{len(message)} bytes came that are no request.',
+          f'{len(message)} bytes arrived that are no request.',
         )
-      return await handler.unary_unary(request, context)
+      return await answer(request, context)  # type: ignore[arg-type]
 
     return grpc.stream_unary_rpc_method_handler(
       read_and_handle, response_serializer=handler.response_serializer
     )
 
-  async def _abort(self, context, code: grpc.StatusCode, details: str):
+  async def _abort(
+    self, context: _Context, code: grpc.StatusCode, details: str
+  ) -> NoReturn:
     self._refusals.log(context.peer(), code, details)
     await context.abort(code, details)

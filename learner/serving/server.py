@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Mapping
 from concurrent import futures
 import resource
 import threading
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import grpc
 from grpc_health.v1 import health
@@ -26,13 +26,16 @@ from protos import inference_pb2_grpc
 from seed_metagrad import types
 
 _NAME = inference_pb2.DESCRIPTOR.services_by_name['Inference'].full_name
-_READ_SECS = 10.0  # A request that is not whole by then is refused.
-_HANDSHAKE_SECS = 10.0  # A connection that has not said who it is by then.
-_STOP_SECS = 1.0  # Calls that still run then are cut off.
-_WATCH_SECS = 1.0  # Between looks at who is silent,
-_SILENT_SECS = 10.0  # and who is named in the log for it.
-_SPARE_CALLS = 256  # Beyond one a group: joins, health checks.
-_OTHER_FILES = 512  # That this process has open besides connections.
+_READ_SECS = 10.0  # A request that is incomplete after that is refused.
+_HANDSHAKE_SECS = 10.0  # So is a connection without a finished handshake.
+_STOP_SECS = 1.0  # Calls that still run then are cancelled.
+_WATCH_SECS = 1.0  # Between checks for silent groups.
+_SILENT_SECS = 10.0  # A silence of this length is logged.
+_SPARE_CALLS = 256  # Joins and health checks, besides one call per group.
+_OTHER_FILES = 512  # Files of this process that are not connections.
+
+
+_Result = TypeVar('_Result')
 
 
 class SilentGroup(NamedTuple):
@@ -44,9 +47,10 @@ class SilentGroup(NamedTuple):
 
 
 class Server:
-  """The service at `address`; `security.check_address` says which are allowed.
+  """The service at `address`; `address.check_protected` says which are allowed.
 
-  `env_states` are of an earlier run, by peer: what `Request.env_state` held.
+  `env_states` are those of an earlier run, by peer, as `Request.env_state` has
+  them; with `ask_for_states` actors send them with every step.
   """
 
   def __init__(
@@ -59,6 +63,7 @@ class Server:
     credentials: grpc.ServerCredentials | None = None,
     token: str = '',
     env_states: Mapping[str, bytes] | None = None,
+    ask_for_states: bool = False,
   ):
     self._address = address
     self._credentials = credentials
@@ -70,33 +75,34 @@ class Server:
     self._refusals = security.RefusalLog()
     self._guard = security.Guard(token, _READ_SECS, self._refusals)
     self._inference = service.Inference(
-      task, batcher, leases, self._refusals, dict(env_states or {})
+      task,
+      batcher,
+      leases,
+      self._refusals,
+      dict(env_states or {}),
+      ask_for_states,
     )
     self._health = health.aio.HealthServicer()
     self._thread = threading.Thread(
       target=self._run, name='server', daemon=True
     )
     self._port: futures.Future[int] = futures.Future()
-    self._loop: asyncio.AbstractEventLoop | None = None
-    self._stopping: asyncio.Event | None = None
+    self._loop = asyncio.new_event_loop()
+    self._stopping = asyncio.Event()
 
   def start(self) -> int:
-    """Starts to serve and returns the port; port 0 picks a free one.
+    """Starts serving and returns the port; port 0 picks a free one.
 
     Raises:
-      ValueError: the address cannot be had.
+      ValueError: cannot bind the address.
     """
     self._thread.start()
     return self._port.result()
 
-  def ask_for_states(self, wanted: bool) -> None:
-    """Asks for the environments' state with every next request, or stops to."""
-    self._inference.send_state = wanted
-
   def num_actors(self) -> int:
     """Counts the actors that hold a lease."""
 
-    async def count():
+    async def count() -> int:
       return len({lease.actor for lease in self._leases.all()})
 
     return self._call(count())
@@ -104,7 +110,7 @@ class Server:
   def silent(self, secs: float) -> list[SilentGroup]:
     """Lists who has owed a request for `secs` or longer."""
 
-    async def groups():
+    async def groups() -> list[SilentGroup]:
       return [
         SilentGroup(lease.peer, len(lease.env_ids), silent_secs)
         for lease, silent_secs in self._leases.silent(secs)
@@ -113,24 +119,23 @@ class Server:
     return self._call(groups())
 
   def finish(self, secs: float) -> bool:
-    """Tells every actor that training is over; false if one was not reached."""
+    """Tells every actor that training is over; false where one was not told."""
     return self._call(self._finish(secs))
 
   def stop(self) -> None:
-    """Stops to serve; actors that were not told will try to reconnect."""
+    """Stops serving; actors that were not told will try to reconnect."""
     if self._thread.is_alive():
       self._loop.call_soon_threadsafe(self._stopping.set)
       self._thread.join()
 
-  def _call(self, coroutine: Coroutine) -> Any:
+  def _call(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
     return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
-  def _run(self):
-    asyncio.run(self._serve())
+  def _run(self) -> None:
+    with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+      runner.run(self._serve())
 
-  async def _serve(self):
-    self._loop = asyncio.get_running_loop()
-    self._stopping = asyncio.Event()
+  async def _serve(self) -> None:
     server = grpc.aio.server(
       interceptors=[self._guard],
       options=self._options(),
@@ -142,14 +147,11 @@ class Server:
       port = self._bind(server)
     except RuntimeError as error:
       keys = (
-        ''
-        if self._credentials is None
-        else (' Or do certificate and key not match?')
+        ' Or do certificate and key not match?' if self._credentials else ''
       )
       self._port.set_exception(
         ValueError(
-          f'address {self._address} cannot be had; is it in use?{keys}'
-          f' ({error})'
+          f'cannot bind address {self._address}; is it in use?{keys} ({error})'
         )
       )
       return
@@ -171,27 +173,27 @@ class Server:
       ('grpc.so_reuseport', 0),  # An address in use is an error.
       ('grpc.max_receive_message_length', self._message_bytes),
       ('grpc.max_metadata_size', 8192),  # Bytes.
-      ('grpc.max_concurrent_streams', 64),  # Of one connection.
+      ('grpc.max_concurrent_streams', 64),  # Per connection.
       (
         'grpc.max_allowed_incoming_connections',
         _allow_connections(self._max_calls),
       ),
       ('grpc.server_handshake_timeout_ms', int(1e3 * _HANDSHAKE_SECS)),
-      # Finds a peer whose host vanished; lets actors look for us as often.
+      # Finds a peer whose host is gone; lets actors ping as often.
       ('grpc.keepalive_time_ms', 20_000),
       ('grpc.keepalive_timeout_ms', 10_000),
       ('grpc.http2.min_recv_ping_interval_without_data_ms', 5_000),
       ('grpc.keepalive_permit_without_calls', 1),
     ]
 
-  async def _set_health(self, status: int):
+  async def _set_health(self, status: int) -> None:
     for name in ('', _NAME):
       await self._health.set(name, status)
 
-  async def _watch(self):
+  async def _watch(self) -> None:
     while not self._stopping.is_set():
       self._leases.expire()
-      self._leases.name_silent(_SILENT_SECS)
+      self._leases.log_silent(_SILENT_SECS)
       self._refusals.flush()
       try:
         await asyncio.wait_for(self._stopping.wait(), _WATCH_SECS)

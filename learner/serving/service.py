@@ -4,6 +4,7 @@ Everything here runs in the server's event loop.
 """
 
 import asyncio
+from typing import Any, NoReturn
 
 from absl import logging
 import grpc
@@ -18,7 +19,7 @@ from protos import inference_pb2
 from protos import inference_pb2_grpc
 from seed_metagrad import types
 
-_CODES = {
+_CODES: dict[type[Exception], grpc.StatusCode] = {
   ValueError: grpc.StatusCode.INVALID_ARGUMENT,
   leases_lib.Full: grpc.StatusCode.RESOURCE_EXHAUSTED,
   leases_lib.Ended: grpc.StatusCode.FAILED_PRECONDITION,
@@ -32,10 +33,11 @@ class _Done(Exception):
 
 
 class Inference(inference_pb2_grpc.InferenceServicer):
-  """The service; `env_states` are given back to their peers.
+  """The service.
 
-  To whoever joins as one, until its first step was answered: an actor may be
-  lost before, and the step that it repeats is still to come.
+  `env_states`, by peer, go back to who joins as that peer, until its first step
+  was answered: an actor may be lost before that, and must repeat the step.
+  With `ask_for_states` every answer asks for the environments' state.
   """
 
   def __init__(
@@ -45,8 +47,9 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     leases: leases_lib.Leases,
     refusals: security.RefusalLog,
     env_states: dict[str, bytes],
+    ask_for_states: bool,
   ):
-    self.send_state = False  # Ask for the environments' state.
+    self._ask_for_states = ask_for_states
     self._task = task
     self._batcher = batcher
     self._leases = leases
@@ -54,7 +57,13 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     self._env_states = env_states
     self._end: type[Exception] | None = None  # What every call ends with.
 
-  async def Join(self, request, context):
+  async def Join(
+    self,
+    request: inference_pb2.JoinRequest,
+    context: grpc.aio.ServicerContext[
+      inference_pb2.JoinRequest, inference_pb2.JoinReply
+    ],
+  ) -> inference_pb2.JoinReply:
     """Leases slots to a group of environments."""
     try:
       self._check_end()
@@ -75,8 +84,14 @@ class Inference(inference_pb2_grpc.InferenceServicer):
       env_ids=lease.env_ids.tolist(), env_state=self._env_states.get(peer, b'')
     )
 
-  async def Act(self, request, context):
-    """Answers with the actions at one step of a group."""
+  async def Act(
+    self,
+    request: inference_pb2.ActRequest,
+    context: grpc.aio.ServicerContext[
+      inference_pb2.ActRequest, inference_pb2.ActReply
+    ],
+  ) -> inference_pb2.ActReply:
+    """Selects the actions at one step of a group."""
     peer = context.peer()
     try:
       self._check_end()
@@ -90,7 +105,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     except tuple(_CODES) as error:
       await self._refuse(context, peer, error)
     return inference_pb2.ActReply(
-      actions=codec.encode(actions, 'int32'), send_state=self.send_state
+      actions=codec.encode(actions, 'int32'), send_state=self._ask_for_states
     )
 
   async def finish(self, secs: float) -> bool:
@@ -102,16 +117,15 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     return not len(self._leases)
 
   def stop(self) -> None:
-    """Sends everyone away for now."""
+    """Answers UNAVAILABLE from now on: actors try again."""
     self._end_all(batcher_lib.Closed)
 
-  def _end_all(self, end: type[Exception]):
+  def _end_all(self, end: type[Exception]) -> None:
     self._end = end
     for lease in self._leases.all():
-      if lease.pending is not None:
-        lease.pending.cancel()
+      lease.cancel()
 
-  def _check_end(self):
+  def _check_end(self) -> None:
     if self._end is not None:
       raise self._end
 
@@ -122,27 +136,34 @@ class Inference(inference_pb2_grpc.InferenceServicer):
       request, len(lease.env_ids), self._task.spec
     )
     new_run = lease.begin(request.sequence)
-    lease.pending = asyncio.wrap_future(
+    answer: asyncio.Future[np.ndarray] = asyncio.wrap_future(
       self._batcher.submit(
         batcher_lib.Request(
           lease.env_ids, new_run, env_outputs, lease.peer, request.env_state
         )
       )
     )
+    lease.wait_for(answer)
     try:
-      return await lease.pending
+      return await answer
     except asyncio.CancelledError:
-      if asyncio.current_task().cancelling():  # The connection is gone.
-        self._leases.end(lease, 'it hung up')
+      task = asyncio.current_task()
+      if task and task.cancelling():  # By gRPC: the connection is lost.
+        self._leases.end(lease, 'its connection was lost')
         raise
       self._check_end()
       raise self._leases.why_ended(lease.run_id) from None
     finally:
       self._leases.answered(lease)
 
-  async def _refuse(self, context, who: str, error: Exception):
+  async def _refuse(
+    self,
+    context: grpc.aio.ServicerContext[Any, Any],
+    who: str,
+    error: Exception,
+  ) -> NoReturn:
     code = next(_CODES[kind] for kind in _CODES if isinstance(error, kind))
-    if not isinstance(error, batcher_lib.Closed):  # No fault of theirs.
+    if not isinstance(error, batcher_lib.Closed):  # Not the actor's fault.
       self._refusals.log(who, code, str(error))
     join_again = isinstance(error, leases_lib.Ended) and not error.superseded
     await context.abort(

@@ -54,14 +54,14 @@ class ClientTest(absltest.TestCase):
     self.assertEqual(client.join(), b'saved')
 
   def test_send_carries_the_state(self):
-    client = self.connect()
+    learner = self.start(ask_for_states=True)
+    client = self.connect(f'localhost:{learner.port}')
     client.join()
-    self.learner.server.ask_for_states(True)
     client.send(_STEP)
     self.assertTrue(client.receive().send_state)
     client.send(_STEP, b'state')
     client.receive()
-    self.assertEqual(self.learner.requests[-1].env_state, b'state')
+    self.assertEqual(learner.requests[-1].env_state, b'state')
 
   def test_another_task_is_refused_at_once(self):
     client = self.connect(task=fakes.TASK._replace(env='pong'))

@@ -1,6 +1,7 @@
 """Tests of learner/serving/leases.py."""
 
 import asyncio
+from unittest import mock
 
 from absl.testing import absltest
 
@@ -43,14 +44,14 @@ class LeasesTest(absltest.TestCase):
     self.assertTrue(e.exception.superseded)
     self.assertIs(self.leases.find(2), other)
 
-  def test_a_silence_is_named_once(self):
+  def test_a_silence_is_logged_once(self):
     lease = self.leases.join('a/0', 1, 2)
-    self.leases.join('b/0', 2, 2).pending = object()  # Waits for us.
+    self.leases.join('b/0', 2, 2).wait_for(mock.Mock(asyncio.Future))
     for _ in range(2):  # Silent, heard, silent again.
       self.now += 11.0
       with self.assertLogs(level='WARNING') as logs:
-        self.leases.name_silent(10.0)
-        self.leases.name_silent(10.0)
+        self.leases.log_silent(10.0)
+        self.leases.log_silent(10.0)
       self.assertLen(logs.output, 1)
       self.assertRegex(
         logs.output[0], r'a/0 is silent for 11 s, since \d\d:\d\d:\d\d'
@@ -82,7 +83,8 @@ class LeasesTest(absltest.TestCase):
   def test_a_lease_does_not_expire_while_its_request_waits_here(self):
     async def wait():
       lease = self.leases.join('a/0', 1, 1)
-      lease.pending = asyncio.get_running_loop().create_future()
+      answer = asyncio.get_running_loop().create_future()
+      lease.wait_for(answer)
       self.now += 1e6
       self.leases.expire()
       self.assertLen(self.leases, 1)
@@ -94,9 +96,10 @@ class LeasesTest(absltest.TestCase):
   def test_end_takes_back_the_request_that_waits(self):
     async def wait():
       lease = self.leases.join('a/0', 1, 1)
-      lease.pending = asyncio.get_running_loop().create_future()
+      answer = asyncio.get_running_loop().create_future()
+      lease.wait_for(answer)
       self.leases.join('a/0', 2, 1)
-      self.assertTrue(lease.pending.cancelled())
+      self.assertTrue(answer.cancelled())
 
     asyncio.run(wait())
 
@@ -123,7 +126,8 @@ class LeasesTest(absltest.TestCase):
     async def wait():
       lease = self.leases.join('a/0', 1, 1)
       lease.begin(0)
-      lease.pending = asyncio.get_running_loop().create_future()
+      answer = asyncio.get_running_loop().create_future()
+      lease.wait_for(answer)
       with self.assertRaisesRegex(ValueError, '1 came before 0 was answered'):
         lease.begin(1)
 

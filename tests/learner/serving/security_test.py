@@ -85,7 +85,7 @@ class SecurityTest(parameterized.TestCase):
     channel = grpc.insecure_channel(f'localhost:{learner.port}')
     call = channel.unary_unary(_ACT).future(b'\xff' * 9)
     self.assertEqual(call.code(), _Code.INVALID_ARGUMENT)
-    self.assertEqual(call.details(), '9 bytes came that are no request.')
+    self.assertEqual(call.details(), '9 bytes arrived that are no request.')
 
   def test_a_huge_request_is_refused(self):
     learner = self.start()
@@ -119,7 +119,9 @@ class SecurityTest(parameterized.TestCase):
     slow = channel.stream_unary(_ACT).future(never())
     _join(learner.stub()).result()
     self.assertEqual(slow.code(), _Code.DEADLINE_EXCEEDED)
-    self.assertEqual(slow.details(), 'no whole request came within 0.2 s.')
+    self.assertEqual(
+      slow.details(), 'no complete request arrived within 0.2 s.'
+    )
 
   def test_a_flood_of_refusals_is_logged_in_part(self):
     refusals = security.RefusalLog()

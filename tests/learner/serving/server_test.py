@@ -30,7 +30,7 @@ class ServerTest(parameterized.TestCase):
   def test_start_refuses_an_address_in_use(self):
     learner = self.start()
     address = f'localhost:{learner.port}'
-    with self.assertRaisesRegex(ValueError, f'{address} cannot be had'):
+    with self.assertRaisesRegex(ValueError, f'cannot bind address {address}'):
       fakes.FakeLearner(address)
 
   @parameterized.parameters(

@@ -46,6 +46,7 @@ class ServiceTest(absltest.TestCase):
       # The fake learner answers slot % 3.
       self.assertEqual(np.frombuffer(reply.actions, '<i4').tolist(), [2, 0])
       self.assertFalse(reply.done)
+      self.assertFalse(reply.send_state)
     request = learner.requests[-1]
     self.assertEqual(request.peer, 'bob/0')
     self.assertEqual(request.env_ids.tolist(), [2, 3])
@@ -139,7 +140,7 @@ class ServiceTest(absltest.TestCase):
     future.set_result(np.int32([1, 2]))
     self.assertEqual(current.code(), _Code.OK)
 
-  def test_an_actor_that_hangs_up_frees_its_slots_and_is_named(self):
+  def test_a_lost_connection_frees_its_slots_and_is_named(self):
     learner = self.start(answer=False)
     self.join().result()
     call = self.act()
@@ -147,7 +148,7 @@ class ServiceTest(absltest.TestCase):
     with self.assertLogs(level='WARNING') as logs:
       call.cancel()
       fakes.wait_until(lambda: not learner.server.num_actors())
-    self.assertRegex(logs.output[0], 'ann/0 ended: it hung up')
+    self.assertRegex(logs.output[0], 'ann/0 ended: its connection was lost')
 
   def test_a_closed_batcher_makes_actors_try_again(self):
     learner = self.start()
@@ -156,14 +157,11 @@ class ServiceTest(absltest.TestCase):
     self.assert_refused(self.act(), _Code.UNAVAILABLE, 'stopping')
 
   def test_states_are_asked_for_and_given_back(self):
-    learner = self.start(env_states={'ann/0': b'saved'})
+    learner = self.start(env_states={'ann/0': b'saved'}, ask_for_states=True)
     self.assertEqual(self.join().result().env_state, b'saved')
     self.assertEqual(self.join(run_id=2).result().env_state, b'saved')
-    learner.server.ask_for_states(True)
     self.assertTrue(self.act(run_id=2).result().send_state)
-    learner.server.ask_for_states(False)
-    reply = self.act(run_id=2, sequence=1, env_state=b'now').result()
-    self.assertFalse(reply.send_state)
+    self.act(run_id=2, sequence=1, env_state=b'now').result()
     self.assertEqual(learner.requests[-1].env_state, b'now')
     self.assertEqual(self.join(run_id=3).result().env_state, b'')  # Gone on.
 
