@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 import importlib.metadata
-import json
 import os
 import pathlib
 import platform
@@ -12,6 +11,7 @@ import time
 from typing import Any, NamedTuple
 
 from experiments.launch import processes
+from learner.storage import files
 
 
 class Options(NamedTuple):
@@ -84,13 +84,11 @@ def write_json(
   path: str, results: Iterable[Result], where: dict[str, Any]
 ) -> None:
   """Writes one JSON object a line: the result's fields and the machine."""
-  pathlib.Path(path).write_text(
-    ''.join(
-      json.dumps({**result._asdict(), 'machine': where}) + '\n'
-      for result in results
-    ),
-    encoding='utf-8',
-  )
+  lines = [
+    files.to_json({**result._asdict(), 'machine': where}, indent=None)
+    for result in results
+  ]
+  files.write_atomic(path, ''.join(f'{line}\n' for line in lines))
 
 
 def _cpu() -> str:

@@ -229,7 +229,7 @@ def _start_server(config, acting: _Acting) -> server_lib.Server:
   )
   logging.info('Serving %s at %s', config.env, address)
   if FLAGS.address_file:
-    files.write_whole(FLAGS.address_file, address)
+    files.write_atomic(FLAGS.address_file, address)
   return server
 
 

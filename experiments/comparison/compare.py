@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from concurrent import futures
 import contextlib
 import fcntl
-import json
 import pathlib
 import threading
 import time
@@ -103,7 +102,7 @@ def _adopt(path: pathlib.Path, study: study_lib.Study, workdir: pathlib.Path):
           f'{workdir} is of a study with {name} {was!r}, now'
           f' {now!r}: name another --workdir.'
         )
-  files.write_whole(copy, path.read_text(encoding='utf-8'))
+  files.write_atomic(copy, path.read_text(encoding='utf-8'))
 
 
 def _start_states(study: pathlib.Path) -> str:
@@ -195,11 +194,8 @@ def _do(
     if not done():
       reason = _last_line(log)
       failed.parent.mkdir(parents=True, exist_ok=True)
-      files.write_whole(
-        failed,
-        json.dumps(
-          {'stage': stage, 'status': status, 'reason': reason}, indent=2
-        ),
+      files.write_json(
+        failed, {'stage': stage, 'status': status, 'reason': reason}
       )
       _say(f'{title}: {stage} failed with status {status}: {reason}')
       return False

@@ -132,10 +132,10 @@ def _write(
   folder = out.with_name(f'{out.stem}_files')
   folder.mkdir(parents=True, exist_ok=True)
   for name, rows in tables.items():
-    files.write_whole(folder / f'{name}.csv', _csv(rows))
+    files.write_atomic(folder / f'{name}.csv', _csv(rows))
   for name, png in pngs.items():
-    files.write_whole(folder / f'{name}.png', png)
-  files.write_whole(out, report_page.page(study.title, sections))
+    files.write_atomic(folder / f'{name}.png', png)
+  files.write_atomic(out, report_page.page(study.title, sections))
   print(f'{_count(results)} See {out} and {folder}.')
 
 

@@ -8,13 +8,13 @@ logs/, starts/                        output of the commands; start states
 """
 
 import csv
-import json
 import pathlib
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.comparison import study as study_lib
+from learner.storage import files
 
 STUDY = 'study.toml'
 DONE, FAILED = 'done', 'failed'
@@ -138,10 +138,10 @@ def _env_frames(workdir: pathlib.Path, run: study_lib.Run) -> int:
 
 def _json(path: pathlib.Path, keys: tuple[str, ...]) -> dict[str, Any]:
   try:
-    fields = json.loads(path.read_text(encoding='utf-8'))
+    fields = files.read_json(path)
     for key in keys:
       fields[key]
-  except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError):
+  except (ValueError, KeyError, TypeError):
     raise ValueError(
       f'{path} is damaged: it must be an object with {", ".join(keys)}.'
     ) from None

@@ -12,7 +12,6 @@ the worst episode into --out, a new folder.
 import contextlib
 import csv
 import io
-import json
 import pathlib
 import shutil
 from typing import Any
@@ -158,16 +157,15 @@ def _run(flag_values: flags.FlagValues):
       [episode.score for episode in episodes],
     ),
   }
-  text = json.dumps(summary, indent=2)
   unfinished = out.with_name(f'{out.name}.tmp')
   shutil.rmtree(unfinished, ignore_errors=True)  # Of one that was killed.
   unfinished.mkdir(parents=True)
-  files.write_whole(unfinished / 'episodes.csv', _csv(episodes))
-  files.write_whole(unfinished / 'summary.json', f'{text}\n')
+  files.write_atomic(unfinished / 'episodes.csv', _csv(episodes))
+  files.write_json(unfinished / 'summary.json', summary)
   if flag_values.video:
     _write_videos(unfinished, policy, episodes)
   unfinished.rename(out)  # Whole or not there.
-  print(f'{text}\nWritten to {out}.')
+  print(f'{files.to_json(summary)}\nWritten to {out}.')
 
 
 def load_policy(flag_values: flags.FlagValues):

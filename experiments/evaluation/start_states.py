@@ -16,7 +16,6 @@ needs no emulator state and works with any build of the same ROM.
 
 import json
 import os
-import pathlib
 from typing import NamedTuple
 
 import numpy as np
@@ -41,15 +40,16 @@ def write(path: str | os.PathLike, states: StartStates):
   starts = ',\n'.join(
     json.dumps(list(start), separators=(',', ':')) for start in states.starts
   )
-  head = json.dumps(
+  head = files.to_json(
     {
       'format': _FORMAT,
       'game': states.game,
       'rom_md5': atari_game.rom_md5(states.game),
       'source': states.source,
-    }
+    },
+    indent=None,
   )
-  files.write_whole(path, f'{head[:-1]}, "starts": [\n{starts}]}}\n')
+  files.write_atomic(path, f'{head[:-1]}, "starts": [\n{starts}]}}\n')
 
 
 def read(path: str | os.PathLike, game: str) -> StartStates:
@@ -59,11 +59,7 @@ def read(path: str | os.PathLike, game: str) -> StartStates:
     FileNotFoundError: no such file.
     ValueError: it is of another game, ROM or format, or holds no start.
   """
-  text = pathlib.Path(path).read_text(encoding='utf-8')
-  try:
-    fields = json.loads(text)
-  except json.JSONDecodeError as error:
-    raise ValueError(f'{path} is not JSON: {error}.') from None
+  fields = files.read_json(path)
   if not isinstance(fields, dict) or fields.keys() != _KEYS:
     raise ValueError(f'{path} must be an object of {sorted(_KEYS)}.')
   for key, expected in (

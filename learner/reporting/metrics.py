@@ -8,8 +8,6 @@ from collections.abc import Iterable
 import contextlib
 import csv
 import io
-import json
-import math
 import os
 import pathlib
 import sys
@@ -137,15 +135,7 @@ def _open_events(workdir: pathlib.Path, env_frames: int):
 
 def write_summary(workdir: str | os.PathLike, summary: Summary):
   """Writes summary.json; NaN and infinity become null."""
-  values = {
-    name: None
-    if isinstance(value, float) and not math.isfinite(value)
-    else value
-    for name, value in summary._asdict().items()
-  }
-  files.write_whole(
-    pathlib.Path(workdir) / 'summary.json', json.dumps(values, indent=2) + '\n'
-  )
+  files.write_json(pathlib.Path(workdir) / 'summary.json', summary._asdict())
 
 
 def plot(workdir: str | os.PathLike) -> pathlib.Path:
@@ -199,7 +189,7 @@ class _Table:
         row for row in rows[1:] if float(row[index]) <= restored_env_frames
       ]
       lines = [','.join(row) + '\n' for row in [rows[0], *kept]]
-      files.write_whole(path, ''.join(lines))
+      files.write_atomic(path, ''.join(lines))
     self._file = open(path, 'ab', buffering=0)
     self._waiting = bytearray()
 

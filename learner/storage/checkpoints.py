@@ -1,4 +1,4 @@
-"""Checkpoints: one .npz a checkpoint, whole or not there, with history.
+"""Checkpoints: one .npz a checkpoint, written atomically, with history.
 
 A file holds every array of a nest under its path ('state/params/w'), a JSON
 object ('extra') with the arrays in it, and as its last 64 bytes (the zip's
@@ -57,7 +57,7 @@ def save(
   for unfinished in directory.glob('*.tmp'):  # Of a save that was killed.
     unfinished.unlink()
   try:
-    files.write_whole(path, contents)
+    files.write_atomic(path, contents)
   except OSError as error:
     raise OSError(
       error.errno,
@@ -72,7 +72,7 @@ def save(
 def restore(
   directory: str | os.PathLike, template: types.Nest
 ) -> tuple[types.Nest, dict[str, Any]] | None:
-  """Reads the newest whole checkpoint; None where there is no checkpoint.
+  """Reads the newest checkpoint that is not damaged; None without any.
 
   Damaged ones are named in a warning and set aside as `<name>.damaged`.
 

@@ -1,10 +1,14 @@
-"""Files that are whole or not there."""
+"""Atomic writes, and JSON as the standard has it."""
 
+from collections.abc import Mapping
+import json
+import math
 import os
 import pathlib
+from typing import Any
 
 
-def write_whole(path: str | os.PathLike, contents: bytes | str):
+def write_atomic(path: str | os.PathLike[str], contents: bytes | str) -> None:
   """Makes `path` hold `contents`, on the disk, or leaves it as it was.
 
   Raises:
@@ -28,3 +32,45 @@ def write_whole(path: str | os.PathLike, contents: bytes | str):
     os.fsync(folder)
   finally:
     os.close(folder)
+
+
+def to_json(value: Any, *, indent: int | None = 2) -> str:
+  """JSON of dicts, lists, tuples, strings and numbers.
+
+  NaN and infinity, which JSON lacks, become null.
+  """
+  return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+  """Writes `to_json`, atomically.
+
+  Raises:
+    OSError: nothing was changed.
+  """
+  write_atomic(path, f'{to_json(value)}\n')
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+  """Reads a JSON file.
+
+  Raises:
+    OSError: it cannot be read.
+    ValueError: it is no JSON, with its path.
+  """
+  try:
+    return json.loads(pathlib.Path(path).read_bytes())
+  except RecursionError:
+    raise ValueError(f'{path} is nested too deeply.') from None
+  except ValueError as error:  # Of the encoding, of the syntax.
+    raise ValueError(f'{path} is not JSON: {error}.') from None
+
+
+def _finite(value: Any) -> Any:
+  if isinstance(value, float) and not math.isfinite(value):
+    return None
+  if isinstance(value, Mapping):
+    return {key: _finite(part) for key, part in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [_finite(part) for part in value]
+  return value

@@ -6,7 +6,6 @@ import dataclasses
 import datetime
 import fcntl
 from importlib import metadata
-import json
 import os
 import pathlib
 
@@ -75,7 +74,7 @@ def open_workdir(
     else:
       _check_same(path, config)
     fields = {'version': _version(), **dataclasses.asdict(config)}
-    files.write_whole(path / _CONFIG, json.dumps(fields, indent=2) + '\n')
+    files.write_json(path / _CONFIG, fields)
     yield path
   finally:
     lock.close()
@@ -86,10 +85,13 @@ def read_config(path: str | os.PathLike) -> config_lib.Config:
 
   Raises:
     FileNotFoundError: there is no config.json.
-    ValueError: it has a field that is unknown here, or an impossible value.
+    ValueError: it is damaged, or has a field that is unknown here, or an
+      impossible value.
   """
   path = pathlib.Path(path) / _CONFIG
-  fields = json.loads(path.read_text(encoding='utf-8'))
+  fields = files.read_json(path)
+  if not isinstance(fields, dict):
+    raise ValueError(f'{path} must be an object, got {fields!r}.')
   fields.pop('version', None)
   known = {field.name for field in dataclasses.fields(config_lib.Config)}
   if fields.keys() - known:
