@@ -19,7 +19,7 @@ class Group:
     self._client = client
 
   def start(self) -> None:
-    """Joins, and sends the first step of new episodes or of saved ones."""
+    """Joins, and sends the first step of new or of restored episodes."""
     saved = self._client.join()
     outputs = self._env.reset()
     if saved:
@@ -27,23 +27,25 @@ class Group:
     self._client.send(outputs)
 
   def advance(self) -> None:
-    """Waits for actions, steps, and sends what came of it."""
+    """Waits for actions, steps, and sends the outcome."""
     try:
       reply = self._client.receive()
     except client_lib.Lost:
       self.start()
       return
     outputs = self._env.step(reply.actions)
-    can_save = hasattr(self._env, 'get_state')  # Atari cannot.
-    state = self._save(outputs) if reply.send_state and can_save else b''
+    state = self._save(outputs) if reply.send_state else b''
     self._client.send(outputs, state)
 
   def _save(self, outputs: types.EnvOutput) -> bytes:
+    if not isinstance(self._env, environment.Savable):
+      return b''
     step = codec.encode_step(outputs)
     step.env_state = self._env.get_state()
     return step.SerializeToString()
 
   def _restore(self, saved: bytes) -> types.EnvOutput:
+    assert isinstance(self._env, environment.Savable)
     step = inference_pb2.ActRequest.FromString(saved)
     self._env.set_state(step.env_state)
     return codec.decode_step(step, self._env.num_envs, self._env.spec)

@@ -1,4 +1,4 @@
-"""Asks the learner for actions on behalf of one group of environments."""
+"""Requests actions from the learner for one group of environments."""
 
 import pathlib
 import random
@@ -15,10 +15,10 @@ from protos import inference_pb2
 from protos import inference_pb2_grpc
 from seed_metagrad import types
 
-_FIRST_WAIT_SECS = 0.1  # Of the exponential back-off,
-_LONGEST_WAIT_SECS = 5.0  # which stops to grow here.
+_FIRST_WAIT_SECS = 0.1  # Exponential back-off: from this wait
+_LONGEST_WAIT_SECS = 5.0  # to that one.
 _JOIN_SECS = 10.0
-# The learner would give the same answer again.
+# Trying again would end in the same way.
 _FATAL = (
   grpc.StatusCode.INVALID_ARGUMENT,
   grpc.StatusCode.FAILED_PRECONDITION,
@@ -28,7 +28,7 @@ _FATAL = (
 )
 _CHANNEL_OPTIONS = (
   ('grpc.enable_retries', 0),  # A step must never be sent twice.
-  # A connection of its own: the learner limits the calls of one.
+  # A connection of its own: the learner limits the calls per connection.
   ('grpc.use_local_subchannel_pool', 1),
   ('grpc.max_receive_message_length', 1 << 26),
   ('grpc.keepalive_time_ms', 10_000),
@@ -44,11 +44,11 @@ class Done(Exception):
 
 
 class Lost(Exception):
-  """The lease is gone, maybe with the connection: join again."""
+  """The lease has ended, maybe with the connection: join again."""
 
 
 class Refused(Exception):
-  """The learner will not have this actor."""
+  """The learner does not admit this actor."""
 
 
 class Unreachable(Exception):
@@ -65,10 +65,11 @@ class Reply(NamedTuple):
 def open_channel(
   address: str, *, ca_file: str = '', cert_file: str = '', key_file: str = ''
 ) -> grpc.Channel:
-  """Opens a channel: by TLS with a CA, and with a certificate of one's own.
+  """Opens a channel: TLS with a CA; mutual TLS with a certificate as well.
 
   Raises:
-    ValueError: a certificate without its key or the CA, or the reverse.
+    ValueError: a certificate without its key or the CA, or a key without its
+      certificate.
   """
   if bool(cert_file) != bool(key_file) or (cert_file and not ca_file):
     raise ValueError(
@@ -114,10 +115,10 @@ class Client:
     self._sequence = 0
     self._failing_since: float | None = None
     self._failures = 0  # In a row.
-    self._call: grpc.Future | None = None
+    self._call: grpc.Future[inference_pb2.ActReply] | None = None
 
   def join(self) -> bytes:
-    """Leases environments anew; returns the state to go on from, mostly b''.
+    """Leases environments anew; returns the state to restore, mostly b''.
 
     Raises:
       Done, Refused, Unreachable.
@@ -141,10 +142,11 @@ class Client:
         self._group,
         list(reply.env_ids),
       )
-      return reply.env_state
+      env_state: bytes = reply.env_state
+      return env_state
 
   def send(self, outputs: types.EnvOutput, env_state: bytes = b'') -> None:
-    """Sends a step without waiting for the answer."""
+    """Sends a step without waiting for the actions."""
     request = codec.encode_step(outputs)
     request.run_id = self._run_id
     request.sequence = self._sequence
@@ -155,12 +157,13 @@ class Client:
     )
 
   def receive(self) -> Reply:
-    """Waits for the answer to `send`.
+    """Waits for the actions at the step that was sent.
 
     Raises:
       Done, Lost, Refused, Unreachable.
-      ValueError: the answer is not for these environments.
+      ValueError: another number of actions than of environments.
     """
+    assert self._call, 'send() comes before receive().'
     try:
       reply = self._call.result()
     except grpc.RpcError as error:
@@ -172,7 +175,7 @@ class Client:
     actions = codec.decode(reply.actions, 'int32', (self._num_envs,), 'actions')
     return Reply(actions, reply.send_state)
 
-  def _failed(self, error: grpc.RpcError):
+  def _failed(self, error: grpc.RpcError) -> None:
     what = f'{error.code().name}: {error.details()}'
     if error.code() in _FATAL and not _may_join_again(error):
       raise Refused(f'the learner refused {self._name}: {what}') from error
@@ -187,7 +190,7 @@ class Client:
         f'last {what}'
       ) from error
 
-  def _back_off(self):
+  def _back_off(self) -> None:
     longest = min(_LONGEST_WAIT_SECS, _FIRST_WAIT_SECS * 2**self._failures)
     time.sleep(longest * random.uniform(0.5, 1.0))
 
@@ -202,4 +205,7 @@ class Client:
 
 
 def _may_join_again(error: grpc.RpcError) -> bool:
-  return ('join-again', '1') in tuple(error.trailing_metadata() or ())
+  return any(
+    (item.key, item.value) == ('join-again', '1')
+    for item in error.trailing_metadata() or ()
+  )

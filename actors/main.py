@@ -5,8 +5,8 @@ here; 2 the learner refused this actor, or another took its name; 3 the learner
 did not answer for --reconnect_secs.
 """
 
+from collections.abc import Sequence
 import os
-import pathlib
 import signal
 
 from absl import app
@@ -21,6 +21,7 @@ from protos import codec
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 from seed_metagrad import types
+from seed_metagrad.environments import environment
 
 _REFUSED, _UNREACHABLE = 2, 3
 _DEFAULTS = config_lib.Config()
@@ -84,7 +85,7 @@ def _client(
   )
 
 
-def _make_env(group: int):
+def _make_env(group: int) -> environment.Environment:
   return environments.make(
     FLAGS.env,
     FLAGS.envs_per_group,
@@ -94,19 +95,13 @@ def _make_env(group: int):
   )
 
 
-def _read_token() -> str:
-  if not FLAGS.token_file:
-    return ''
-  return pathlib.Path(FLAGS.token_file).read_text(encoding='ascii').strip()
-
-
 def _run() -> int:
-  protected = FLAGS.ca_file and FLAGS.token_file
-  if not (address_lib.is_local(FLAGS.address) or protected or FLAGS.insecure):
-    raise ValueError(
-      f'address {FLAGS.address} is another machine: give --ca_file and '
-      '--token_file, or --insecure.'
-    )
+  address_lib.check_protected(
+    FLAGS.address,
+    {'--ca_file': FLAGS.ca_file, '--token_file': FLAGS.token_file},
+    insecure=FLAGS.insecure,
+  )
+  token = address_lib.read_token(FLAGS.token_file)
   envs = [_make_env(group) for group in range(config_lib.GROUPS_PER_ACTOR)]
   try:
     with client_lib.open_channel(
@@ -115,7 +110,6 @@ def _run() -> int:
       cert_file=FLAGS.cert_file,
       key_file=FLAGS.key_file,
     ) as channel:
-      token = _read_token()
       actor.run(
         [
           actor.Group(env, _client(channel, env.spec, group, token))
@@ -129,7 +123,7 @@ def _run() -> int:
   return 0
 
 
-def main(argv):
+def main(argv: Sequence[str]) -> int:
   """Runs until the learner is done; returns the exit status."""
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}.')

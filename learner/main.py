@@ -38,6 +38,7 @@ from learner.serving import security
 from learner.serving import server as server_lib
 from learner.storage import files
 from learner.storage import workdir as workdir_lib
+from protos import address as address_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 from seed_metagrad import types
@@ -134,9 +135,14 @@ def _server(config, acting: _Acting) -> server_lib.Server:
       f' both: got {FLAGS.cert_file!r}, {FLAGS.key_file!r} and'
       f' {FLAGS.client_ca_file!r}.'
     )
-  protected = bool(FLAGS.cert_file and FLAGS.token_file)
-  security.check_address(
-    FLAGS.address, protected=protected, insecure=FLAGS.insecure
+  address_lib.check_protected(
+    FLAGS.address,
+    {
+      '--cert_file': FLAGS.cert_file,
+      '--key_file': FLAGS.key_file,
+      '--token_file': FLAGS.token_file,
+    },
+    insecure=FLAGS.insecure,
   )
   credentials = None
   if FLAGS.cert_file:
@@ -151,7 +157,7 @@ def _server(config, acting: _Acting) -> server_lib.Server:
     acting.batcher,
     leases_lib.Leases(acting.max_envs, config.lease_secs),
     credentials=credentials,
-    token=security.read_token(FLAGS.token_file) if FLAGS.token_file else '',
+    token=address_lib.read_token(FLAGS.token_file),
     env_states=acting.env_states,
     ask_for_states=config.lockstep,
   )

@@ -1,6 +1,46 @@
-"""Which addresses stay on this machine."""
+"""Which addresses stay on this machine, and what the others need."""
 
+from collections.abc import Mapping
 import ipaddress
+import pathlib
+
+_MIN_TOKEN = 16  # Characters.
+
+
+def read_token(path: str) -> str:
+  """Reads the secret that actors send; no path is no secret.
+
+  Raises:
+    OSError: the file cannot be read.
+    ValueError: the secret is too short.
+  """
+  if not path:
+    return ''
+  token = pathlib.Path(path).read_text(encoding='ascii').strip()
+  if len(token) < _MIN_TOKEN:
+    raise ValueError(
+      f'{path} must hold a token of at least {_MIN_TOKEN} characters, got '
+      f'{len(token)}.'
+    )
+  return token
+
+
+def check_protected(
+  address: str, files: Mapping[str, str], *, insecure: bool
+) -> None:
+  """Checks that what passes between machines is protected.
+
+  files: paths by flag, of all that TLS and a token need.
+
+  Raises:
+    ValueError: the address is not of this machine alone, a file is missing,
+      and it is not meant to be `insecure`.
+  """
+  if not (insecure or is_local(address) or all(files.values())):
+    raise ValueError(
+      f'address {address} is not of this machine alone: give '
+      f'{", ".join(files)}, or --insecure.'
+    )
 
 
 def is_local(address: str) -> bool:

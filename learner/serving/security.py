@@ -10,28 +10,10 @@ from absl import logging
 from google.protobuf import message as protobuf_message
 import grpc
 
-from protos import address as address_lib
-
 _Handler: TypeAlias = 'grpc.RpcMethodHandler[Any, Any]'
 _Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
-_MIN_TOKEN = 16  # Characters.
 _MAX_LINES = 20  # Refusals in the log per second.
-
-
-def read_token(path: str) -> str:
-  """Reads the secret that actors must show.
-
-  Raises:
-    ValueError: it is too short to be one.
-  """
-  token = pathlib.Path(path).read_text(encoding='ascii').strip()
-  if len(token) < _MIN_TOKEN:
-    raise ValueError(
-      f'{path} must hold a token of at least {_MIN_TOKEN} characters, got '
-      f'{len(token)}.'
-    )
-  return token
 
 
 def server_credentials(
@@ -46,19 +28,6 @@ def server_credentials(
   return grpc.ssl_server_credentials(
     [(key, cert)], client_ca, require_client_auth=bool(client_ca_file)
   )
-
-
-def check_address(address: str, *, protected: bool, insecure: bool) -> None:
-  """Checks that an address which others can reach is protected.
-
-  Raises:
-    ValueError: neither TLS and a token, nor `insecure`.
-  """
-  if not (address_lib.is_local(address) or protected or insecure):
-    raise ValueError(
-      f'address {address} can be reached from other machines: give '
-      '--cert_file, --key_file and --token_file, or --insecure.'
-    )
 
 
 class RefusalLog:

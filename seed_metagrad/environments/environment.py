@@ -1,7 +1,7 @@
 """What every environment offers, and the check of what it is sent."""
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -32,6 +32,21 @@ class Environment(Protocol):
 
   def close(self) -> None:
     """Frees what the environments hold."""
+
+
+@runtime_checkable
+class Savable(Protocol):
+  """An environment whose whole state can be saved and restored."""
+
+  def get_state(self) -> bytes:
+    """Returns all that `set_state` needs to continue exactly from here."""
+
+  def set_state(self, state: bytes) -> None:
+    """Restores what `get_state` returned.
+
+    Raises:
+      ValueError: it is of another number of environments.
+    """
 
 
 def first_output(observation: np.ndarray) -> types.EnvOutput:

@@ -92,7 +92,10 @@ class ActorsMainTest(absltest.TestCase):
     for flag, message in (
       ('--env=catchh', 'catchh'),
       ('--address=nowhere', "address must be .*got 'nowhere'"),
-      ('--address=10.0.0.1:5', '10.0.0.1:5 is another machine'),
+      (
+        '--address=10.0.0.1:5',
+        '10.0.0.1:5 is not of this machine alone: give --ca_file',
+      ),
       ('--envs_per_group=0', 'envs_per_group'),
       ('--token_file=/nonexistent', '/nonexistent'),
       ('--cert_file=a.pem', "cert_file 'a.pem', key_file '', ca_file ''"),

@@ -1,5 +1,8 @@
 """Tests of protos/address.py."""
 
+import pathlib
+import tempfile
+
 from absl.testing import absltest
 from absl.testing import parameterized
 
@@ -25,6 +28,35 @@ class AddressTest(parameterized.TestCase):
   def test_is_local_refuses_what_is_no_address(self, text):
     with self.assertRaisesRegex(ValueError, f'got {text!r}'):
       address.is_local(text)
+
+  def test_read_token_strips_and_checks(self):
+    folder = self.enterContext(tempfile.TemporaryDirectory())
+    path = pathlib.Path(folder, 'token')
+    path.write_text('a token of 16 letters\n')
+    self.assertEqual(address.read_token(str(path)), 'a token of 16 letters')
+    path.write_text('short')
+    with self.assertRaisesRegex(ValueError, 'at least 16 .*got 5'):
+      address.read_token(str(path))
+    self.assertEqual(address.read_token(''), '')
+
+  @parameterized.parameters(
+    ('127.0.0.1:5', '', '', False),
+    ('unix:/tmp/x', '', '', False),
+    ('0.0.0.0:5', 'ca.pem', 'token', False),
+    ('0.0.0.0:5', '', '', True),
+  )
+  def test_check_protected_accepts(self, text, ca_file, token_file, insecure):
+    files = {'--ca_file': ca_file, '--token_file': token_file}
+    address.check_protected(text, files, insecure=insecure)
+
+  @parameterized.parameters(('', ''), ('ca.pem', ''), ('', 'token'))
+  def test_an_open_address_must_be_protected(self, ca_file, token_file):
+    files = {'--ca_file': ca_file, '--token_file': token_file}
+    with self.assertRaisesRegex(
+      ValueError,
+      '0.0.0.0:5 is not of this .* --ca_file, --token_file, or --insecure',
+    ):
+      address.check_protected('0.0.0.0:5', files, insecure=False)
 
 
 if __name__ == '__main__':

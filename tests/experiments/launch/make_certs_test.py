@@ -11,6 +11,7 @@ import grpc
 from actors import client
 from experiments.launch import make_certs
 from learner.serving import security
+from protos import address
 from protos import inference_pb2_grpc
 from tests.support import fakes
 
@@ -34,7 +35,7 @@ class MakeCertsTest(absltest.TestCase):
       str(self.folder / name)
       for name in ('ca.pem', 'learner.pem', 'learner.key')
     )
-    token = security.read_token(str(self.folder / 'token'))
+    token = address.read_token(str(self.folder / 'token'))
     learner = fakes.FakeLearner(
       '127.0.0.1:0',
       token=token,

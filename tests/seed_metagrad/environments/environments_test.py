@@ -8,6 +8,7 @@ from absl.testing import parameterized
 import numpy as np
 
 from seed_metagrad import environments
+from seed_metagrad.environments import environment
 
 _SAVABLE = tuple(environments.ENVIRONMENTS)
 _NAMES = _SAVABLE + ('gym:CartPole-v1', 'pong')
@@ -99,6 +100,12 @@ class EnvironmentsTest(parameterized.TestCase):
     other = self.make(name, num_envs=3, seed=99)
     other.set_state(state)
     self.assert_outputs_equal([other.step(row) for row in after], expected)
+
+  @parameterized.parameters(*_NAMES)
+  def test_it_is_savable_when_it_has_a_state(self, name):
+    self.assertEqual(
+      isinstance(self.make(name), environment.Savable), name in _SAVABLE
+    )
 
   @parameterized.parameters(*_SAVABLE)
   def test_set_state_refuses_another_number_of_envs(self, name):
