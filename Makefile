@@ -6,8 +6,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 RAY := .venv/.ray
+DOCS := .venv/.docs
 
-.PHONY: setup train test unit soak lint clean
+.PHONY: setup train test unit soak lint docs clean
 
 setup: $(READY)
 
@@ -39,7 +40,14 @@ soak: $(RAY)
 lint: $(READY)
 	$(BIN)/ruff check $(ARGS)
 
+$(DOCS): $(READY)
+	$(BIN)/pip install --no-build-isolation --editable '.[docs]' && touch $@
+
+# The pages of docs/ and the API reference, in site/; any warning is an error.
+docs: $(DOCS)
+	$(BIN)/zensical build --clean --strict
+
 # Runs are never deleted.
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache bazel-*
+	rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache .cache bazel-*
 	find . -name __pycache__ -prune -exec rm -rf {} +
