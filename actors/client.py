@@ -206,6 +206,5 @@ class Client:
 
 def _may_join_again(error: grpc.RpcError) -> bool:
   return any(
-    (item.key, item.value) == ('join-again', '1')
-    for item in error.trailing_metadata() or ()
+    item.key == 'join-again' for item in error.trailing_metadata() or ()
   )

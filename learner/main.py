@@ -294,7 +294,7 @@ def main(argv):
   except hosts_lib.LostError as error:
     logging.error('%s', error)
     return _HOST_LOST
-  except (ValueError, OSError, workdir_lib.InUseError) as error:
+  except (ValueError, OSError) as error:
     logging.error('%s', error)
     return 1
   return 0

@@ -5,10 +5,7 @@ again, a run in progress continues from its checkpoint, and one that failed is
 tried again. Games, seeds and variants may be added to the study meanwhile.
 """
 
-from collections.abc import Iterator
 from concurrent import futures
-import contextlib
-import fcntl
 import pathlib
 import threading
 import time
@@ -22,6 +19,7 @@ from experiments.evaluation import record_starts
 from experiments.evaluation import start_states
 from experiments.launch import processes
 from learner.storage import files
+from learner.storage import lock
 from seed_metagrad.environments import atari
 
 _NUM_STARTS, _MAX_START_FRAMES = 100, 18_000
@@ -63,7 +61,7 @@ def run(flag_values: flags.FlagValues) -> int:
   workdir.mkdir(parents=True, exist_ok=True)
   stop = threading.Event()
   with (
-    _held(workdir),
+    lock.held(workdir),
     processes.on_stop_signals(lambda unused_number: stop.set()),
   ):
     _adopt(pathlib.Path(flag_values.study), study, workdir)
@@ -75,16 +73,6 @@ def run(flag_values: flags.FlagValues) -> int:
       if flag_values[name].present
     ]
     return _do_all(study, workdir, flag_values.parallel, launcher, stop)
-
-
-@contextlib.contextmanager
-def _held(workdir: pathlib.Path) -> Iterator[None]:
-  with open(workdir / 'lock', 'a', encoding='utf-8') as lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      raise ValueError(f'another compare works in {workdir}.') from None
-    yield
 
 
 def _adopt(path: pathlib.Path, study: study_lib.Study, workdir: pathlib.Path):

@@ -1,25 +1,26 @@
-"""The folder of one run: one learner at a time, one config for good."""
+"""The folder of one run: one learner at a time, one config throughout."""
 
 from collections.abc import Iterator
 import contextlib
 import dataclasses
 import datetime
-import fcntl
 from importlib import metadata
 import os
 import pathlib
+from typing import Any
 
 from absl import logging
 
 from learner.storage import files
+from learner.storage import lock
 from seed_metagrad import config as config_lib
 
-# What a resumed run may set anew: none of these changes what is learned from
-# the same frames, except that the learning rate decays over the new total.
+# Fields that a resumed run may change: none of them changes what is learned
+# from the same frames, but the learning rate decays over the new total.
 CHANGEABLE = frozenset(
   {
     'total_env_frames',  # To train for longer.
-    'num_actors',  # Other machines, or other work on this one.
+    'num_actors',  # On other machines, or beside other work.
     'env_threads',
     'inference_min_envs',
     'inference_max_envs',
@@ -37,16 +38,14 @@ CHANGEABLE = frozenset(
 )
 
 _CONFIG = 'config.json'
-_LOCK = 'lock'
-
-
-class InUseError(Exception):
-  """Another learner holds the workdir."""
 
 
 @contextlib.contextmanager
 def open_workdir(
-  path: str | os.PathLike, config: config_lib.Config, *, restart: bool = False
+  path: str | os.PathLike[str],
+  config: config_lib.Config,
+  *,
+  restart: bool = False,
 ) -> Iterator[pathlib.Path]:
   """Makes or reopens a workdir and holds it until the end of the block.
 
@@ -57,30 +56,28 @@ def open_workdir(
     restart: moves what the folder holds to a folder beside it and starts anew.
 
   Raises:
-    InUseError: another learner holds the folder.
+    lock.InUseError: another process holds the folder.
     ValueError: the folder is of another config, or is no workdir.
   """
   path = pathlib.Path(path).resolve()
   path.mkdir(parents=True, exist_ok=True)
-  lock = _lock(path)
-  try:
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(lock.held(path))
     if not (path / _CONFIG).exists():
       _check_empty(path)
     elif restart:
       _move_aside(path)
       path.mkdir()
-      lock.close()
-      lock = _lock(path)
+      stack.close()  # Of the folder that was moved.
+      stack.enter_context(lock.held(path))
     else:
       _check_same(path, config)
     fields = {'version': _version(), **dataclasses.asdict(config)}
     files.write_json(path / _CONFIG, fields)
     yield path
-  finally:
-    lock.close()
 
 
-def read_config(path: str | os.PathLike) -> config_lib.Config:
+def read_config(path: str | os.PathLike[str]) -> config_lib.Config:
   """Reads the config of a workdir.
 
   Raises:
@@ -98,12 +95,11 @@ def read_config(path: str | os.PathLike) -> config_lib.Config:
     raise ValueError(
       f'{path} has unknown fields, {sorted(fields.keys() - known)}.'
     )
-  config = config_lib.Config(
-    **{
-      name: tuple(value) if isinstance(value, list) else value
-      for name, value in fields.items()
-    }
-  )
+  values: dict[str, Any] = {
+    name: tuple(value) if isinstance(value, list) else value
+    for name, value in fields.items()
+  }
+  config = config_lib.Config(**values)
   config_lib.check(config)
   return config
 
@@ -115,40 +111,23 @@ def _version() -> str | None:
     return None
 
 
-def _lock(path: pathlib.Path):
-  file = open(path / _LOCK, 'a+', encoding='utf-8')
-  try:
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except BlockingIOError:
-    file.seek(0)
-    holder = file.read().strip()
-    file.close()
-    raise InUseError(
-      f'workdir {path} is in use by the learner with pid {holder}.'
-    ) from None
-  file.truncate(0)
-  file.write(f'{os.getpid()}\n')
-  file.flush()
-  return file
-
-
-def _check_empty(path: pathlib.Path):
-  others = sorted(set(os.listdir(path)) - {_LOCK, f'{_CONFIG}.tmp', 'logs'})
+def _check_empty(path: pathlib.Path) -> None:
+  others = sorted(set(os.listdir(path)) - {lock.NAME, f'{_CONFIG}.tmp', 'logs'})
   if others:
     raise ValueError(
-      f'workdir {path} holds {others[0]} and no {_CONFIG}: it is'
-      ' not a folder of this program. Name another one.'
+      f'workdir {path} holds {others[0]} and no {_CONFIG}: it was not made by'
+      ' this program. Name another one.'
     )
 
 
-def _move_aside(path: pathlib.Path):
+def _move_aside(path: pathlib.Path) -> None:
   now = datetime.datetime.now().strftime('%Y%m%d-%H%M%S-%f')
   old = path.with_name(f'{path.name}.{now}')
   path.rename(old)
   logging.info('Moved the old contents of %s to %s.', path, old)
 
 
-def _check_same(path: pathlib.Path, config: config_lib.Config):
+def _check_same(path: pathlib.Path, config: config_lib.Config) -> None:
   before = read_config(path)
   differences = [
     f'{field.name} was {getattr(before, field.name)!r},'
@@ -159,6 +138,6 @@ def _check_same(path: pathlib.Path, config: config_lib.Config):
   ]
   if differences:
     raise ValueError(
-      f'workdir {path} is of another run: {"; ".join(differences)}. Name'
+      f'workdir {path} belongs to another run: {"; ".join(differences)}. Name'
       ' another --workdir, or pass --restart to move it aside.'
     )

@@ -15,6 +15,7 @@ from absl.testing import absltest
 from experiments.comparison import compare
 from experiments.comparison import results
 from experiments.evaluation import start_states
+from learner.storage import lock
 from tests.support import command_flags
 
 _DEADLINE_SECS = 30.0
@@ -243,9 +244,9 @@ class CompareTest(absltest.TestCase):
 
   def test_one_compare_at_a_time(self):
     self.workdir.mkdir()
-    with compare._held(self.workdir):
+    with lock.held(self.workdir):
       with self.assertRaisesRegex(
-        (ValueError, OSError), 'another compare works in'
+        (ValueError, OSError), f'{self.workdir} is in use by the process'
       ):
         self._compare()
 

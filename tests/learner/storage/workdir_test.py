@@ -11,6 +11,7 @@ import tempfile
 from absl.testing import absltest
 from absl.testing import parameterized
 
+from learner.storage import lock
 from learner.storage import workdir
 from seed_metagrad import config as config_lib
 
@@ -88,7 +89,7 @@ class WorkdirTest(parameterized.TestCase):
   def test_open_refuses_when_another_learner_holds_it(self, restart):
     with self._open():
       with self.assertRaisesRegex(
-        workdir.InUseError, f'one is in use .* pid {os.getpid()}'
+        lock.InUseError, f'one is in use .* pid {os.getpid()}'
       ):
         with self._open(restart=restart):
           pass
@@ -108,7 +109,7 @@ class WorkdirTest(parameterized.TestCase):
       stdout=subprocess.PIPE,
     )
     self.assertEqual(holder.stdout.readline(), b'open\n')
-    with self.assertRaisesRegex(workdir.InUseError, f'pid {holder.pid}'):
+    with self.assertRaisesRegex(lock.InUseError, f'pid {holder.pid}'):
       with self._open():
         pass
     holder.kill()
