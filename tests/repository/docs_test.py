@@ -113,6 +113,13 @@ class DocsTest(parameterized.TestCase):
     )
     self.assertEmpty(wrong, '\n'.join(wrong))
 
+  def test_files_named_without_a_folder_are_somewhere(self):
+    known = {path.rpartition('/')[2] for path in sources.paths()}
+    for page in pages.paths():
+      for text in pages.code(page.read_text()):
+        if re.fullmatch(r'[a-z]\w*\.py', text):
+          self.assertIn(text, known, pages.name(page))
+
   def test_targets_are_there(self):
     makefile = (sources.ROOT / 'Makefile').read_text()
     known = set(re.findall(r'^([a-z-]+):', makefile, re.MULTILINE))
