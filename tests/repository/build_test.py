@@ -1,12 +1,16 @@
-"""BUILD says what the files are and what they import."""
+"""BUILD files say what the files beside them are and what they import."""
 
-import ast
+import collections
+from collections.abc import Iterator
+import functools
+import graphlib
 import re
 import sys
 import tomllib
 
 from absl.testing import absltest
 
+from tests.repository import build_files
 from tests.repository import sources
 
 # Where the name to import is not the name to install.
@@ -18,100 +22,125 @@ _DISTRIBUTIONS = {
   'grpc_health': 'grpcio_health_checking',
   'grpc_tools': 'grpcio_tools',
 }
+# Imported by what we import, and required by nothing that is installed.
+_UNDECLARED = {'tensorflow_probability': ['tf_keras']}
+_COMMANDS = 'experiments.cli'
+_INTEGRATION = '\npytestmark = pytest.mark.integration\n'
 
 
-def _label(path):
-  return sources.module(path).replace('.', '_')
+def _distributions(path: str) -> Iterator[str]:
+  """The third-party packages that a file needs."""
+  for name in sources.imports(path):
+    top = name.partition('.')[0]
+    if top not in sources.PACKAGES and top not in sys.stdlib_module_names:
+      yield _DISTRIBUTIONS.get(top, top).lower()
+      yield from _UNDECLARED.get(top, ())
 
 
-def _dep(name, modules):
-  """The label of an imported name; None in the standard library."""
-  top = name.partition('.')[0]
-  if top in sys.stdlib_module_names:
-    return None
-  if top in sources.PACKAGES:
-    return ':' + _label(modules[name])
-  return '@pypi//' + _DISTRIBUTIONS.get(top, top).lower()
+@functools.cache
+def _extras() -> set[str]:
+  project = tomllib.loads((sources.ROOT / 'pyproject.toml').read_text())
+  return set(project['project']['optional-dependencies'])
 
 
-def _expected():
-  """The target of every file: {name: (rule, attributes)}."""
-  targets = {}
-  modules = {sources.module(path): path for path in sources.paths()}
-  for path in modules.values():
-    deps = {_dep(name, modules) for name in sources.imports(path)} - {None}
-    attributes = {'srcs': [path], 'deps': sorted(deps)}
-    rule = 'py_library'
-    if path.endswith(('_test.py', '_soak.py')):
-      rule = 'py_test'
-    elif sources.is_main(path):
-      rule = 'py_binary'
-    if rule != 'py_library':
-      attributes['main'] = [path]
-    targets[_label(path)] = rule, attributes
-  for proto in (sources.ROOT / 'protos').glob('*.proto'):
-    targets[f'protos_{proto.stem}_proto'] = (
-      'proto_library',
-      {'srcs': [proto.relative_to(sources.ROOT).as_posix()], 'deps': []},
-    )
-  return targets
+@functools.cache
+def _owners() -> dict[str, str]:
+  """The target of every file."""
+  return {
+    path: target.label
+    for target in reversed(build_files.targets())
+    for path in target.srcs
+  }
 
 
-def _declared():
-  """The targets in BUILD, with the attributes that _expected knows."""
-  targets = {}
-  for node in ast.parse((sources.ROOT / 'BUILD').read_text()).body:
-    if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
-      continue  # A docstring or a package default.
-    values = {word.arg: word.value for word in node.value.keywords}
-    if 'name' not in values:
-      continue
-    attributes = {
-      key: ast.literal_eval(values[key])
-      for key in ('srcs', 'main', 'deps')
-      if key in values
-    }
-    if 'main' in attributes:
-      attributes['main'] = [attributes['main']]
-    attributes['deps'] = sorted(attributes.get('deps', ()))
-    name = ast.literal_eval(values['name'])
-    assert name not in targets, f'BUILD has two targets {name}.'
-    targets[name] = node.value.func.id, attributes
-  return targets
+def _needed(target: build_files.Target) -> set[str]:
+  """The labels of what a target's files import, or start by name."""
+  modules = {sources.module(path): path for path in _owners()}
+  labels = set()
+  for path in target.srcs:
+    for name in sources.imports(path) | sources.named(path):
+      # What starts a command is itself run by one.
+      if name in modules and (name != _COMMANDS or path.startswith('tests/')):
+        labels.add(_owners()[modules[name]])
+    # Bazel knows the packages of requirements.txt, so no extra.
+    labels |= {f'@pypi//{name}:{name}' for name in _distributions(path)}
+  extras = {f'@pypi//{name}:{name}' for name in _extras()}
+  return labels - extras - {target.label}
 
 
-def _text(name, rule, attributes):
-  """A target as BUILD should have it."""
-  lines = [
-    f'{rule}(',
-    f'    name = "{name}",',
-    f'    srcs = ["{attributes["srcs"][0]}"],',
-  ]
-  if 'main' in attributes:
-    lines.append(f'    main = "{attributes["main"][0]}",')
-  deps = attributes['deps']
-  if len(deps) == 1:
-    lines.append(f'    deps = ["{deps[0]}"],')
-  elif deps:
-    inner = ''.join(f'        "{dep}",\n' for dep in deps)
-    lines.append(f'    deps = [\n{inner}    ],')
-  return '\n'.join([*lines, ')', ''])
+def _is_test(path: str) -> bool:
+  return path.endswith(('_test.py', '_soak.py'))
 
 
 class BuildTest(absltest.TestCase):
-  def test_targets_are_those_of_the_files(self):
-    expected, declared = _expected(), _declared()
-    stale = sorted(set(declared) - set(expected))
-    wrong = [
-      _text(name, *target)
-      for name, target in sorted(expected.items())
-      if declared.get(name) != target
-    ]
-    self.assertEmpty(
-      stale + wrong,
-      f'BUILD has targets without a file: {stale}\n'
-      'It should have these targets:\n\n' + '\n'.join(wrong),
+  def test_every_file_has_a_target(self):
+    # Bazel makes the packages of tests itself.
+    empty = {
+      path
+      for path in sources.paths()
+      if path.startswith('tests/') and path.endswith('/__init__.py')
+    }
+    self.assertEqual(_owners().keys() | empty, {*sources.paths()})
+
+  def test_no_file_has_two_targets(self):
+    counts = collections.Counter(
+      path
+      for target in build_files.targets()
+      for path in target.srcs
+      if 'args' not in target.attributes  # A second name for a binary.
     )
+    self.assertEmpty([path for path, count in counts.items() if count > 1])
+
+  def test_rules_are_those_of_the_files(self):
+    for target in build_files.targets():
+      for path in target.srcs:
+        rules = ('py_library', 'py_proto_library')
+        if _is_test(path):
+          rules = ('py_test',)
+        elif sources.is_main(path):
+          rules = ('py_binary',)
+        self.assertIn(target.rule, rules, path)
+
+  def test_deps_are_what_the_files_import(self):
+    wrong = [
+      f'{target.label} lacks {sorted(needed - target.deps)}, '
+      f'has in excess {sorted(target.deps - needed)}'
+      for target in build_files.targets()
+      if target.rule in ('py_binary', 'py_library', 'py_test')
+      and (needed := _needed(target)) != target.deps
+    ]
+    self.assertEmpty(wrong, '\n'.join(wrong))
+
+  def test_libraries_do_not_depend_on_each_other_in_a_circle(self):
+    graphlib.TopologicalSorter(
+      {target.label: target.deps for target in build_files.targets()}
+    ).prepare()
+
+  def test_tests_have_size_and_tags(self):
+    for target in build_files.targets():
+      if target.rule == 'py_test':
+        (path,) = target.srcs
+        tags = []
+        if path.startswith('tests/soak/'):
+          tags = ['manual']
+        elif _INTEGRATION in (sources.ROOT / path).read_text():
+          tags = ['integration']
+        self.assertEqual(target.attributes.get('tags', []), tags, path)
+        self.assertIn('size', target.attributes, path)
+
+  def test_suites_of_all_folders_are_in_those_of_the_root(self):
+    root = {
+      suite.label: set(suite.attributes['tests'])
+      for suite in build_files.read('')
+      if suite.rule == 'test_suite'
+    }
+    for kind in ('unit', 'integration'):
+      suites = {
+        target.label
+        for target in build_files.targets()
+        if target.rule == 'test_suite' and target.label.endswith(f':{kind}')
+      }
+      self.assertEqual(root[f'//:{kind}'], suites)
 
   def test_third_party_imports_are_direct_requirements(self):
     text = (sources.ROOT / 'requirements.txt').read_text()
@@ -120,15 +149,8 @@ class BuildTest(absltest.TestCase):
       name.lower().replace('-', '_')
       for name in re.findall(r'^([\w-]+)==', direct, re.MULTILINE)
     }
-    project = tomllib.loads((sources.ROOT / 'pyproject.toml').read_text())
-    extras = set(project['project']['optional-dependencies'])
-    for name, (_, attributes) in _expected().items():
-      used = {
-        dep.removeprefix('@pypi//')
-        for dep in attributes['deps']
-        if dep.startswith('@')
-      }
-      self.assertLessEqual(used, pinned | extras, name)
+    for path in sources.paths():
+      self.assertLessEqual({*_distributions(path)}, pinned | _extras(), path)
 
   def test_requirements_are_pinned(self):
     for line in (sources.ROOT / 'requirements.txt').read_text().splitlines():

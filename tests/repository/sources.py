@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+import functools
 import pathlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -16,10 +17,11 @@ PACKAGES = (
 )
 
 
-def paths() -> list[str]:
+@functools.cache
+def paths() -> tuple[str, ...]:
   """Every Python file, relative to the root, sorted."""
   files = (path for name in PACKAGES for path in (ROOT / name).rglob('*.py'))
-  return sorted(path.relative_to(ROOT).as_posix() for path in files)
+  return tuple(sorted(path.relative_to(ROOT).as_posix() for path in files))
 
 
 def module(path: str) -> str:
@@ -36,6 +38,16 @@ def imports(path: str) -> set[str]:
   return {_cut(name, modules) for name in _names(_tree(path))}
 
 
+def named(path: str) -> set[str]:
+  """The modules that a file names in strings, to import or start them."""
+  modules = {module(other) for other in paths()} - {*PACKAGES}
+  return modules & {
+    node.value
+    for node in ast.walk(_tree(path))
+    if isinstance(node, ast.Constant) and isinstance(node.value, str)
+  }
+
+
 def is_main(path: str) -> bool:
   """Whether running the file does something."""
   return any(
@@ -44,6 +56,7 @@ def is_main(path: str) -> bool:
   )
 
 
+@functools.cache
 def _tree(path: str) -> ast.Module:
   return ast.parse((ROOT / path).read_text())
 
