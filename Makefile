@@ -1,20 +1,24 @@
 # Each target sets up what it needs; a second call starts at once.
 #   make train ARGS="--env=breakout --learned="
 #   make test ARGS=tests/seed_metagrad/returns_test.py
+#   make test PYTHON=python3.13 VENV=.venv-3.13
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-BIN := .venv/bin
-READY := .venv/.ready
-RAY := .venv/.ray
-DOCS := .venv/.docs
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-$(notdir $(PYTHON))
+RAY := $(VENV)/.ray
+DOCS := $(VENV)/.docs
 
 .PHONY: setup train test unit soak lint docs clean
 
 setup: $(READY)
 
-# Without ensurepip: some systems ship Python and pip but not that.
+# An environment of another Python makes room. Without ensurepip: some systems
+# ship Python and pip but not that.
 $(READY): requirements.txt pyproject.toml
-	$(PYTHON) -m venv --without-pip .venv
+	[ -e $@ ] || rm -rf $(VENV)
+	$(PYTHON) -m venv --without-pip $(VENV)
 	$(PYTHON) -m pip --python $(BIN)/python install -r requirements.txt
 	$(BIN)/pip install --no-deps --no-build-isolation --editable .
 	touch $@
@@ -38,7 +42,8 @@ soak: $(RAY)
 	$(BIN)/pytest $(or $(ARGS),$(wildcard tests/soak/*_soak.py))
 
 lint: $(READY)
-	$(BIN)/ruff check $(ARGS)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 
 $(DOCS): $(READY)
 	$(BIN)/pip install --no-build-isolation --editable '.[docs]' && touch $@
@@ -49,5 +54,6 @@ docs: $(DOCS)
 
 # Runs are never deleted.
 clean:
-	rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache .cache bazel-*
+	rm -rf .venv .venv-* build dist site *.egg-info
+	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis bazel-*
 	find . -name __pycache__ -prune -exec rm -rf {} +
