@@ -9,8 +9,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(notdir $(PYTHON))
 RAY := $(VENV)/.ray
 DOCS := $(VENV)/.docs
+SOURCES := actors benchmarks experiments learner protos seed_metagrad
 
-.PHONY: setup train test unit soak lint docs clean
+.PHONY: setup train test unit soak coverage lint docs clean
 
 setup: $(READY)
 
@@ -41,6 +42,10 @@ unit: $(READY)
 soak: $(RAY)
 	$(BIN)/pytest $(or $(ARGS),$(wildcard tests/soak/*_soak.py))
 
+# The processes that tests start are counted too.
+coverage: $(READY)
+	$(BIN)/pytest $(SOURCES:%=--cov=%) --cov-report=term $(ARGS)
+
 lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -54,6 +59,6 @@ docs: $(DOCS)
 
 # Runs are never deleted.
 clean:
-	rm -rf .venv .venv-* build dist site *.egg-info
+	rm -rf .venv .venv-* build dist site *.egg-info .coverage* htmlcov
 	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis bazel-*
 	find . -name __pycache__ -prune -exec rm -rf {} +
