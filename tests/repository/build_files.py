@@ -77,8 +77,10 @@ def read(folder: str) -> list[Target]:
     )
 
   def glob(patterns: Iterable[str], exclude: Iterable[str] = ()) -> list[str]:
-    names = (file.name for each in patterns for file in path.glob(each))
-    return sorted(set(names) - set(exclude))
+    names = {file.name for each in patterns for file in path.glob(each)}
+    return sorted(
+      names - {file.name for each in exclude for file in path.glob(each)}
+    )
 
   def ignore(*_: Any, **__: Any) -> None:
     """Declares nothing."""

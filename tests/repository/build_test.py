@@ -24,7 +24,7 @@ _DISTRIBUTIONS = {
 }
 # Imported by what we import, and required by nothing that is installed.
 _UNDECLARED = {'tensorflow_probability': ['tf_keras']}
-_COMMANDS = 'experiments.cli'
+_COMMANDS = 'experiments/cli.py'
 _INTEGRATION = '\npytestmark = pytest.mark.integration\n'
 
 
@@ -59,9 +59,10 @@ def _needed(target: build_files.Target) -> set[str]:
   labels = set()
   for path in target.srcs:
     for name in sources.imports(path) | sources.named(path):
+      file = modules.get(name)
       # What starts a command is itself run by one.
-      if name in modules and (name != _COMMANDS or path.startswith('tests/')):
-        labels.add(_owners()[modules[name]])
+      if file and (file != _COMMANDS or path.startswith('tests/')):
+        labels.add(_owners()[file])
     # Bazel knows the packages of requirements.txt, so no extra.
     labels |= {f'@pypi//{name}:{name}' for name in _distributions(path)}
   extras = {f'@pypi//{name}:{name}' for name in _extras()}
