@@ -1,9 +1,9 @@
 """Checkpoints: one .npz a checkpoint, written atomically, with history.
 
 A file holds every array of a nest under its path ('state/params/w'), a JSON
-object ('extra') with the arrays in it, and as its last 64 bytes (the zip's
-comment) the SHA-256 of all bytes before. No pickle: a file of unknown origin
-cannot run code.
+object ('extra', see run_state.py) with the arrays in it, and as its last 64
+bytes (the zip's comment) the SHA-256 of all bytes before. No pickle: a file of
+unknown origin cannot run code.
 """
 
 import errno
@@ -31,7 +31,7 @@ class DamagedError(Exception):
 
 
 def save(
-  directory: str | os.PathLike,
+  directory: str | os.PathLike[str],
   state: types.Nest,
   *,
   extra: dict[str, Any],
@@ -54,7 +54,7 @@ def save(
   path = directory / f'checkpoint_{_num_updates(arrays)}.npz'
   contents = _encode(arrays, extra)
   directory.mkdir(parents=True, exist_ok=True)
-  for unfinished in directory.glob('*.tmp'):  # Of a save that was killed.
+  for unfinished in directory.glob('*.tmp'):  # A save that was killed.
     unfinished.unlink()
   try:
     files.write_atomic(path, contents)
@@ -70,7 +70,7 @@ def save(
 
 
 def restore(
-  directory: str | os.PathLike, template: types.Nest
+  directory: str | os.PathLike[str], template: types.Nest
 ) -> tuple[types.Nest, dict[str, Any]] | None:
   """Reads the newest checkpoint that is not damaged; None without any.
 
@@ -102,7 +102,7 @@ def restore(
 
 
 def load(
-  path: str | os.PathLike, template: types.Nest
+  path: str | os.PathLike[str], template: types.Nest
 ) -> tuple[types.Nest, dict[str, Any]]:
   """Reads one checkpoint as a nest like `template` of NumPy arrays, and extra.
 
@@ -128,7 +128,7 @@ def load(
   return _unflatten(template, 'state', arrays), extra
 
 
-def paths(directory: str | os.PathLike) -> list[pathlib.Path]:
+def paths(directory: str | os.PathLike[str]) -> list[pathlib.Path]:
   """Lists the checkpoints of a folder, the newest first."""
   found = {}
   for path in pathlib.Path(directory).glob('checkpoint_*.npz'):
@@ -157,7 +157,7 @@ def _flatten(nest: types.Nest, path: str) -> dict[str, np.ndarray]:
   children = _children(nest)
   if children is None:
     return {path: np.asarray(nest)}
-  arrays = {}
+  arrays: dict[str, np.ndarray] = {}
   for name, child in children.items():
     part = _flatten(child, f'{path}/{name}')
     assert not arrays.keys() & part.keys(), f'two arrays at {path}/{name}'
@@ -194,7 +194,7 @@ def _encode(arrays: dict[str, np.ndarray], extra: dict[str, Any]) -> bytes:
   """An .npz whose zip comment is the digest of the bytes before it."""
   arrays = dict(arrays)
 
-  def refer(array: np.ndarray):
+  def refer(array: np.ndarray) -> dict[str, str]:
     name = f'extra/{len(arrays)}'
     arrays[name] = np.asarray(array)
     assert arrays[name].dtype.kind in 'biuf', f'{array!r} cannot be saved'
@@ -212,10 +212,10 @@ def _encode(arrays: dict[str, np.ndarray], extra: dict[str, Any]) -> bytes:
 
 
 def _check(
-  path: str | os.PathLike,
+  path: str | os.PathLike[str],
   arrays: dict[str, np.ndarray],
   expected: dict[str, np.ndarray],
-):
+) -> None:
   if arrays.keys() != expected.keys():
     raise ValueError(
       f'{path} does not fit: it lacks'
@@ -223,12 +223,9 @@ def _check(
       f' {sorted(arrays.keys() - expected.keys())} besides.'
     )
   for name, array in arrays.items():
-    got, want = (
-      (array.shape, array.dtype),
-      (expected[name].shape, expected[name].dtype),
-    )
-    if got != want:
+    want = expected[name]
+    if (array.shape, array.dtype) != (want.shape, want.dtype):
       raise ValueError(
-        f'{path} does not fit: {name} is {got[1]} {got[0]},'
-        f' expected {want[1]} {want[0]}.'
+        f'{path} does not fit: {name} is {array.dtype} {array.shape},'
+        f' expected {want.dtype} {want.shape}.'
       )

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there, and come back bit for bit."""
+"""Checkpoints are atomic, and come back bit for bit."""
 
 import contextlib
 import errno
