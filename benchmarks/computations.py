@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import measurement
+from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
 from seed_metagrad import agent as agent_lib
@@ -154,7 +155,9 @@ def random_unroll(
   shape = (config.unroll_length + 1, config.batch_size)
   nothing = np.zeros(shape, bool)
   return types.Unroll(
-    previous_frames=frames.previous(frames.empty(spec, config.batch_size)),
+    memory=np.moveaxis(
+      frames.previous(frames.empty(spec, config.batch_size)), 0, 1
+    ),
     env_outputs=types.EnvOutput(
       reward=rng.integers(-1, 2, shape).astype(np.float32),
       terminated=rng.random(shape) < 0.01,
@@ -185,11 +188,11 @@ def inference(options: measurement.Options) -> Results:
     config = config_lib.preset('paper', network=network)
     agent = agent_lib.make(config, spec)
     state = agent.init(_SEED)
-    published = inference_lib.Published(state.params, state.eta, 0)
+    published = parameter_store.Published(state.params, state.eta, 0)
     acting = inference_lib.Inference(
       agent.act,
       spec,
-      lambda p=published: p,
+      parameter_store.ParameterStore(published),
       unrolls_lib.UnrollStore(config.unroll_length, spec),
       seed=_SEED,
     )
@@ -220,7 +223,7 @@ def acts(acting: inference_lib.Inference, size: int, spec: types.EnvSpec, rng):
   )
 
   def call():
-    _, note = acting.act(np.arange(size, dtype=np.int32), nothing, outputs)
-    note()
+    env_ids = np.arange(size, dtype=np.int32)
+    acting.record(acting.act(env_ids, nothing, outputs))
 
   return call

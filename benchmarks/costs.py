@@ -16,6 +16,7 @@ from benchmarks import measurement
 from benchmarks import serving
 from benchmarks import synthetic_actors
 from benchmarks import training
+from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
 from seed_metagrad import agent as agent_lib
@@ -102,7 +103,7 @@ def measure(config: config_lib.Config, secs: float, *, act_envs: int) -> Costs:
       spec,
       act_envs,
       agent.act,
-      inference_lib.Published(state.params, state.eta, 0),
+      parameter_store.Published(state.params, state.eta, 0),
     ),
     secs,
   )
@@ -160,12 +161,12 @@ def _acting(
   spec: types.EnvSpec,
   num_envs: int,
   act,
-  published: inference_lib.Published,
+  published: parameter_store.Published,
 ) -> Callable[[], int]:
   acting = inference_lib.Inference(
     act,
     spec,
-    lambda: published,
+    parameter_store.ParameterStore(published),
     unrolls_lib.UnrollStore(config.unroll_length, spec),
     seed=_SEED,
   )

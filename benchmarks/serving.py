@@ -21,6 +21,7 @@ from benchmarks import exchange
 from benchmarks import measurement
 from benchmarks import synthetic_actors
 from learner.inference import batcher as batcher_lib
+from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
 from learner.serving import leases as leases_lib
@@ -156,10 +157,10 @@ def _learner(
     batcher,
     leases_lib.Leases(_MAX_ENVS, lease_secs=60.0),
   )
-  published = tiny_published(spec)
+  parameters = parameter_store.ParameterStore(tiny_published(spec))
   store = unrolls_lib.UnrollStore(_UNROLL_LENGTH, spec)
   acting = inference_lib.Inference(
-    tiny_act(spec), spec, lambda: published, store, seed=1
+    tiny_act(spec), spec, parameters, store, seed=1
   )
 
   def drop():
@@ -200,9 +201,9 @@ def _wait_until(holds):
     time.sleep(_POLL_SECS)
 
 
-def tiny_published(spec: types.EnvSpec) -> inference_lib.Published:
+def tiny_published(spec: types.EnvSpec) -> parameter_store.Published:
   """What `tiny_act` acts with."""
-  return inference_lib.Published(
+  return parameter_store.Published(
     tf.zeros([spec.frame_stack, spec.num_actions]), {}, 0
   )
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 import contextlib
 import dataclasses
 import os
+import pathlib
+import queue
 import signal
 import threading
 from typing import Any, NamedTuple
@@ -29,16 +31,18 @@ from learner.distributed import hosts as hosts_lib
 from learner.distributed import strategies
 from learner.inference import batcher as batcher_lib
 from learner.inference import lockstep as lockstep_lib
+from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
 from learner.reporting import metrics
-from learner.reporting import prometheus as monitor
+from learner.reporting import prometheus
 from learner.serving import leases as leases_lib
 from learner.serving import security
 from learner.serving import server as server_lib
 from learner.storage import files
 from learner.storage import workdir as workdir_lib
 from protos import address as address_lib
+from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 from seed_metagrad import types
@@ -85,46 +89,57 @@ flags.DEFINE_bool(
 
 
 class _Acting(NamedTuple):
-  """What the two ways to act differ in."""
+  """Who acts: from a request to finished unrolls."""
 
   batcher: batcher_lib.Batcher
   max_envs: int
-  saved: Callable[[], dict[str, Any]]  # For a checkpoint.
+  parameters: parameter_store.ParameterStore
+  inference: inference_lib.Inference
+  unrolls: learner_lib.UnrollSource
+  saves: learner_lib.Acting
   env_states: dict[str, bytes]
 
 
-def _acting(config, unused_learner, inference, unused_extra):
-  batcher = batcher_lib.Batcher(
-    config.inference_min_envs,
-    config.inference_max_envs,
-    config.inference_timeout_ms,
+def _make_acting(
+  config: config_lib.Config,
+  spec: types.EnvSpec,
+  agent: agent_lib.Agent,
+  parameters: parameter_store.ParameterStore,
+  seed: int,
+  extra: dict[str, Any] | None,
+) -> _Acting:
+  inference = inference_lib.Inference(
+    agent.act,
+    spec,
+    parameters,
+    unrolls_lib.UnrollStore(config.unroll_length, spec),
+    seed=seed,
+    num_calls=extra['num_calls'] if extra else 0,
   )
-  return _Acting(
-    batcher, _MAX_ENVS, lambda: {'num_calls': inference.num_calls}, {}
-  )
-
-
-def _lockstep(config, learner, inference, extra):
+  if not config.lockstep:
+    batcher = batcher_lib.Batcher(
+      config.inference_min_envs,
+      config.inference_max_envs,
+      config.inference_timeout_ms,
+    )
+    # Bounded: the only back-pressure.
+    unrolls: queue.Queue[unrolls_lib.Finished] = queue.Queue(
+      config.queue_unrolls
+    )
+    return _Acting(
+      batcher, _MAX_ENVS, parameters, inference, unrolls, inference, {}
+    )
   tf.config.experimental.enable_op_determinism()
   num_envs = lockstep_lib.num_envs(config)
   batcher = batcher_lib.Batcher(num_envs, num_envs, None)
-  learner.unrolls = lockstep = lockstep_lib.LockStep(inference, batcher)
-  env_states = {}
-  if extra:
-    env_states = lockstep.restore(extra['lockstep'])
-    learner.pending = unrolls_lib.from_arrays(extra['pending'])
-
-  def saved():
-    return {
-      'num_calls': inference.num_calls,
-      'lockstep': lockstep.save(),
-      'pending': unrolls_lib.to_arrays(learner.pending),
-    }
-
-  return _Acting(batcher, num_envs, saved, env_states)
+  lockstep = lockstep_lib.LockStep(inference, batcher)
+  env_states = lockstep.restore(extra['lockstep']) if extra else {}
+  return _Acting(
+    batcher, num_envs, parameters, inference, lockstep, lockstep, env_states
+  )
 
 
-def _server(config, acting: _Acting) -> server_lib.Server:
+def _server(config: config_lib.Config, acting: _Acting) -> server_lib.Server:
   if (
     bool(FLAGS.cert_file) != bool(FLAGS.key_file)
     or FLAGS.client_ca_file
@@ -163,10 +178,10 @@ def _server(config, acting: _Acting) -> server_lib.Server:
   )
 
 
-def _start_thread(target, *args):
+def _start_thread(target: Callable[..., None], *args: Any) -> threading.Thread:
   """Starts a thread that takes the process with it when it fails."""
 
-  def run():
+  def run() -> None:
     try:
       target(*args)
     except BaseException:
@@ -178,11 +193,14 @@ def _start_thread(target, *args):
   return thread
 
 
-def _stop_on_signals(stop: threading.Event, learner: learner_lib.Learner):
+def _stop_on_signals(
+  stop: threading.Event, learner: learner_lib.Learner
+) -> None:
   """A signal saves and ends; where nothing was learned it ends at once."""
-  started_at, arrived = learner.env_frames, []
+  started_at = learner.env_frames
+  arrived: list[int] = []
 
-  def handle(number, unused_frame):
+  def handle(number: int, unused_frame: Any) -> None:
     if learner.env_frames == started_at:  # Maybe tracing, for a minute.
       os._exit(0)
     if arrived:
@@ -198,34 +216,47 @@ def _seeds(*seeds: int) -> np.ndarray:
   return np.random.SeedSequence(seeds).generate_state(2).astype(np.int32)
 
 
-def _make(config, workdir, strategy, hosts):
+def _make(
+  config: config_lib.Config,
+  workdir: pathlib.Path,
+  strategy: tf.distribute.Strategy | None,
+  hosts: hosts_lib.Hosts,
+) -> tuple[learner_lib.Learner, _Acting]:
   """The learner, from its newest checkpoint if there is one, and who acts."""
   spec = environments.spec(config.env)
   agent = strategies.make_agent(config, spec, strategy, hosts.num)
   init_seed, act_seed = _seeds(config.seed)
-  learner = learner_lib.Learner(
-    config, agent.init(int(abs(init_seed))), agent.update, workdir, hosts
+  state, extra = learner_lib.restore(
+    workdir, agent.init(int(abs(init_seed))), hosts
   )
-  extra = learner.restore()
   if not hosts.is_chief:  # It has no count of its calls: start another stream.
-    act_seed, _ = _seeds(config.seed, hosts.index, learner.env_frames)
-  inference = inference_lib.Inference(
-    agent.act,
-    spec,
-    lambda: learner.published,
-    unrolls_lib.UnrollStore(config.unroll_length, spec),
-    seed=int(act_seed),
-  )
+    act_seed, _ = _seeds(config.seed, hosts.index, int(state.env_frames))
   if extra:
-    inference.num_calls = extra['num_calls']
-    logging.info('Resumed at %d frames', learner.env_frames)
-  acting = (_lockstep if config.lockstep else _acting)(
-    config, learner, inference, extra
+    logging.info('Resumed at %d frames', int(state.env_frames))
+  acting = _make_acting(
+    config,
+    spec,
+    agent,
+    parameter_store.ParameterStore(parameter_store.published(state)),
+    int(act_seed),
+    extra,
   )
-  return learner, inference, acting
+  learner = learner_lib.Learner(
+    config,
+    state,
+    agent.update,
+    workdir,
+    unrolls=acting.unrolls,
+    parameters=acting.parameters,
+    hosts=hosts,
+    extra=extra,
+  )
+  return learner, acting
 
 
-def _start_server(config, acting: _Acting) -> server_lib.Server:
+def _start_server(
+  config: config_lib.Config, acting: _Acting
+) -> server_lib.Server:
   server = _server(config, acting)
   port = server.start()
   address = (
@@ -239,20 +270,33 @@ def _start_server(config, acting: _Acting) -> server_lib.Server:
   return server
 
 
-def _train(config, workdir, strategy, hosts, stop: threading.Event):
+def _train(
+  config: config_lib.Config,
+  workdir: pathlib.Path,
+  strategy: tf.distribute.Strategy | None,
+  hosts: hosts_lib.Hosts,
+  stop: threading.Event,
+) -> None:
   """One run on an open workdir."""
-  learner, inference, acting = _make(config, workdir, strategy, hosts)
+  learner, acting = _make(config, workdir, strategy, hosts)
   _stop_on_signals(stop, learner)
   server = _start_server(config, acting)
+  serving = None
   if not config.lockstep:
     serving = _start_thread(
-      inference_lib.serve, inference, acting.batcher, learner.unrolls, stop
+      inference_lib.serve,
+      acting.inference,
+      acting.batcher,
+      acting.unrolls,
+      stop,
     )
   try:
     with contextlib.ExitStack() as stack:
       if FLAGS.metrics_port:
-        stack.enter_context(monitor.serve(FLAGS.metrics_port, learner, server))
-      learner.run(stop, inference.take_episodes, acting.saved)
+        stack.enter_context(
+          prometheus.serve(FLAGS.metrics_port, learner, server)
+        )
+      learner.run(stop, acting.saves)
     if not stop.is_set():
       logging.info('All %d frames are done', learner.env_frames)
       stop.set()
@@ -260,7 +304,7 @@ def _train(config, workdir, strategy, hosts, stop: threading.Event):
   finally:
     stop.set()
     acting.batcher.close()
-    if not config.lockstep:
+    if serving:
       serving.join()
     server.stop()
   metrics.write_summary(workdir, learner.summary())
@@ -268,7 +312,7 @@ def _train(config, workdir, strategy, hosts, stop: threading.Event):
     metrics.plot(workdir)
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
   """Trains until all frames are done or a signal comes; returns the status."""
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}.')

@@ -46,15 +46,9 @@ def stack_unroll(unroll: types.Unroll) -> tf.Tensor:
   """The stacks [T + 1, B, ..., S] of an unroll's steps, newest frame last."""
   observations = unroll.env_outputs.observation
   resets = unroll.env_outputs.terminated | unroll.env_outputs.truncated
-  time, rank = tf.shape(resets)[0], len(observations.shape)
-  frames = tf.concat(
-    [
-      tf.transpose(unroll.previous_frames, [1, 0, *range(2, rank)]),
-      observations,
-    ],
-    axis=0,
-  )
-  size = 1 + unroll.previous_frames.shape[1]
+  time = tf.shape(resets)[0]
+  frames = tf.concat([unroll.memory, observations], axis=0)
+  size = 1 + unroll.memory.shape[0]
   # The previous frames were masked when they were new.
   padded = tf.concat(
     [tf.zeros([size - 1, tf.shape(resets)[1]], tf.bool), resets], axis=0

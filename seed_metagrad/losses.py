@@ -75,7 +75,7 @@ def actor_critic_loss(
   unroll: types.Unroll,
   **target_settings,
 ):
-  """The inner loss J (MGRL), a sum over steps, and its terms' sums.
+  """The inner loss J (MGRL), a sum over steps, and means of it and its terms.
 
   -dJ/dtheta = A dlog pi/dtheta + b (g - v) dv/dtheta + c dH/dtheta, with eta
   live in both the policy and the value term.
@@ -99,10 +99,9 @@ def actor_critic_loss(
     + hypers.baseline_cost * terms['baseline_loss']
     - hypers.entropy_cost * terms['entropy']
   )
-  return loss, {
-    'loss': loss,
-    **{name: tf.reduce_sum(term) for name, term in terms.items()},
-  }
+  means = {name: tf.reduce_mean(term) for name, term in terms.items()}
+  num_steps = tf.cast(tf.size(terms['entropy']), loss.dtype)
+  return loss, {'loss': loss / num_steps, **means}
 
 
 def meta_policy_gradient_loss(

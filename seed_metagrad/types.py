@@ -63,7 +63,7 @@ class AgentOutput(NamedTuple):
 class Unroll(NamedTuple):
   """T + 1 steps of one environment [T + 1, ...], or of B [T + 1, B, ...]."""
 
-  previous_frames: Array  # Before x_0: [S - 1, ...] or [B, S - 1, ...].
+  memory: Nest  # What the network remembers of before x_0: frames' S - 1 steps.
   env_outputs: EnvOutput
   agent_outputs: AgentOutput
 

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
+from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
 from seed_metagrad import agent as agent_lib
@@ -82,12 +83,11 @@ def _train_one(
   env = environments.make(
     config.env, _BATCHES_AT_ONCE * config.batch_size, seed=seed
   )
+  parameters = parameter_store.ParameterStore(parameter_store.published(state))
   inference = inference_lib.Inference(
     agent.act,
     env.spec,
-    lambda: inference_lib.Published(
-      state.params, state.eta, int(state.num_updates)
-    ),
+    parameters,
     unrolls_lib.UnrollStore(config.unroll_length, env.spec),
     seed=seed,
   )
@@ -96,6 +96,7 @@ def _train_one(
   while int(state.env_frames) < config.total_env_frames:
     later = next(batches)
     state, _ = update(state, [unroll], later if config.learned else None)
+    parameters.publish(parameter_store.published(state))
     unroll = later
     discount = meta_parameters.values(state.eta).get(
       'discount', config.discount
@@ -113,12 +114,12 @@ def _batches(
   first = np.ones(env.num_envs, bool)
   env_outputs = env.reset()
   while True:
-    actions, note = inference.act(env_ids, first, env_outputs)
+    acted = inference.act(env_ids, first, env_outputs)
     first = np.zeros(env.num_envs, bool)
-    unrolls = [finished.unroll for finished in note()]
+    unrolls = [finished.unroll for finished in inference.record(acted)]
     for start in range(0, len(unrolls), batch_size):
       yield unrolls_lib.batch(unrolls[start : start + batch_size])
-    env_outputs = env.step(actions)
+    env_outputs = env.step(acted.agent_outputs.action)
 
 
 def waiting(unroll: types.Unroll) -> float:

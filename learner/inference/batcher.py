@@ -29,8 +29,12 @@ class Request(NamedTuple):
   env_state: bytes = b''  # Not empty where the learner asked for it.
 
 
-# A request, and where its answer goes: the actions, int32 [E].
-Waiting = tuple[Request, futures.Future]
+class Waiting(NamedTuple):
+  """A request, and where its answer goes: the actions, int32 [E]."""
+
+  request: Request
+  future: futures.Future[np.ndarray]
+  since: float  # By the batcher's clock.
 
 
 class Batcher:
@@ -55,13 +59,11 @@ class Batcher:
     self._timeout_secs = None if timeout_ms is None else timeout_ms / 1e3
     self._clock = clock
     self._changed = threading.Condition()  # Guards all that follows.
-    self._waiting: collections.deque[tuple[float, Waiting]] = (
-      collections.deque()
-    )
+    self._waiting: collections.deque[Waiting] = collections.deque()
     self._num_envs = 0  # Of all that wait; cancelled requests count as well.
     self._closed = False
 
-  def submit(self, request: Request) -> futures.Future:
+  def submit(self, request: Request) -> futures.Future[np.ndarray]:
     """Adds a request; cancel its future to take it back.
 
     Raises:
@@ -73,12 +75,12 @@ class Batcher:
         f'a request must have 1 to {self.max_envs} environments, got '
         f'{num_envs}.'
       )
-    future = futures.Future()
+    future: futures.Future[np.ndarray] = futures.Future()
     with self._changed:
       if self._closed:
         future.set_exception(Closed())
         return future
-      self._waiting.append((self._clock(), (request, future)))
+      self._waiting.append(Waiting(request, future, self._clock()))
       self._num_envs += num_envs
       # The first one starts the clock.
       if len(self._waiting) == 1 or self._num_envs >= self._min_envs:
@@ -114,35 +116,34 @@ class Batcher:
       waiting, self._waiting = self._waiting, collections.deque()
       self._num_envs = 0
       self._changed.notify_all()
-    for _, (_, future) in waiting:
-      if future.set_running_or_notify_cancel():
-        future.set_exception(Closed())
+    for one in waiting:
+      if one.future.set_running_or_notify_cancel():
+        one.future.set_exception(Closed())
 
   def _remaining_secs(self) -> float | None:
     if self._timeout_secs is None or not self._waiting:
       return None
-    age = self._clock() - self._waiting[0][0]
+    age = self._clock() - self._waiting[0].since
     return max(0.0, self._timeout_secs - age)
 
-  def _drop_cancelled(self):
+  def _drop_cancelled(self) -> None:
     self._waiting = collections.deque(
-      item for item in self._waiting if not item[1][1].cancelled()
+      one for one in self._waiting if not one.future.cancelled()
     )
-    self._num_envs = sum(
-      len(request.env_ids) for _, (request, _) in self._waiting
-    )
+    self._num_envs = sum(len(one.request.env_ids) for one in self._waiting)
 
   def _take(self) -> list[Waiting]:
-    batch, room = [], self.max_envs
+    batch: list[Waiting] = []
+    room = self.max_envs
     while self._waiting:
-      request, future = self._waiting[0][1]
-      num_envs = len(request.env_ids)
+      first = self._waiting[0]
+      num_envs = len(first.request.env_ids)
       if num_envs > room:
         break
       self._waiting.popleft()
       self._num_envs -= num_envs
       # False where it was cancelled since; nobody can cancel it from here on.
-      if future.set_running_or_notify_cancel():
-        batch.append((request, future))
+      if first.future.set_running_or_notify_cancel():
+        batch.append(first)
         room -= num_envs
-    return sorted(batch, key=lambda waiting: waiting[0].peer)
+    return sorted(batch, key=lambda waiting: waiting.request.peer)

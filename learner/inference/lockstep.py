@@ -51,7 +51,9 @@ class LockStep:
       collections.deque()
     )
     self._batch: list[batcher_lib.Waiting] = []  # Not yet answered.
-    self._groups: list[list] = []  # [peer, size] of each request of a batch.
+    self._groups: list[
+      list[str | int]
+    ] = []  # [peer, size] of each request of a batch.
     self._going_on: set[str] = set()  # Peers that will repeat a saved step.
 
   def get(self, timeout: float) -> unrolls_lib.Finished:
@@ -70,14 +72,20 @@ class LockStep:
     """How many unrolls are finished."""
     return len(self._finished)
 
+  def take_episodes(self) -> list[inference_lib.Episode]:
+    """The episodes that ended since the last call."""
+    return self._inference.take_episodes()
+
   def save(self) -> dict[str, Any]:
     """All that `restore` needs to go on exactly from here."""
     try:
       self._fetch(_SAVE_SECS)
     except queue.Empty:
       logging.warning('Not all actors are here: no state of theirs is saved.')
-    states = {request.peer: request.env_state for request, _ in self._batch}
-    return {
+    states = {
+      waiting.request.peer: waiting.request.env_state for waiting in self._batch
+    }
+    lockstep = {
       'groups': self._groups,
       'env_states': {
         peer: np.frombuffer(state, np.uint8)
@@ -85,8 +93,9 @@ class LockStep:
         if state
       },
       'finished': unrolls_lib.to_arrays(self._finished),
-      'inference': self._inference.save(),
+      'inference': self._inference.save_all(),
     }
+    return {**self._inference.save(), 'lockstep': lockstep}
 
   def restore(self, saved: dict[str, Any]) -> dict[str, bytes]:
     """Goes back to what was saved; returns the environments' states by peer."""
@@ -98,31 +107,30 @@ class LockStep:
       peer: state.tobytes() for peer, state in saved['env_states'].items()
     }
 
-  def _fetch(self, timeout: float):
+  def _fetch(self, timeout: float) -> None:
     if not self._batch:
-      self._batch = self._batcher.get(timeout)
+      self._batch = self._batcher.get(timeout) or []
     if not self._batch:
       raise queue.Empty
 
   def _placed(
     self, batch: list[batcher_lib.Waiting]
   ) -> list[batcher_lib.Waiting]:
-    groups = [[request.peer, len(request.env_ids)] for request, _ in batch]
+    groups = [
+      [waiting.request.peer, len(waiting.request.env_ids)] for waiting in batch
+    ]
     others = groups != self._groups  # Places are no longer those of before.
     self._groups = groups
     placed, start = [], 0
-    for request, future in batch:
+    for waiting in batch:
+      request = waiting.request
       going_on = request.peer in self._going_on
       self._going_on.discard(request.peer)
       end = start + len(request.env_ids)
-      placed.append(
-        (
-          request._replace(
-            env_ids=np.arange(start, end, dtype=np.int32),
-            new_run=others or (request.new_run and not going_on),
-          ),
-          future,
-        )
+      request = request._replace(
+        env_ids=np.arange(start, end, dtype=np.int32),
+        new_run=others or (request.new_run and not going_on),
       )
+      placed.append(waiting._replace(request=request))
       start = end
     return placed

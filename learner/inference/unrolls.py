@@ -44,7 +44,7 @@ class UnrollStore:
         baseline=np.zeros(steps, np.float32),
       ),
     )
-    self._previous = frames.previous(frames.empty(spec, 0))
+    self._memory = frames.previous(frames.empty(spec, 0))
     self._num_updates = np.zeros(0, np.int64)
     self._lengths = np.zeros(0, np.int64)  # Steps held by each row.
 
@@ -82,11 +82,15 @@ class UnrollStore:
     self._lengths[env_ids[full]] = 1
     return finished
 
-  def arrays(self) -> types.Nest:
-    """All that it holds, to be read or written into."""
-    return (self._steps, self._previous, self._num_updates, self._lengths)
+  def save(self) -> list[np.ndarray]:
+    """Returns all that it holds, for a checkpoint."""
+    return tf.nest.flatten(self._arrays())
 
-  def grow(self, num_envs: int):
+  def restore(self, saved: Sequence[np.ndarray]) -> None:
+    """Goes back to what `save` returned."""
+    self._set_arrays(tf.nest.pack_sequence_as(self._arrays(), list(saved)))
+
+  def grow(self, num_envs: int) -> None:
     """Makes room for environments below `num_envs`."""
     missing = num_envs - len(self._lengths)
     if missing <= 0:
@@ -97,17 +101,27 @@ class UnrollStore:
         [rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)]
       )
 
-    (self._steps, self._previous, self._num_updates, self._lengths) = (
-      tf.nest.map_structure(extend, self.arrays())
-    )
+    self._set_arrays(tf.nest.map_structure(extend, self._arrays()))
 
-  def _start(self, env_ids, where, stacks, num_updates):
-    self._previous[env_ids[where]] = frames.previous(stacks[where])
+  def _arrays(self) -> types.Nest:
+    return (self._steps, self._memory, self._num_updates, self._lengths)
+
+  def _set_arrays(self, arrays: types.Nest) -> None:
+    (self._steps, self._memory, self._num_updates, self._lengths) = arrays
+
+  def _start(
+    self,
+    env_ids: np.ndarray,
+    where: np.ndarray,
+    stacks: np.ndarray,
+    num_updates: int,
+  ) -> None:
+    self._memory[env_ids[where]] = frames.previous(stacks[where])
     self._num_updates[env_ids[where]] = num_updates
 
-  def _take(self, env_ids) -> list[Finished]:
+  def _take(self, env_ids: np.ndarray) -> list[Finished]:
     unrolls = tf.nest.map_structure(
-      lambda rows: rows[env_ids], types.Unroll(self._previous, *self._steps)
+      lambda rows: rows[env_ids], types.Unroll(self._memory, *self._steps)
     )
     return [
       Finished(
@@ -120,16 +134,7 @@ class UnrollStore:
 
 def batch(unrolls: Sequence[types.Unroll]) -> types.Unroll:
   """B unrolls [T + 1, ...] as one, time-major [T + 1, B, ...]."""
-
-  def stack(axis):
-    return lambda *arrays: np.stack(arrays, axis=axis)
-
-  previous_frames, env_outputs, agent_outputs = zip(*unrolls)
-  return types.Unroll(
-    np.stack(previous_frames),
-    tf.nest.map_structure(stack(1), *env_outputs),
-    tf.nest.map_structure(stack(1), *agent_outputs),
-  )
+  return tf.nest.map_structure(lambda *rows: np.stack(rows, axis=1), *unrolls)
 
 
 def to_arrays(finished: Sequence[Finished]) -> list[list[np.ndarray]]:
@@ -155,7 +160,4 @@ def from_arrays(arrays: Sequence[Sequence[np.ndarray]]) -> list[Finished]:
 
 def columns(unroll: types.Unroll, start, stop) -> types.Unroll:
   """The unrolls `start` to `stop` of a batch [T + 1, B, ...]."""
-  return types.Unroll(
-    unroll.previous_frames[start:stop],
-    *tf.nest.map_structure(lambda x: x[:, start:stop], unroll[1:]),
-  )
+  return tf.nest.map_structure(lambda x: x[:, start:stop], unroll)

@@ -5,7 +5,7 @@ in the thread that calls `serve`.
 """
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import queue
 import threading
 from typing import Any, NamedTuple
@@ -14,19 +14,12 @@ import numpy as np
 import tensorflow as tf
 
 from learner.inference import batcher as batcher_lib
+from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from seed_metagrad import frames
 from seed_metagrad import types
 
 _POLL_SECS = 0.2  # How long a full queue may hide that it is time to stop.
-
-
-class Published(NamedTuple):
-  """What acting needs of the learner; replaced whole, never written into."""
-
-  params: types.Nest
-  eta: types.Nest
-  num_updates: int
 
 
 class Episode(NamedTuple):
@@ -36,46 +29,65 @@ class Episode(NamedTuple):
   length: int  # Env steps.
 
 
+class Acted(NamedTuple):
+  """One step of E environments: what came, and what the agent did."""
+
+  env_ids: np.ndarray  # int32 [E], each at most once.
+  first: np.ndarray  # bool [E], where a new lease began.
+  env_outputs: types.EnvOutput
+  agent_outputs: types.AgentOutput
+  stacks: np.ndarray  # The frames that the network saw, [E, ..., S].
+  num_updates: int  # Of the parameters that acted.
+
+
 class Inference:
   """Acts in many environments and cuts what happens into unrolls.
 
-  act: `agent.Agent.act`. published(): the newest parameters. The n-th call of
-  `act` samples with the seed (seed, n).
+  act: `agent.Agent.act`. The n-th call of `act` samples with the seed
+  (seed, n); num_calls is the n to begin with, of a run that is resumed.
   """
 
   def __init__(
     self,
     act: Callable[..., Any],
     spec: types.EnvSpec,
-    published: Callable[[], Published],
+    parameters: parameter_store.ParameterStore,
     store: unrolls_lib.UnrollStore,
     *,
     seed: int,
+    num_calls: int = 0,
   ):
-    self.num_calls = 0
-    self._episodes = collections.deque()  # Finished, not yet taken.
+    self._num_calls = num_calls
+    self._episodes: collections.deque[Episode] = (
+      collections.deque()
+    )  # Finished, not yet taken.
     self._act = act
-    self._traced = None  # `act` as a graph, from the first call on.
+    self._traced: Callable[..., list[tf.Tensor]] | None = (
+      None  # `act` as a graph, from the first call on.
+    )
     self._spec = spec
-    self._published = published
+    self._parameters = parameters
     self._store = store
     self._seed = seed
     self._stacks = frames.empty(spec, 0)
     self._returns = np.zeros(0, np.float64)
     self._lengths = np.zeros(0, np.int64)
 
-  def act(self, env_ids, first, env_outputs: types.EnvOutput):
-    """Acts at the newest observation of E environments.
+  @property
+  def num_calls(self) -> int:
+    """How many batches were acted on, over all runs on a workdir."""
+    return self._num_calls
+
+  def act(
+    self, env_ids: np.ndarray, first: np.ndarray, env_outputs: types.EnvOutput
+  ) -> Acted:
+    """Acts at the newest observation of E environments; `record` is next.
 
     env_ids: int32 [E], each at most once. first: bool [E], where an environment
     starts afresh and what it had in progress is dropped.
-
-    Returns:
-      (actions int32 [E], note): call note() once the actions are on their way;
-      it returns the unrolls that this step ended.
     """
     self._grow(int(env_ids.max()) + 1)
-    # A new incarnation starts an episode, whatever its first flags say.
+    # A new lease starts an episode, whatever its first flags say.
     env_outputs = env_outputs._replace(
       terminated=env_outputs.terminated | first
     )
@@ -84,54 +96,66 @@ class Inference:
       env_outputs.observation,
       env_outputs.terminated | env_outputs.truncated,
     )
-    params, eta, num_updates = self._published()
+    newest = self._parameters.newest()
     arguments = (
-      params,
-      eta,
+      newest.params,
+      newest.eta,
       stacks,
-      np.array([self._seed, self.num_calls], np.int32),
+      np.array([self._seed, self._num_calls], np.int32),
     )
     self._traced = self._traced or _trace(self._act, *arguments)
     agent_outputs = types.AgentOutput(
       *[output.numpy() for output in self._traced(*arguments)]
     )
-    self.num_calls += 1
+    self._num_calls += 1
+    return Acted(
+      env_ids, first, env_outputs, agent_outputs, stacks, newest.num_updates
+    )
 
-    def note():
-      self._stacks[env_ids] = stacks
-      self._count(env_ids, first, env_outputs)
-      return self._store.append(
-        env_ids, first, env_outputs, agent_outputs, stacks, num_updates
-      )
+  def record(self, acted: Acted) -> list[unrolls_lib.Finished]:
+    """Records a step, once its actions are on their way.
 
-    return agent_outputs.action, note
+    Returns the unrolls that the step ended.
+    """
+    self._stacks[acted.env_ids] = acted.stacks
+    self._count(acted)
+    return self._store.append(
+      acted.env_ids,
+      acted.first,
+      acted.env_outputs,
+      acted.agent_outputs,
+      acted.stacks,
+      acted.num_updates,
+    )
 
   def take_episodes(self) -> list[Episode]:
     """The episodes that ended since the last call; any thread may call."""
     return [self._episodes.popleft() for _ in range(len(self._episodes))]
 
   def save(self) -> dict[str, Any]:
-    """All that it knows, for a checkpoint; between two calls of `act`."""
+    """What a checkpoint holds: acting goes on with fresh environments."""
+    return {'num_calls': self._num_calls}
+
+  def save_all(self) -> dict[str, Any]:
+    """All that it knows, to go on exactly from here; between two steps."""
     return {
-      'num_calls': self.num_calls,
+      'num_calls': self._num_calls,
       'episodes': list(self._episodes),
-      'arrays': tf.nest.flatten(self._arrays()),
+      'arrays': [
+        *tf.nest.flatten((self._stacks, self._returns, self._lengths)),
+        *self._store.save(),
+      ],
     }
 
-  def restore(self, saved: dict[str, Any]):
-    """Goes back to what `save` returned."""
-    self.num_calls = saved['num_calls']
+  def restore(self, saved: dict[str, Any]) -> None:
+    """Goes back to what `save_all` returned."""
+    self._num_calls = saved['num_calls']
     self._episodes.extend(Episode(*one) for one in saved['episodes'])
-    self._grow(max(len(rows) for rows in saved['arrays']))
-    for rows, values in zip(
-      tf.nest.flatten(self._arrays()), saved['arrays'], strict=True
-    ):
-      rows[:] = values
+    self._stacks, self._returns, self._lengths, *rows = saved['arrays']
+    self._store.restore(rows)
 
-  def _arrays(self) -> types.Nest:
-    return (self._stacks, self._returns, self._lengths, self._store.arrays())
-
-  def _count(self, env_ids, first, env_outputs: types.EnvOutput):
+  def _count(self, acted: Acted) -> None:
+    env_ids, first, env_outputs = acted.env_ids, acted.first, acted.env_outputs
     self._returns[env_ids[first]] = 0.0
     self._lengths[env_ids[first]] = 0
     going_on = env_ids[~first]
@@ -145,7 +169,7 @@ class Inference:
     self._returns[ended] = 0.0
     self._lengths[ended] = 0
 
-  def _grow(self, num_envs: int):
+  def _grow(self, num_envs: int) -> None:
     self._store.grow(num_envs)
     missing = num_envs - len(self._lengths)
     if missing > 0:
@@ -156,14 +180,20 @@ class Inference:
       self._lengths = np.append(self._lengths, np.zeros(missing, np.int64))
 
 
-def _trace(act, params, eta, stacks, seed):
+def _trace(
+  act: Callable[..., types.AgentOutput],
+  params: types.Nest,
+  eta: types.Nest,
+  stacks: np.ndarray,
+  seed: np.ndarray,
+) -> Callable[..., list[tf.Tensor]]:
   """`act` as a graph for any number of environments; its outputs as a list.
 
   This is the op that a tf.function would call: to choose the graph and to check
   arguments that never change costs 1 ms more a call.
   """
 
-  def fixed(x):
+  def fixed(x: tf.Tensor | np.ndarray) -> tf.TensorSpec:
     return tf.TensorSpec(x.shape, x.dtype)
 
   graph = tf.function(act, autograph=False).get_concrete_function(
@@ -173,7 +203,7 @@ def _trace(act, params, eta, stacks, seed):
   )
   dtypes = [output.dtype for output in graph.outputs]
 
-  def traced(*arguments):
+  def traced(*arguments: types.Nest) -> list[tf.Tensor]:
     return tf.raw_ops.StatefulPartitionedCall(
       args=[*tf.nest.flatten(arguments), *graph.captured_inputs],
       Tout=dtypes,
@@ -184,12 +214,12 @@ def _trace(act, params, eta, stacks, seed):
 
 
 def answer(
-  inference: Inference, batch: list[batcher_lib.Waiting]
+  inference: Inference, batch: Sequence[batcher_lib.Waiting]
 ) -> list[unrolls_lib.Finished]:
   """Answers a batch of requests; returns the unrolls that it ended."""
-  requests, futures = zip(*batch)
+  requests = [waiting.request for waiting in batch]
   sizes = [len(request.env_ids) for request in requests]
-  actions, note = inference.act(
+  acted = inference.act(
     np.concatenate([request.env_ids for request in requests]),
     np.repeat([request.new_run for request in requests], sizes),
     types.EnvOutput(
@@ -197,24 +227,28 @@ def answer(
     ),
   )
   ends = np.cumsum(sizes)
-  for future, end, size in zip(futures, ends, sizes):
-    future.set_result(actions[end - size : end])
-  return note()
+  for waiting, end, size in zip(batch, ends, sizes):
+    waiting.future.set_result(acted.agent_outputs.action[end - size : end])
+  return inference.record(acted)
 
 
 def serve(
   inference: Inference,
   batcher: batcher_lib.Batcher,
-  unrolls: queue.Queue,
+  unrolls: queue.Queue[unrolls_lib.Finished],
   stop: threading.Event,
-):
+) -> None:
   """Answers batches of requests until the batcher is closed."""
   while (batch := batcher.get()) is not None:
     for finished in answer(inference, batch):
       _put(finished, unrolls, stop)
 
 
-def _put(finished, unrolls: queue.Queue, stop: threading.Event):
+def _put(
+  finished: unrolls_lib.Finished,
+  unrolls: queue.Queue[unrolls_lib.Finished],
+  stop: threading.Event,
+) -> None:
   # Blocks when the learner is behind: this is the only back-pressure.
   while not stop.is_set():
     try:

@@ -24,19 +24,19 @@ class _Numbers(registry.Collector):
     learner, server = self._learner, self._server
     counters = {
       'env_frames': ('Frames trained on.', learner.env_frames),
-      'updates': ('Updates made.', int(learner.state.num_updates)),
+      'updates': ('Updates made.', learner.num_updates),
       'skipped_updates': (
         'Updates that were not finite.',
-        learner.skipped_updates,
+        learner.statistics.skipped_updates,
       ),
-      'episodes': ('Episodes that ended.', learner.episodes),
+      'episodes': ('Episodes that ended.', learner.statistics.episodes),
     }
     gauges = {
       'policy_lag': (
         'Updates since an unroll was begun, mean.',
-        learner.policy_lag,
+        learner.statistics.policy_lag,
       ),
-      'queue': ('Unrolls that wait.', learner.unrolls.qsize()),
+      'queue': ('Unrolls that wait.', learner.queue_size),
       'actors': ('Actors that hold a lease.', server.num_actors()),
       'silent_groups': (
         f'Groups of environments that were silent for {_SILENT_SECS:g} s.',

@@ -24,7 +24,7 @@ class ComputationsTest(absltest.TestCase):
   def test_random_unroll_has_the_shapes_of_an_update(self):
     config = config_lib.preset('smoke', batch_size=3, meta_batch_size=2)
     unroll = computations.random_unroll(config, _SPEC)
-    self.assertEqual(unroll.previous_frames.shape, (3, 3, 84, 84))
+    self.assertEqual(unroll.memory.shape, (3, 3, 84, 84))
     steps = (config.unroll_length + 1, 3)
     self.assertEqual(unroll.env_outputs.observation.shape, (*steps, 84, 84))
     self.assertEqual(unroll.env_outputs.observation.dtype, np.uint8)

@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+import queue
 import tempfile
 import threading
 
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from learner import learner as learner_lib
+from learner.inference import parameter_store
 from learner.inference import unrolls
 from learner.inference import worker as inference
 from seed_metagrad import config as config_lib
@@ -60,6 +62,20 @@ def _finished(number):
   )
 
 
+class _Acting:
+  """Has these episodes to give, once."""
+
+  def __init__(self, episodes=()):
+    self._episodes = list(episodes)
+
+  def take_episodes(self):
+    taken, self._episodes = self._episodes, []
+    return taken
+
+  def save(self):
+    return {'num_calls': 5}
+
+
 class LearnerTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
@@ -92,8 +108,19 @@ class LearnerTest(absltest.TestCase):
 
   def make(self, **fields):
     config = _config(**fields)
+    state, self.extra = learner_lib.restore(self.workdir, _state(config))
+    self.parameters = parameter_store.ParameterStore(
+      parameter_store.published(state)
+    )
+    self.unrolls = queue.Queue(config.queue_unrolls)
     return learner_lib.Learner(
-      config, _state(config), self.update, self.workdir
+      config,
+      state,
+      self.update,
+      self.workdir,
+      unrolls=self.unrolls,
+      parameters=self.parameters,
+      extra=self.extra,
     )
 
   def run_on(self, learner, numbers, episodes=()):
@@ -102,17 +129,11 @@ class LearnerTest(absltest.TestCase):
 
     def feed():
       for number in numbers:
-        learner.unrolls.put(_finished(number))
+        self.unrolls.put(_finished(number))
 
     thread = threading.Thread(target=feed, daemon=True)
     thread.start()
-    episodes = list(episodes)
-
-    def take():
-      taken, episodes[:] = episodes[:], []
-      return taken
-
-    learner.run(stop, take, lambda: {'num_calls': 5})
+    learner.run(stop, _Acting(episodes))
 
   def test_plain_updates_take_each_unroll_once(self):
     self.run_on(self.make(), range(6))
@@ -139,13 +160,15 @@ class LearnerTest(absltest.TestCase):
     first = self.make()
     self.run_on(first, range(6), [inference.Episode(3.0, 7)])
     second = self.make(total_env_frames=16)
-    extra = second.restore()
-    self.assertEqual(extra['num_calls'], 5)
+    self.assertEqual(self.extra['num_calls'], 5)
     self.assertEqual(second.env_frames, 12)
-    self.assertEqual(second.published.num_updates, 3)
+    self.assertEqual(self.parameters.newest().num_updates, 3)
     self.assertEqual(second.summary().mean_return_100, 3.0)
-    self.assertGreater(extra['seconds'], 0.0)
-    self.assertBetween(second.seconds, extra['seconds'], first.seconds)
+    saved_secs = self.extra['seconds']
+    self.assertGreater(saved_secs, 0.0)
+    self.assertBetween(
+      second.statistics.seconds, saved_secs, first.statistics.seconds
+    )
     self.run_on(second, range(6, 8))
     with open(self.workdir / 'metrics.csv', encoding='utf-8') as file:
       frames = [int(row['env_frames']) for row in csv.DictReader(file)]
@@ -154,18 +177,22 @@ class LearnerTest(absltest.TestCase):
   def test_a_finished_run_learns_nothing_more(self):
     self.run_on(self.make(), range(6))
     again = self.make()
-    again.restore()
     self.run_on(again, range(6, 10))
     self.assertLen(self.calls, 3)
     self.assertEqual(again.env_frames, 12)
 
   def test_policy_lag_is_counted_where_an_unroll_is_trained_on(self):
     for learned in ((), ('discount',)):
+      self.workdir = pathlib.Path(
+        self.enterContext(tempfile.TemporaryDirectory())
+      )
       learner = self.make(learned=learned)
       self.run_on(learner, range(8))
-      self.assertEqual(learner.policy_lag, 1.0)  # Of 0, 0, 1, 1, 2, 2.
+      self.assertEqual(
+        learner.statistics.policy_lag, 1.0
+      )  # Of 0, 0, 1, 1, 2, 2.
 
-  def test_rows_hold_means_per_step_and_raw_returns(self):
+  def test_rows_hold_metrics_and_raw_returns(self):
     self.loss = 8.0
     self.run_on(
       self.make(),
@@ -174,7 +201,7 @@ class LearnerTest(absltest.TestCase):
     )
     with open(self.workdir / 'metrics.csv', encoding='utf-8') as file:
       row = list(csv.DictReader(file))[-1]
-    self.assertEqual(float(row['loss']), 2.0)  # Of 4 steps.
+    self.assertEqual(float(row['loss']), 8.0)
     self.assertEqual(float(row['mean_return_100']), 15.0)
     self.assertEqual(float(row['mean_length_100']), 5.0)
     self.assertEqual(float(row['discount']), 0.99)
@@ -191,11 +218,12 @@ class LearnerTest(absltest.TestCase):
   def test_stops_while_it_waits(self):
     learner, stop = self.make(), threading.Event()
     threading.Timer(0.1, stop.set).start()
-    learner.run(stop, list, dict)
+    learner.run(stop, _Acting())
     self.assertEmpty(self.calls)
 
   def test_queue_of_unrolls_is_bounded(self):
-    self.assertEqual(self.make(queue_unrolls=3).unrolls.maxsize, 3)
+    self.make(queue_unrolls=3)
+    self.assertEqual(self.unrolls.maxsize, 3)
 
   def test_update_is_traced_once(self):
     learner = self.make(learned=('discount',))

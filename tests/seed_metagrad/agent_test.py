@@ -102,7 +102,7 @@ class ActTest(parameterized.TestCase):
     whole = rules.forward(
       state.params,
       _with_env(unroll, observation=observations)._replace(
-        previous_frames=frames.previous(stacks)
+        memory=np.moveaxis(frames.previous(stacks), 0, 1)
       ),
       meta_parameters.conditioning(state.eta),
     )

@@ -125,7 +125,8 @@ class FakeLearner:
   def _serve(self):
     while (batch := self.batcher.get()) is not None:
       with self.reached:
-        self.requests.extend(request for request, _ in batch)
+        self.requests.extend(waiting.request for waiting in batch)
         self.reached.notify_all()
-      for request, future in batch:
-        future.set_result((request.env_ids % 3).astype(np.int32))
+      for waiting in batch:
+        env_ids = waiting.request.env_ids
+        waiting.future.set_result((env_ids % 3).astype(np.int32))

@@ -72,7 +72,7 @@ def unroll(seed, batch, length=LENGTH) -> types.Unroll:
       flag[1 + (t + b) % length, b] = True
   terminated, life_lost, truncated = flags
   return types.Unroll(
-    previous_frames=np.zeros([batch, 0, SIZE]),
+    memory=np.zeros([0, batch, SIZE]),
     env_outputs=types.EnvOutput(
       reward=rng.uniform(-2.0, 2.0, shape).astype(np.float32),
       terminated=terminated,

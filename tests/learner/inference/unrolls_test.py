@@ -60,7 +60,7 @@ class UnrollsTest(absltest.TestCase):
       )
       # The frame before the first step, and who acted at it.
       np.testing.assert_array_equal(
-        unroll.previous_frames, np.full((1, 2), steps[0] - 1)
+        unroll.memory, np.full((1, 2), steps[0] - 1)
       )
       self.assertEqual(finished.num_updates, 100 + start)
 
@@ -136,14 +136,12 @@ class UnrollsTest(absltest.TestCase):
     batch = unrolls.batch([f.unroll for f in finished])
     self.assertEqual(batch.env_outputs.reward.shape, (_LENGTH + 1, 3))
     self.assertEqual(batch.env_outputs.reward[2, 1], 12)
-    self.assertEqual(batch.previous_frames.shape, (3, 1, 2))
+    self.assertEqual(batch.memory.shape, (1, 3, 2))
     part = unrolls.columns(batch, 1, 3)
     np.testing.assert_array_equal(
       part.env_outputs.reward, batch.env_outputs.reward[:, 1:3]
     )
-    np.testing.assert_array_equal(
-      part.previous_frames, batch.previous_frames[1:3]
-    )
+    np.testing.assert_array_equal(part.memory, batch.memory[:, 1:3])
 
 
 if __name__ == '__main__':

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from learner.inference import batcher as batcher_lib
+from learner.inference import parameter_store
 from learner.inference import unrolls
 from learner.inference import worker as inference
 from seed_metagrad import types
@@ -41,20 +42,25 @@ def _outputs(rewards, ends=None, cuts=None, observation=0.0):
 class InferenceTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
-    self.published = inference.Published(tf.constant(1), {}, 0)
-    self.inference = inference.Inference(
-      _act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC), seed=1
+    self.parameters = parameter_store.ParameterStore(
+      parameter_store.Published(tf.constant(1), {}, 0)
+    )
+    self.inference = self.make(_act)
+
+  def make(self, act):
+    return inference.Inference(
+      act, _SPEC, self.parameters, unrolls.UnrollStore(2, _SPEC), seed=1
     )
 
   def act(self, env_ids, first, *args, **kwargs):
-    actions, note = self.inference.act(
+    acted = self.inference.act(
       np.array(env_ids), np.full(len(env_ids), first), _outputs(*args, **kwargs)
     )
-    return actions, note()
+    return acted.agent_outputs.action, self.inference.record(acted)
 
   def test_acts_with_the_newest_parameters(self):
     np.testing.assert_array_equal(self.act([0, 1], True, [0, 0])[0], [1, 1])
-    self.published = inference.Published(tf.constant(3), {}, 1)
+    self.parameters.publish(parameter_store.Published(tf.constant(3), {}, 1))
     np.testing.assert_array_equal(self.act([0, 1], False, [0, 0])[0], [3, 3])
 
   def test_params_eta_and_seed_reach_the_agent_as_they_are_called(self):
@@ -68,19 +74,19 @@ class InferenceTest(absltest.TestCase):
         tf.cast(one, tf.int32) * seed[1], logits, params['b'] * one
       )
 
-    published = inference.Published(
+    published = parameter_store.Published(
       {'w': tf.constant(2.0), 'b': tf.constant(3.0)},
       {'lambda_': tf.constant(4.0), 'discount': tf.constant(5.0)},
       0,
     )
     store = unrolls.UnrollStore(1, _SPEC)
-    agent = inference.Inference(act, _SPEC, lambda: published, store, seed=7)
+    agent = inference.Inference(
+      act, _SPEC, parameter_store.ParameterStore(published), store, seed=7
+    )
     for call in range(3):
-      actions, note = agent.act(
-        np.array([0]), np.array([not call]), _outputs([0])
-      )
-      finished = note()
-      np.testing.assert_array_equal(actions, [call])
+      acted = agent.act(np.array([0]), np.array([not call]), _outputs([0]))
+      finished = agent.record(acted)
+      np.testing.assert_array_equal(acted.agent_outputs.action, [call])
     outputs = finished[0].unroll.agent_outputs
     np.testing.assert_array_equal(outputs.policy_logits, [[2, 4, 5, 1]] * 2)
     np.testing.assert_array_equal(outputs.baseline, [3, 3])
@@ -95,16 +101,14 @@ class InferenceTest(absltest.TestCase):
     np.testing.assert_array_equal(
       finished.unroll.agent_outputs.policy_logits[:, 0], [6.0, 8.0, 9.0]
     )
-    np.testing.assert_array_equal(finished.unroll.previous_frames, [[6.0]])
+    np.testing.assert_array_equal(finished.unroll.memory, [[6.0]])
 
   def test_frames_are_forgotten_where_an_episode_begins(self):
     def act(params, eta, stacked, seed):
       outputs = _act(params, eta, stacked, seed)
       return outputs._replace(action=tf.cast(stacked[:, 0, 0], tf.int32))
 
-    agent = inference.Inference(
-      act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC), seed=1
-    )
+    agent = self.make(act)
     for ends, cuts, first, seen in (
       (None, None, False, 5),
       ([True], None, False, 0),
@@ -115,9 +119,9 @@ class InferenceTest(absltest.TestCase):
         (_outputs([0], observation=5.0), True),
         (_outputs([0], ends, cuts, 6.0), first),
       ):
-        actions, note = agent.act(np.array([0]), np.array([new]), outputs)
-        note()
-      np.testing.assert_array_equal(actions, [seen])
+        acted = agent.act(np.array([0]), np.array([new]), outputs)
+        agent.record(acted)
+      np.testing.assert_array_equal(acted.agent_outputs.action, [seen])
 
   def test_raw_returns_are_counted_to_the_end_of_the_episode(self):
     self.act([0, 1], True, [100, 100])  # Of another incarnation: not counted.
@@ -134,10 +138,8 @@ class InferenceTest(absltest.TestCase):
   def test_a_restored_one_goes_on_exactly(self):
     self.act([0, 1], True, [0, 0], observation=5.0)
     self.act([0, 1], False, [2, 0], ends=[False, True], observation=6.0)
-    other = inference.Inference(
-      _act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC), seed=1
-    )
-    other.restore(self.inference.save())
+    other = self.make(_act)
+    other.restore(self.inference.save_all())
     results = []
     for one in (self.inference, other):
       self.inference = one
@@ -175,9 +177,7 @@ class InferenceTest(absltest.TestCase):
       traces.append(1)
       return _act(*arguments)
 
-    agent = inference.Inference(
-      act, _SPEC, lambda: self.published, unrolls.UnrollStore(2, _SPEC), seed=1
-    )
+    agent = self.make(act)
     for size in (1, 2, 5, 16, 3):
       actions, _ = agent.act(
         np.arange(size), np.full(size, True), _outputs(np.zeros(size))

@@ -12,11 +12,11 @@ from tests.support import fakes
 
 _LEARNER = types.SimpleNamespace(
   env_frames=640,
-  state=types.SimpleNamespace(num_updates=4),
-  skipped_updates=1,
-  episodes=30,
-  policy_lag=1.5,
-  unrolls=types.SimpleNamespace(qsize=lambda: 3),
+  num_updates=4,
+  queue_size=3,
+  statistics=types.SimpleNamespace(
+    skipped_updates=1, episodes=30, policy_lag=1.5
+  ),
 )
 
 
