@@ -9,7 +9,6 @@ import importlib
 from absl import flags
 
 from benchmarks import measurement
-from seed_metagrad import config as config_lib
 
 # Modules with functions of a suite's name: options -> iterator of results.
 SUITES = {
@@ -32,10 +31,9 @@ def define_flags(flag_values: flags.FlagValues):
     'What to measure; repeat for more.',
     flag_values=flag_values,
   )
-  flags.DEFINE_multi_enum(
+  flags.DEFINE_multi_string(
     'network',
     ['shallow', 'deep'],
-    config_lib.NETWORKS,
     'Networks to measure; repeat for more.',
     flag_values=flag_values,
   )

@@ -1,6 +1,6 @@
 """The training loop: unrolls in, updates, parameters and numbers out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 import contextlib
 import pathlib
 import queue
@@ -54,8 +54,10 @@ class Acting(Protocol):
 class Batch(NamedTuple):
   """The unrolls of one iteration of MGRL's algorithm 1."""
 
-  unrolls: list[types.Unroll]  # T: one inner update each, [T + 1, B, ...].
-  meta_unroll: types.Unroll | None  # T', later: [T + 1, B', ...].
+  unrolls: list[
+    types.Unroll[np.ndarray]
+  ]  # T: one inner update each, [T + 1, B, ...].
+  meta_unroll: types.Unroll[np.ndarray] | None  # T', later: [T + 1, B', ...].
 
 
 def restore(
@@ -88,7 +90,7 @@ class Learner:
     self,
     config: config_lib.Config,
     state: types.LearnerState,
-    update: Callable[..., Any],
+    update: agent_lib.Update,
     workdir: pathlib.Path,
     *,
     unrolls: UnrollSource,
@@ -101,7 +103,9 @@ class Learner:
     self._unrolls = unrolls
     self._parameters = parameters
     self._pending = unrolls_lib.from_arrays((extra or {}).get('pending', ()))
-    self._next: types.Unroll | None = None  # The first of pending, batched.
+    self._next: types.Unroll[np.ndarray] | None = (
+      None  # The first of pending, batched.
+    )
     self._config = config
     self._hosts = hosts or hosts_lib.Hosts()
     self._batch_size = config.batch_size // self._hosts.num  # Of this host.

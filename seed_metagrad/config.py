@@ -4,21 +4,42 @@ Sources: [MGRL] Xu et al. 2018, [IMPALA] Espeholt et al. 2018, table G.1,
 [C] our choice where the papers are silent.
 """
 
+from collections.abc import Sequence
 import dataclasses
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-LEARNABLE = ('discount', 'lambda_', 'baseline_cost', 'entropy_cost')
 STRATEGIES = ('auto', 'one', 'mirrored', 'multi_worker')
-NETWORKS = ('mlp', 'shallow', 'nature', 'deep')
 GROUPS_PER_ACTOR = 2  # One steps its environments, one waits for actions.
-
 
 _Value = TypeVar('_Value')
 
 
-def _field(default: _Value, text: str) -> _Value:
-  """A field with its help text: what it is, its unit and its source."""
-  field: _Value = dataclasses.field(default=default, metadata={'help': text})
+class Bounds(NamedTuple):
+  """What the value of a meta-parameter stays inside of."""
+
+  low: float
+  high: float
+
+
+def _field(
+  default: _Value,
+  text: str,
+  *,
+  low: float | None = None,
+  above: float | None = None,
+  high: float | None = None,
+  choices: Sequence[str] = (),
+  learned: Bounds | None = None,
+) -> _Value:
+  """One row of the config.
+
+  text: what the field is, its unit and its source. low, above, high: its range;
+  `above` is not in it. learned: the bounds of a field that can be learned.
+  """
+  metadata = dict(
+    help=text, low=low, above=above, high=high, choices=choices, learned=learned
+  )
+  field: _Value = dataclasses.field(default=default, metadata=metadata)
   return field
 
 
@@ -34,128 +55,169 @@ class Config:
     ('discount', 'lambda_'), 'Meta-parameters; none is plain IMPALA.'
   )
   total_env_frames: int = _field(
-    200_000_000, 'Frames to train for, action repeat included [MGRL].'
+    200_000_000, 'Frames to train for, action repeat included [MGRL].', low=1
   )
-  seed: int = _field(1, 'Root of every other seed.')
+  seed: int = _field(1, 'Root of every other seed.', low=0)
 
   # Network.
-  network: str = _field(
-    'deep', f'Network [MGRL], one of {", ".join(NETWORKS)}.'
-  )
+  network: str = _field('deep', 'Network [MGRL]: mlp, shallow, nature or deep.')
   conditioning: bool = _field(
     True, 'Heads that see the meta-parameters: UVFA [MGRL].'
   )
   embedding_size: int = _field(
-    16, 'Units of the embedding of the meta-parameters [MGRL].'
+    16, 'Units of the embedding of the meta-parameters [MGRL].', low=1
   )
 
   # Inner loss.
   discount: float = _field(
-    0.99, 'Discount [IMPALA], or the initial value of a learned one [C].'
+    0.99,
+    'Discount [IMPALA], or the initial value of a learned one [C].',
+    low=0,
+    high=1,
+    learned=Bounds(0.0, 1.0),
   )
   lambda_: float = _field(
     1.0,
     'Lambda of the returns [IMPALA], or the initial value of a learned one, '
-    'at most .99 [C].',
+    'from 1 at .99 [C].',
+    low=0,
+    high=1,
+    learned=Bounds(0.0, 1.0),
   )
   baseline_cost: float = _field(
-    0.5, 'Weight of the value loss, which has a 1/2 of its own [IMPALA].'
+    0.5,
+    'Weight of the value loss, which has a 1/2 of its own [IMPALA].',
+    low=0,
+    learned=Bounds(0.0, 1.0),
   )
-  entropy_cost: float = _field(0.01, 'Weight of the entropy bonus [IMPALA].')
+  entropy_cost: float = _field(
+    0.01,
+    'Weight of the entropy bonus [IMPALA].',
+    low=0,
+    learned=Bounds(0.0, 1.0),
+  )
   rho_bar: float = _field(
-    1.0, "Clip of the importance ratio in V-trace's delta [IMPALA]."
+    1.0, "Clip of the importance ratio in V-trace's delta [IMPALA].", low=0
   )
   c_bar: float = _field(
-    1.0, "Clip of the importance ratio in V-trace's trace [IMPALA]."
+    1.0, "Clip of the importance ratio in V-trace's trace [IMPALA].", low=0
   )
   rho_pg: float = _field(
-    1.0, 'Clip of the importance ratio in the policy gradient [IMPALA].'
+    1.0, 'Clip of the importance ratio in the policy gradient [IMPALA].', low=0
   )
   policy_target: str = _field(
     'lambda',
     "Return of the policy gradient: lambda [C], or vtrace, IMPALA's one-step "
     'r + gamma v_{t+1}.',
+    choices=('lambda', 'vtrace'),
   )
-  max_abs_reward: float = _field(1.0, 'Clip of rewards in the loss (0: none).')
+  max_abs_reward: float = _field(
+    1.0, 'Clip of rewards in the loss (0: none).', low=0
+  )
 
   # Meta-objective: J' on later unrolls, with fixed eta'.
   reference_discount: float = _field(
-    0.99, "Discount of the meta-objective, gamma' [MGRL: .99 or .995]."
+    0.99,
+    "Discount of the meta-objective, gamma' [MGRL: .99 or .995].",
+    low=0,
+    high=1,
   )
   reference_lambda: float = _field(
-    1.0, "Lambda of the meta-objective, lambda' [MGRL]."
+    1.0, "Lambda of the meta-objective, lambda' [MGRL].", low=0, high=1
   )
   meta_batch_size: int = _field(
-    8, "Unrolls of the next batch in the meta-objective, B' [MGRL]."
+    8, "Unrolls of the next batch in the meta-objective, B' [MGRL].", low=1
   )
   meta_optimizer: str = _field('adam', 'Meta-optimizer: adam [MGRL] or sgd.')
   meta_learning_rate: float = _field(
-    0.001, 'Learning rate of the logits of the meta-parameters [MGRL].'
+    0.001, 'Learning rate of the logits of the meta-parameters [MGRL].', low=0
   )
-  trace_decay: float = _field(0.0, 'Decay of the trace, mu; 0 on Atari [MGRL].')
-  inner_updates: int = _field(1, 'Inner updates per meta-update [MGRL].')
+  trace_decay: float = _field(
+    0.0, 'Decay of the trace, mu; 0 on Atari [MGRL].', low=0, high=1
+  )
+  inner_updates: int = _field(1, 'Inner updates per meta-update [MGRL].', low=1)
 
   # Inner optimizer.
   optimizer: str = _field('rmsprop', 'Optimizer: rmsprop [IMPALA] or adam.')
   learning_rate: float = _field(
-    6e-4, 'Learning rate at the start of its linear decay [IMPALA].'
+    6e-4, 'Learning rate at the start of its linear decay [IMPALA].', low=0
   )
-  final_learning_rate: float = _field(0.0, 'Learning rate at the end [IMPALA].')
+  final_learning_rate: float = _field(
+    0.0, 'Learning rate at the end [IMPALA].', low=0
+  )
   rms_decay: float = _field(
-    0.99, "Decay of RMSProp's mean of squared gradients [IMPALA]."
+    0.99,
+    "Decay of RMSProp's mean of squared gradients [IMPALA].",
+    low=0,
+    high=1,
   )
   rms_epsilon: float = _field(
-    0.1, 'Epsilon of RMSProp, inside the root [MGRL]; .01 in [IMPALA].'
+    0.1, 'Epsilon of RMSProp, inside the root [MGRL]; .01 in [IMPALA].', above=0
   )
   max_gradient_norm: float = _field(
-    40.0, "Clip of the summed loss's global gradient norm [IMPALA] (0: none)."
+    40.0,
+    "Clip of the summed loss's global gradient norm [IMPALA] (0: none).",
+    low=0,
   )
-  unroll_length: int = _field(20, 'Env steps of an unroll, T [IMPALA].')
-  batch_size: int = _field(32, 'Unrolls of an update, B [IMPALA].')
+  unroll_length: int = _field(20, 'Env steps of an unroll, T [IMPALA].', low=1)
+  batch_size: int = _field(32, 'Unrolls of an update, B [IMPALA].', low=1)
 
   # Actors.
   num_actors: int = _field(
-    80, 'Actor processes that `train` starts on this machine [MGRL].'
+    80, 'Actor processes that `train` starts on this machine [MGRL].', low=1
   )
   envs_per_group: int = _field(
-    1, f'Environments in each of the {GROUPS_PER_ACTOR} groups of an actor.'
+    1,
+    f'Environments in each of the {GROUPS_PER_ACTOR} groups of an actor.',
+    low=1,
   )
-  env_threads: int = _field(1, 'Threads of an actor that step Atari games.')
+  env_threads: int = _field(
+    1, 'Threads of an actor that step Atari games.', low=1
+  )
   sticky_actions: float = _field(
     0.0,
     'Probability that a frame repeats the last action, Atari only (the 2018 '
     'papers: 0).',
+    low=0,
+    high=1,
   )
 
   # Learner.
   inference_min_envs: int = _field(
-    1, 'Environments that a batch of inference waits for, until the timeout.'
+    1,
+    'Environments that a batch of inference waits for, until the timeout.',
+    low=1,
   )
   inference_max_envs: int = _field(256, 'Most environments in a batch.')
   inference_timeout_ms: float = _field(
-    5.0, 'Longest wait for a batch of inference, milliseconds.'
+    5.0, 'Longest wait for a batch of inference, milliseconds.', low=0
   )
   queue_unrolls: int = _field(
-    64, 'Finished unrolls that may wait; actors wait where it is full.'
+    64, 'Finished unrolls that may wait; actors wait where it is full.', low=1
   )
   strategy: str = _field(
     'auto',
     'Devices of the update: auto (all GPUs), one, mirrored, multi_worker.',
+    choices=STRATEGIES,
   )
   xla: bool = _field(False, 'XLA for the update; slower on the CPUs tried.')
 
   # Files and faults.
   workdir: str = _field('runs/default', 'Folder of the run.')
-  checkpoint_secs: float = _field(300.0, 'Seconds between checkpoints.')
-  checkpoints_kept: int = _field(3, 'Newest checkpoints that are kept.')
+  checkpoint_secs: float = _field(
+    300.0, 'Seconds between checkpoints.', above=0
+  )
+  checkpoints_kept: int = _field(3, 'Newest checkpoints that are kept.', low=1)
   metrics_secs: float = _field(
-    10.0, 'Seconds between rows of metrics.csv and TensorBoard.'
+    10.0, 'Seconds between rows of metrics.csv and TensorBoard.', above=0
   )
   lease_secs: float = _field(
-    60.0, 'Silence after which the slots of an actor are freed, seconds.'
+    60.0,
+    'Silence after which the slots of an actor are freed, seconds.',
+    above=0,
   )
   max_skipped_updates: int = _field(
-    10, 'Non-finite updates in a row that end the run.'
+    10, 'Non-finite updates in a row that end the run.', low=1
   )
   lockstep: bool = _field(
     False, 'Deterministic training: acting and learning take turns.'
@@ -166,6 +228,14 @@ class Config:
     if not self.sticky_actions:
       return {}
     return {'sticky_actions': self.sticky_actions}
+
+
+# The fields that can be learned, and their bounds.
+BOUNDS: dict[str, Bounds] = {
+  field.name: field.metadata['learned']
+  for field in dataclasses.fields(Config)
+  if field.metadata['learned']
+}
 
 
 # `local` is for 2 cores. A run there has a hundredth of the paper's frames, so
@@ -223,81 +293,39 @@ def preset(name: str, **overrides: Any) -> Config:
   return config
 
 
+def check(config: Config) -> None:
+  """Raises ValueError with the value received where a field is impossible."""
+  for field in dataclasses.fields(config):
+    value, row = getattr(config, field.name), field.metadata
+    for holds, what in (
+      (row['low'] is None or value >= row['low'], f'at least {row["low"]}'),
+      (row['above'] is None or value > row['above'], f'above {row["above"]}'),
+      (row['high'] is None or value <= row['high'], f'at most {row["high"]}'),
+      (
+        not row['choices'] or value in row['choices'],
+        f'one of {tuple(row["choices"])}',
+      ),
+    ):
+      _require(holds, field.name, what, config)
+  names = tuple(BOUNDS)
+  _require(
+    len({*config.learned} & {*names}) == len(config.learned),
+    'learned',
+    f'different names out of {names}',
+    config,
+  )
+  for small, large in (
+    ('meta_batch_size', 'batch_size'),
+    ('inference_min_envs', 'inference_max_envs'),
+  ):
+    _require(
+      getattr(config, small) <= getattr(config, large),
+      small,
+      f'at most {large} ({getattr(config, large)})',
+      config,
+    )
+
+
 def _require(holds: bool, name: str, what: str, config: Config) -> None:
   if not holds:
     raise ValueError(f'{name} must be {what}, got {getattr(config, name)!r}.')
-
-
-def check(config: Config) -> None:
-  """Raises ValueError with the value received where a field is impossible."""
-  for name in (
-    'total_env_frames',
-    'embedding_size',
-    'meta_batch_size',
-    'inner_updates',
-    'unroll_length',
-    'batch_size',
-    'num_actors',
-    'envs_per_group',
-    'env_threads',
-    'inference_min_envs',
-    'queue_unrolls',
-    'checkpoints_kept',
-    'max_skipped_updates',
-  ):
-    _require(getattr(config, name) >= 1, name, 'at least 1', config)
-  for name in (
-    'baseline_cost',
-    'entropy_cost',
-    'learning_rate',
-    'rho_bar',
-    'final_learning_rate',
-    'c_bar',
-    'rho_pg',
-    'max_abs_reward',
-    'meta_learning_rate',
-    'max_gradient_norm',
-    'inference_timeout_ms',
-    'seed',
-  ):
-    _require(getattr(config, name) >= 0, name, 'at least 0', config)
-  for name in ('checkpoint_secs', 'metrics_secs', 'lease_secs', 'rms_epsilon'):
-    _require(getattr(config, name) > 0, name, 'above 0', config)
-  for name in (
-    'discount',
-    'lambda_',
-    'reference_discount',
-    'reference_lambda',
-    'trace_decay',
-    'rms_decay',
-    'sticky_actions',
-  ):
-    _require(0 <= getattr(config, name) <= 1, name, 'in [0, 1]', config)
-  choices = {
-    'network': NETWORKS,
-    'policy_target': ('lambda', 'vtrace'),
-    'meta_optimizer': ('adam', 'sgd'),
-    'optimizer': ('rmsprop', 'adam'),
-    'strategy': STRATEGIES,
-  }
-  for name, values in choices.items():
-    _require(getattr(config, name) in values, name, f'one of {values}', config)
-  known = [name for name in LEARNABLE if name in config.learned]
-  _require(
-    sorted(known) == sorted(config.learned),
-    'learned',
-    f'different names out of {LEARNABLE}',
-    config,
-  )
-  _require(
-    config.meta_batch_size <= config.batch_size,
-    'meta_batch_size',
-    f'at most batch_size ({config.batch_size})',
-    config,
-  )
-  _require(
-    config.inference_min_envs <= config.inference_max_envs,
-    'inference_min_envs',
-    'at most inference_max_envs',
-    config,
-  )

@@ -5,6 +5,8 @@ made of. The two are the same numbers: semi-gradients come from differentiating
 with respect to the parameters behind `online` only.
 """
 
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -12,35 +14,41 @@ from seed_metagrad import returns
 from seed_metagrad import types
 
 
-def log_probs(policy_logits, actions):
+def log_probs(policy_logits: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
   """log pi(a|x) of the actions taken; shaped as `actions`."""
-  return tfp.distributions.Categorical(logits=policy_logits).log_prob(actions)
+  policy = tfp.distributions.Categorical(logits=policy_logits)
+  log_pi: tf.Tensor = policy.log_prob(actions)
+  return log_pi
 
 
-def policy_gradient_loss(policy_logits, actions, advantages):
+def policy_gradient_loss(
+  policy_logits: tf.Tensor, actions: tf.Tensor, advantages: tf.Tensor
+) -> tf.Tensor:
   """-A_t log pi(a_t|x_t); all [T, B, ...]."""
   return -advantages * log_probs(policy_logits, actions)
 
 
-def baseline_loss(baseline, targets):
+def baseline_loss(baseline: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
   """1/2 (g_t - v(x_t))^2; both [T, B]."""
   return 0.5 * tf.square(targets - baseline)
 
 
-def entropy(policy_logits):
+def entropy(policy_logits: tf.Tensor) -> tf.Tensor:
   """H(pi(.|x_t)), in nats; policy_logits: [T, B, A]."""
-  return tfp.distributions.Categorical(logits=policy_logits).entropy()
+  policy = tfp.distributions.Categorical(logits=policy_logits)
+  nats: tf.Tensor = policy.entropy()
+  return nats
 
 
 def vtrace_targets(
   outputs: types.NetworkOutput,
-  discount,
-  lambda_,
-  unroll: types.Unroll,
+  discount: float | tf.Tensor,
+  lambda_: float | tf.Tensor,
+  unroll: types.Unroll[tf.Tensor],
   *,
-  max_abs_reward=1.0,
-  **clips,
-):
+  max_abs_reward: float = 1.0,
+  **clips: Any,
+) -> types.Targets:
   """Targets [T, B] of an unroll [T + 1, B] under the policy in `outputs`.
 
   The discount is 0 where the episode ended or a life was lost. A truncated
@@ -55,8 +63,8 @@ def vtrace_targets(
   rewards = tf.cast(env_outputs.reward[1:], dtype)
   if max_abs_reward:
     rewards = tf.clip_by_value(rewards, -max_abs_reward, max_abs_reward)
-  ended = env_outputs.terminated[1:] | env_outputs.life_lost[1:]
-  discounts = discount * tf.cast(~ended, dtype)
+  ended = tf.logical_or(env_outputs.terminated[1:], env_outputs.life_lost[1:])
+  discounts = discount * tf.cast(tf.logical_not(ended), dtype)
   actions = agent_outputs.action[:-1]
   log_rhos = log_probs(outputs.policy_logits[:-1], actions) - log_probs(
     tf.cast(agent_outputs.policy_logits[:-1], dtype), actions
@@ -72,9 +80,9 @@ def actor_critic_loss(
   online: types.NetworkOutput,
   target: types.NetworkOutput,
   hypers: types.Hypers,
-  unroll: types.Unroll,
-  **target_settings,
-):
+  unroll: types.Unroll[tf.Tensor],
+  **target_settings: Any,
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
   """The inner loss J (MGRL), a sum over steps, and means of it and its terms.
 
   -dJ/dtheta = A dlog pi/dtheta + b (g - v) dv/dtheta + c dH/dtheta, with eta
@@ -83,7 +91,7 @@ def actor_critic_loss(
   online, target: [T + 1, B, ...]; target_settings: of `vtrace_targets`.
   """
   targets = vtrace_targets(
-    target, hypers.discount, hypers.lambda_, unroll, **target_settings
+    target, hypers['discount'], hypers['lambda_'], unroll, **target_settings
   )
   terms = {
     'policy_gradient_loss': policy_gradient_loss(
@@ -96,36 +104,9 @@ def actor_critic_loss(
   }
   loss = tf.reduce_sum(
     terms['policy_gradient_loss']
-    + hypers.baseline_cost * terms['baseline_loss']
-    - hypers.entropy_cost * terms['entropy']
+    + hypers['baseline_cost'] * terms['baseline_loss']
+    - hypers['entropy_cost'] * terms['entropy']
   )
-  means = {name: tf.reduce_mean(term) for name, term in terms.items()}
   num_steps = tf.cast(tf.size(terms['entropy']), loss.dtype)
+  means = {name: tf.reduce_mean(term) for name, term in terms.items()}
   return loss, {'loss': loss / num_steps, **means}
-
-
-def meta_policy_gradient_loss(
-  outputs: types.NetworkOutput,
-  discount,
-  lambda_,
-  unroll: types.Unroll,
-  **target_settings,
-):
-  """The meta-objective J' as a loss (MGRL).
-
-  J' = -sum sg(g_eta' - v_theta') log pi_theta'(a'|s'): the policy-gradient term
-  only. Baseline, bootstraps and ratios are of the updated parameters; their
-  gradient is cut here, so that dJ'/dtheta' is a policy gradient.
-
-  discount, lambda_: the fixed reference eta'.
-  """
-  targets = vtrace_targets(
-    outputs, discount, lambda_, unroll, **target_settings
-  )
-  return tf.reduce_sum(
-    policy_gradient_loss(
-      outputs.policy_logits[:-1],
-      unroll.agent_outputs.action[:-1],
-      tf.stop_gradient(targets.advantages),
-    )
-  )

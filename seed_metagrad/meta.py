@@ -7,44 +7,79 @@ d eta  = -beta dJ'(tau', theta', eta')/d theta' z'         eq. 2, with z'
 theta' is the agent's real next step; tau' is a later sample.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
-from seed_metagrad import meta_parameters
 from seed_metagrad import optimizers
+from seed_metagrad import outer
 from seed_metagrad import types
+
+Metrics = dict[str, tf.Tensor]
+Conditioning = Callable[[types.Eta], tf.Tensor | None]
+AllReduce = Callable[[types.Nest], types.Nest]
+_ZERO = tf.UnconnectedGradients.ZERO
+
+
+class Forward(Protocol):
+  """The network on an unroll, differentiable in its parameters."""
+
+  def __call__(
+    self, params: types.Nest, unroll: types.Nest, conditioning: tf.Tensor | None
+  ) -> Any:
+    """Returns its outputs, NetworkOutput [T + 1, B, ...] in the agent."""
+
+
+class InnerLoss(Protocol):
+  """The inner J as a loss, a sum over the steps of an unroll."""
+
+  def __call__(
+    self, online: Any, target: Any, hypers: types.Hypers, unroll: types.Nest
+  ) -> tuple[tf.Tensor, Metrics]:
+    """Returns (loss, means per step).
+
+    online: outputs that carry the gradient. target: the same numbers, of which
+    returns are made.
+    """
 
 
 class Rules(NamedTuple):
   """The functions and constants that make an agent; none of them learned.
 
-  forward(params, unroll, conditioning) -> outputs, differentiable.
-  loss(online, target, hypers, unroll) -> (loss, metrics), the inner J.
-  meta_loss(outputs, unroll) -> J' at the fixed reference eta', as a loss.
-  hypers(eta, unroll) -> types.Hypers.
-  all_reduce(nest) -> the nest summed over the replicas that share the unrolls;
+  hypers(eta, unroll): the inner loss's hyperparameters, with the learned ones.
+  conditioning(eta): what the network sees of eta; None for nothing.
+  all_reduce(nest): the nest summed over the replicas that share the unrolls;
       differentiable, and its own adjoint: the gradient of a sum of all is the
       sum of all their gradients.
   """
 
-  forward: Callable[..., Any]
-  loss: Callable[..., Any]
-  meta_loss: Callable[..., Any]
-  hypers: Callable[..., types.Hypers]
+  forward: Forward
+  loss: InnerLoss
+  outer_objective: outer.OuterObjective
+  hypers: Callable[[types.Eta, types.Nest], types.Hypers]
+  conditioning: Conditioning
   optimizer: types.Optimizer
   meta_optimizer: types.Optimizer
   max_gradient_norm: float
   meta_learning_rate: float
   trace_decay: float  # mu.
-  conditioned: bool
-  all_reduce: Callable[..., Any] = lambda nest: nest  # One replica.
+  all_reduce: AllReduce = lambda nest: nest
 
 
-def init(rules: Rules, params, eta) -> types.LearnerState:
+class Updated(NamedTuple):
+  """What inner updates make."""
+
+  params: types.Nest
+  opt_state: types.Nest
+  metrics: Metrics
+
+
+def init(
+  rules: Rules, params: types.Nest, eta: types.Eta
+) -> types.LearnerState:
   """The state that training starts from."""
-  trace = ()
+  trace: types.Nest = ()
   if eta and rules.trace_decay:
     trace = {
       name: tf.nest.map_structure(
@@ -65,15 +100,15 @@ def init(rules: Rules, params, eta) -> types.LearnerState:
 
 
 def inner_update(
-  params,
-  opt_state,
-  eta,
-  unroll,
-  learning_rate,
+  params: types.Nest,
+  opt_state: types.Nest,
+  eta: types.Eta,
+  unroll: types.Nest,
+  learning_rate: float | tf.Tensor,
   *,
   rules: Rules,
   live_targets: bool,
-):
+) -> Updated:
   """theta' = theta + f(tau, theta, eta), differentiable in eta and theta.
 
   The gradient is taken with respect to a copy, `online`, while the targets are
@@ -82,13 +117,8 @@ def inner_update(
 
   live_targets: False where `params` do not depend on eta (the first of several
       steps): the targets may then reuse the online forward pass, cut off here.
-
-  Returns:
-    (params, opt_state, metrics).
   """
-  conditioning = (
-    meta_parameters.conditioning(eta) if rules.conditioned else None
-  )
+  conditioning = rules.conditioning(eta)
   online = tf.nest.map_structure(tf.identity, params)
   with tf.GradientTape() as tape:
     tape.watch(online)
@@ -100,9 +130,7 @@ def inner_update(
     loss, metrics = rules.loss(
       outputs, target, rules.hypers(eta, unroll), unroll
     )
-  gradients, metrics = rules.all_reduce(
-    (tape.gradient(loss, online, unconnected_gradients='zero'), metrics)
-  )
+  gradients = rules.all_reduce(outer.gradient(tape, loss, online))
   gradients, norm = optimizers.clip_by_global_norm(
     gradients, rules.max_gradient_norm
   )
@@ -110,47 +138,42 @@ def inner_update(
     gradients, opt_state, learning_rate
   )
   params = optimizers.apply_updates(params, updates)
-  return params, opt_state, {**metrics, 'gradient_norm': norm}
+  metrics = {**_mean_over_replicas(metrics, rules), 'gradient_norm': norm}
+  return Updated(params, opt_state, metrics)
 
 
-def inner_updates(params, opt_state, eta, unrolls, learning_rate, *, rules):
+def inner_updates(
+  params: types.Nest,
+  opt_state: types.Nest,
+  eta: types.Eta,
+  unrolls: Sequence[types.Nest],
+  learning_rate: float | tf.Tensor,
+  *,
+  rules: Rules,
+) -> Updated:
   """One inner update per element of `unrolls`; metrics are of the last."""
+  updated = Updated(params, opt_state, {})
   for k, unroll in enumerate(unrolls):
-    params, opt_state, metrics = inner_update(
-      params,
-      opt_state,
+    updated = inner_update(
+      updated.params,
+      updated.opt_state,
       eta,
       unroll,
       learning_rate,
       rules=rules,
       live_targets=k > 0,
     )
-  return params, opt_state, metrics
-
-
-def meta_objective_gradient(params, eta, unroll, *, rules: Rules):
-  """(dJ'(tau', theta', eta')/d theta', J'), at the updated parameters."""
-  conditioning = (
-    meta_parameters.conditioning(eta) if rules.conditioned else None
-  )
-  with tf.GradientTape() as tape:
-    tape.watch(params)
-    meta_loss = rules.meta_loss(
-      rules.forward(params, unroll, conditioning), unroll
-    )
-  return tape.gradient(
-    meta_loss, params, unconnected_gradients='zero'
-  ), meta_loss
+  return updated
 
 
 def update(
   state: types.LearnerState,
-  unrolls,
-  meta_unroll,
-  learning_rate,
+  unrolls: Sequence[types.Nest],
+  meta_unroll: types.Nest | None,
+  learning_rate: float | tf.Tensor,
   *,
   rules: Rules,
-):
+) -> tuple[types.LearnerState, Metrics]:
   """One iteration of MGRL's algorithm 1; plain IMPALA where eta is empty.
 
   unrolls: a sequence of types.Unroll [T + 1, B, ...], one inner update each.
@@ -163,67 +186,93 @@ def update(
   eta = state.eta
   arguments = (state.params, state.opt_state, eta, unrolls, learning_rate)
   if not eta:
-    params, opt_state, metrics = inner_updates(*arguments, rules=rules)
-    return state._replace(params=params, opt_state=opt_state), metrics
+    updated = inner_updates(*arguments, rules=rules)
+    return state._replace(
+      params=updated.params, opt_state=updated.opt_state
+    ), updated.metrics
   trace = state.trace
   if trace:
-    (params, opt_state, metrics), jacobian = _with_jacobian(
-      arguments, rules=rules
-    )
+    updated, jacobian = _with_jacobian(*arguments, rules=rules)
     trace = tf.nest.map_structure(
       lambda z, df: rules.trace_decay * z + df, trace, jacobian
     )
-    u, meta_loss = meta_objective_gradient(
-      params, eta, meta_unroll, rules=rules
-    )
-    meta_gradient = {name: _contract(u, z) for name, z in trace.items()}
+    u, metrics = cotangent(updated.params, eta, meta_unroll, rules=rules)
+    meta_gradient: types.Nest = {
+      name: _contract(u, z) for name, z in trace.items()
+    }
   else:
     with tf.GradientTape() as tape:
       tape.watch(eta)
-      params, opt_state, metrics = inner_updates(*arguments, rules=rules)
-    u, meta_loss = meta_objective_gradient(
-      params, eta, meta_unroll, rules=rules
-    )
+      updated = inner_updates(*arguments, rules=rules)
+    u, metrics = cotangent(updated.params, eta, meta_unroll, rules=rules)
     meta_gradient = tape.gradient(
-      params, eta, output_gradients=u, unconnected_gradients='zero'
+      updated.params, eta, output_gradients=u, unconnected_gradients=_ZERO
     )
-  meta_gradient, meta_loss = rules.all_reduce((meta_gradient, meta_loss))
-  updates, meta_opt_state = rules.meta_optimizer.update(
+  meta_gradient = rules.all_reduce(meta_gradient)
+  eta_updates, meta_opt_state = rules.meta_optimizer.update(
     meta_gradient, state.meta_opt_state, rules.meta_learning_rate
   )
-  metrics = {
-    **metrics,
-    'meta_loss': meta_loss,
-    **{
-      f'meta_gradient_{name}': tf.reduce_mean(g)
-      for name, g in meta_gradient.items()
-    },
+  gradients = {
+    f'meta_gradient_{name}': tf.reduce_mean(g)
+    for name, g in meta_gradient.items()
   }
   return state._replace(
-    params=params,
-    opt_state=opt_state,
-    eta=optimizers.apply_updates(eta, updates),
+    params=updated.params,
+    opt_state=updated.opt_state,
+    eta=optimizers.apply_updates(eta, eta_updates),
     meta_opt_state=meta_opt_state,
     trace=trace,
-  ), metrics
+  ), {**updated.metrics, **_mean_over_replicas(metrics, rules), **gradients}
 
 
-def _with_jacobian(arguments, *, rules: Rules):
+def cotangent(
+  params: types.Nest, eta: types.Eta, meta_unroll: types.Nest, *, rules: Rules
+) -> tuple[types.Nest, Metrics]:
+  """dJ'/dtheta' on tau', the network conditioned on the current eta."""
+  conditioning = rules.conditioning(eta)
+
+  def forward(params: types.Nest, unroll: types.Nest) -> Any:
+    return rules.forward(params, unroll, conditioning)
+
+  return rules.outer_objective(params, meta_unroll, forward=forward)
+
+
+def _mean_over_replicas(metrics: Metrics, rules: Rules) -> Metrics:
+  totals, replicas = rules.all_reduce((metrics, tf.ones([])))
+  return {
+    name: total / tf.cast(replicas, total.dtype)
+    for name, total in totals.items()
+  }
+
+
+def _with_jacobian(
+  params: types.Nest,
+  opt_state: types.Nest,
+  eta: types.Eta,
+  unrolls: Sequence[types.Nest],
+  learning_rate: float | tf.Tensor,
+  *,
+  rules: Rules,
+) -> tuple[Updated, dict[str, types.Nest]]:
   """The inner updates' results, and df/d eta: [*eta.shape, *theta.shape].
 
   The product c^T df/d eta is linear in the cotangent c, so its derivative with
   respect to c is the Jacobian, one row per entry of eta: exact, and cheap for
   the few entries that eta has.
   """
-  params, eta = arguments[0], arguments[2]
   cotangent = tf.nest.map_structure(tf.zeros_like, params)
   with tf.GradientTape(persistent=True) as tape:
     tape.watch(cotangent)
     with tf.GradientTape() as eta_tape:
       eta_tape.watch(eta)
-      results = inner_updates(*arguments, rules=rules)
-    products = eta_tape.gradient(
-      results[0], eta, output_gradients=cotangent, unconnected_gradients='zero'
+      updated = inner_updates(
+        params, opt_state, eta, unrolls, learning_rate, rules=rules
+      )
+    products: types.Nest = eta_tape.gradient(
+      updated.params,
+      eta,
+      output_gradients=cotangent,
+      unconnected_gradients=_ZERO,
     )
     rows = {
       name: tf.unstack(tf.reshape(product, [-1]))
@@ -232,7 +281,7 @@ def _with_jacobian(arguments, *, rules: Rules):
   jacobian = {}
   for name, entries in rows.items():
     columns = [
-      tape.gradient(entry, cotangent, unconnected_gradients='zero')
+      tape.gradient(entry, cotangent, unconnected_gradients=_ZERO)
       for entry in entries
     ]
     jacobian[name] = tf.nest.map_structure(
@@ -242,21 +291,23 @@ def _with_jacobian(arguments, *, rules: Rules):
       params,
       *columns,
     )
-  return results, jacobian
+  return updated, jacobian
 
 
-def _contract(u, z):
+def _contract(u: types.Nest, z: types.Nest) -> tf.Tensor:
   """sum over theta of u z: shaped as the entry of eta that z belongs to."""
 
-  def one(u, z):
+  def one(u: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
     axes = u.shape.rank
-    return tf.tensordot(
+    product: tf.Tensor = tf.tensordot(
       z, u, [list(range(z.shape.rank - axes, z.shape.rank)), list(range(axes))]
     )
+    return product
 
-  return tf.add_n(
+  total: tf.Tensor = tf.add_n(
     [
       one(a, b)
       for a, b in zip(tf.nest.flatten(u), tf.nest.flatten(z), strict=True)
     ]
   )
+  return total

@@ -1,5 +1,6 @@
 """Networks as (init, apply); the only file that knows Keras."""
 
+from collections.abc import Callable
 import functools
 
 import keras
@@ -11,7 +12,7 @@ from seed_metagrad import types
 _INITIALIZER = 'lecun_normal'  # Truncated; 1/sqrt(fan_in) after that.
 
 
-def mlp(x, dtype):
+def mlp(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
   """Two dense layers of 64, for small vector observations."""
   x = layers.Flatten(dtype=dtype)(x)
   for units in (64, 64):
@@ -19,21 +20,21 @@ def mlp(x, dtype):
   return x
 
 
-def shallow(x, dtype):
+def shallow(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
   """IMPALA's shallow torso: Mnih et al. 2013's convolutions, dense 256."""
   for filters, size, stride in ((16, 8, 4), (32, 4, 2)):
     x = _conv(filters, size, stride, 'valid', 'relu', dtype)(x)
   return _dense(256, 'relu', dtype)(layers.Flatten(dtype=dtype)(x))
 
 
-def nature(x, dtype):
+def nature(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
   """DQN's torso (Mnih et al. 2015): 32-64-64 convolutions, dense 512."""
   for filters, size, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
     x = _conv(filters, size, stride, 'valid', 'relu', dtype)(x)
   return _dense(512, 'relu', dtype)(layers.Flatten(dtype=dtype)(x))
 
 
-def deep(x, dtype):
+def deep(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
   """IMPALA's deep ResNet (Espeholt et al. 2018, fig. 3), feed-forward."""
   for filters in (16, 32, 32):
     x = _conv(filters, 3, 1, 'same', None, dtype)(x)
@@ -48,7 +49,13 @@ def deep(x, dtype):
   return _dense(256, 'relu', dtype)(x)
 
 
-TORSOS = {'mlp': mlp, 'shallow': shallow, 'nature': nature, 'deep': deep}
+Torso = Callable[[keras.KerasTensor, str], keras.KerasTensor]
+TORSOS: dict[str, Torso] = {
+  'mlp': mlp,
+  'shallow': shallow,
+  'nature': nature,
+  'deep': deep,
+}
 
 
 def make(
@@ -61,7 +68,7 @@ def make(
 ) -> types.Network:
   """The named network for an environment.
 
-  num_conditioning: N, how many learned hypers the heads see (UVFA, Schaul et
+  num_conditioning: N, how many meta-parameters the heads see (UVFA, Schaul et
       al. 2015); 0 for none. Their linear embedding e = W_eta eta is
       concatenated with the torso's features before both heads.
 
@@ -83,15 +90,17 @@ def make(
   stacked_shape = model.inputs[0].shape[1:]
   scale = 255.0 if spec.observation_dtype == 'uint8' else 1.0
 
-  def init(seed: int):
+  def init(seed: int) -> types.Nest:
     keras.utils.set_random_seed(seed)
     return [variable.numpy() for variable in build().trainable_variables]
 
-  def apply(params, stacked, conditioning):
+  def apply(
+    params: types.Nest, stacked: tf.Tensor, conditioning: tf.Tensor | None
+  ) -> types.NetworkOutput:
     time, batch = tf.shape(stacked)[0], tf.shape(stacked)[1]
     flat = tf.reshape(stacked, [time * batch, *stacked_shape])
     inputs = [tf.cast(flat, dtype) * (1.0 / scale)]
-    if num_conditioning:
+    if conditioning is not None:
       inputs.append(
         tf.broadcast_to(
           tf.cast(conditioning, dtype), [time * batch, num_conditioning]
@@ -106,8 +115,14 @@ def make(
   return types.Network(init, apply)
 
 
-def _build(torso, spec, num_conditioning, embedding_size, dtype):
-  """The Keras model: [stacked frames, hypers] -> [logits, baseline]."""
+def _build(
+  torso: Torso,
+  spec: types.EnvSpec,
+  num_conditioning: int,
+  embedding_size: int,
+  dtype: str,
+) -> keras.Model:
+  """The Keras model: [stacked frames, values] -> [logits, baseline]."""
   inputs = [
     keras.Input((*spec.observation_shape, spec.frame_stack), dtype=dtype)
   ]
@@ -127,7 +142,14 @@ def _build(torso, spec, num_conditioning, embedding_size, dtype):
   return keras.Model(inputs, heads)
 
 
-def _conv(filters, size, stride, padding, activation, dtype):
+def _conv(
+  filters: int,
+  size: int,
+  stride: int,
+  padding: str,
+  activation: str | None,
+  dtype: str,
+) -> keras.Layer:
   return layers.Conv2D(
     filters,
     size,
@@ -139,7 +161,7 @@ def _conv(filters, size, stride, padding, activation, dtype):
   )
 
 
-def _dense(units, activation, dtype):
+def _dense(units: int, activation: str | None, dtype: str) -> keras.Layer:
   return layers.Dense(
     units, activation, kernel_initializer=_INITIALIZER, dtype=dtype
   )

@@ -7,7 +7,7 @@ lambda. Time-major; index t belongs to the transition from x_t to x_{t+1}:
   values: [T + 1, B], V(x_0) ... V(x_T); the last one bootstraps.
 
 `discounts` is 0 where the transition ended an episode. `lambda_` is a scalar or
-broadcasts to [T, B].
+[T, B]. Every estimator raises ValueError where shapes differ from these.
 """
 
 import tensorflow as tf
@@ -15,17 +15,20 @@ import tensorflow as tf
 from seed_metagrad import types
 
 
-def n_step(rewards, discounts, values, *, n: int):
+def n_step(
+  rewards: tf.Tensor, discounts: tf.Tensor, values: tf.Tensor, *, n: int
+) -> tf.Tensor:
   """n-step returns, shorter where the unroll ends (MGRL).
 
   g_t = R_{t+1} + gamma R_{t+2} + ... + gamma^n v(S_{t+n}), [T, B].
 
   Raises:
-    ValueError: n is below 1.
+    ValueError: n is below 1, or shapes differ.
   """
   if n < 1:
     raise ValueError(f'n must be at least 1, got {n}.')
-  length = rewards.shape[0]
+  _check_shapes(rewards, values, discounts=discounts)
+  length = int(rewards.shape[0] or 0)
   returns = []
   for t in range(length):
     end = min(t + n, length)
@@ -36,27 +39,36 @@ def n_step(rewards, discounts, values, *, n: int):
   return tf.stack(returns)
 
 
-def lambda_returns(rewards, discounts, values, lambda_):
+def lambda_returns(
+  rewards: tf.Tensor,
+  discounts: tf.Tensor,
+  values: tf.Tensor,
+  lambda_: float | tf.Tensor,
+) -> tf.Tensor:
   """lambda-returns (MGRL; Sutton and Barto 2018, eq. 12.18), [T, B].
 
   g_t = R_{t+1} + gamma [(1 - lambda) v(S_{t+1}) + lambda g_{t+1}].
+
+  Raises:
+    ValueError: shapes differ.
   """
+  _check_shapes(rewards, values, discounts=discounts, lambda_=lambda_)
   lambda_ = lambda_ + tf.zeros_like(rewards)
   targets = rewards + discounts * (1.0 - lambda_) * values[1:]
   return _backward_sum(targets, discounts * lambda_, values[-1])
 
 
 def vtrace(
-  rewards,
-  discounts,
-  values,
-  log_rhos,
-  lambda_,
+  rewards: tf.Tensor,
+  discounts: tf.Tensor,
+  values: tf.Tensor,
+  log_rhos: tf.Tensor,
+  lambda_: float | tf.Tensor,
   *,
-  rho_bar=1.0,
-  c_bar=1.0,
-  rho_pg=1.0,
-  policy_target='lambda',
+  rho_bar: float = 1.0,
+  c_bar: float = 1.0,
+  rho_pg: float = 1.0,
+  policy_target: str = 'lambda',
 ) -> types.Targets:
   """V-trace targets and advantages (Espeholt et al. 2018, eq. 1 and sec. 4.2).
 
@@ -70,7 +82,13 @@ def vtrace(
   policy_target: 'lambda', q_s = r_s + gamma [lambda v_{s+1} + (1 - lambda)
       V(x_{s+1})], the on-policy lambda-return of MGRL; or 'vtrace',
       q_s = r_s + gamma v_{s+1}, IMPALA's own. They agree at lambda = 1.
+
+  Raises:
+    ValueError: shapes differ.
   """
+  _check_shapes(
+    rewards, values, discounts=discounts, log_rhos=log_rhos, lambda_=lambda_
+  )
   lambda_ = lambda_ + tf.zeros_like(rewards)
   rhos = tf.exp(log_rhos)
   cs = lambda_ * tf.minimum(tf.constant(c_bar, rhos.dtype), rhos)
@@ -88,7 +106,28 @@ def vtrace(
   return types.Targets(values=vs, advantages=advantages)
 
 
-def _backward_sum(terms, factors, last):
+def _check_shapes(
+  rewards: tf.Tensor, values: tf.Tensor, **others: float | tf.Tensor
+) -> None:
+  """Refuses what would broadcast to another unroll than that of `rewards`."""
+  expected = tf.convert_to_tensor(rewards).shape
+  if expected.rank != 2:
+    raise ValueError(f'rewards must be [T, B], got {expected}.')
+  longer = tf.TensorShape([(expected[0] or -1) + 1 or None, expected[1]])
+  for name, value in {'values': values, **others}.items():
+    shape = tf.convert_to_tensor(value).shape
+    if name == 'lambda_' and shape.rank == 0:
+      continue
+    wanted = longer if name == 'values' else expected
+    if shape.rank != 2 or not wanted.is_compatible_with(shape):
+      raise ValueError(
+        f'{name} must be {wanted} beside rewards {expected}, got {shape}.'
+      )
+
+
+def _backward_sum(
+  terms: tf.Tensor, factors: tf.Tensor, last: tf.Tensor
+) -> tf.Tensor:
   """y_t = terms_t + factors_t y_{t+1}, from y_T = last; [T, B]."""
   ys = [last]
   for term, factor in zip(tf.unstack(terms)[::-1], tf.unstack(factors)[::-1]):

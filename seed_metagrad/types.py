@@ -1,7 +1,8 @@
 """The tuples that cross files, with their shapes, and how time is aligned.
 
-T time, B batch, A actions, E environments of one group. Time-major [T, B, ...]
-in the learner, batch-major [E, ...] in actors and on the wire.
+T time, B batch, A actions, E environments of one group, S stacked frames.
+Time-major [T, B, ...] in the learner, batch-major [E, ...] in actors and on the
+wire.
 
         t = 0            1            2        ...       T
 env     r0 d0 x0     r1 d1 x1     r2 d2 x2     ...    rT dT xT
@@ -12,12 +13,18 @@ was ended by a_{t-1}: x_t is already the first observation of the next one.
 Step T of an unroll is step 0 of the next unroll of the same environment.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from __future__ import annotations
 
-# A tensor, an array or a number; a nest of them.
-Array = Any
+from collections.abc import Mapping
+from typing import Any, Generic, NamedTuple, Protocol, TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:  # Actors import this file without TensorFlow.
+  import tensorflow as tf
+
+# A tensor or an array, or lists, tuples and dicts of them: what tf.nest takes.
 Nest = Any
+# np.ndarray in actors, on the wire and in inference; tf.Tensor in updates.
+ArrayT = TypeVar('ArrayT')
 
 
 # An environment's own settings by name; what JSON can hold.
@@ -27,7 +34,7 @@ Settings = Mapping[str, Any]
 class EnvSpec(NamedTuple):
   """What an environment takes and gives."""
 
-  observation_shape: tuple[int, ...]  # Of one observation; one frame on Atari.
+  observation_shape: tuple[int, ...]  # One observation; one frame on Atari.
   observation_dtype: str  # A NumPy name: 'uint8', 'float32'.
   num_actions: int
   frame_stack: int = 1  # Observations the network sees at once.
@@ -42,82 +49,102 @@ class Task(NamedTuple):
   settings: Settings
 
 
-class EnvOutput(NamedTuple):
+class EnvOutput(NamedTuple, Generic[ArrayT]):
   """What environments answer to their last actions; leading dims as stated."""
 
-  reward: Array  # float32, raw: never clipped here.
-  terminated: Array  # bool, the episode ended.
-  truncated: Array  # bool, the episode was cut by a time limit: no end.
-  life_lost: Array  # bool, the game goes on but the loss sees an end.
-  observation: Array  # spec.observation_dtype, [..., *observation_shape].
+  reward: ArrayT  # float32, raw: never clipped here.
+  terminated: ArrayT  # bool, the episode ended.
+  truncated: ArrayT  # bool, the episode was cut by a time limit: no end.
+  life_lost: ArrayT  # bool, the game goes on but the loss sees an end.
+  observation: ArrayT  # spec.observation_dtype, [..., *observation_shape].
 
 
-class AgentOutput(NamedTuple):
+class AgentOutput(NamedTuple, Generic[ArrayT]):
   """What the agent did at an observation."""
 
-  action: Array  # int32.
-  policy_logits: Array  # float32, [..., A].
-  baseline: Array  # float32.
+  action: ArrayT  # int32.
+  policy_logits: ArrayT  # float32, [..., A].
+  baseline: ArrayT  # float32.
 
 
-class Unroll(NamedTuple):
+class Unroll(NamedTuple, Generic[ArrayT]):
   """T + 1 steps of one environment [T + 1, ...], or of B [T + 1, B, ...]."""
 
-  memory: Nest  # What the network remembers of before x_0: frames' S - 1 steps.
-  env_outputs: EnvOutput
-  agent_outputs: AgentOutput
+  memory: ArrayT  # The S - 1 frames before x_0, [S - 1, ...], masked.
+  env_outputs: EnvOutput[ArrayT]
+  agent_outputs: AgentOutput[ArrayT]
 
 
 class NetworkOutput(NamedTuple):
   """Policy and value at every observation of an unroll."""
 
-  policy_logits: Array  # [T + 1, B, A].
-  baseline: Array  # [T + 1, B].
+  policy_logits: tf.Tensor  # [T + 1, B, A].
+  baseline: tf.Tensor  # [T + 1, B].
+
+
+class NetworkInit(Protocol):
+  """Makes the parameters of a network."""
+
+  def __call__(self, seed: int) -> Nest:
+    """Returns arrays; equal seeds make equal ones."""
+
+
+class NetworkApply(Protocol):
+  """Computes policy and value of every step by itself."""
+
+  def __call__(
+    self, params: Nest, stacked: tf.Tensor, conditioning: tf.Tensor | None
+  ) -> NetworkOutput:
+    """Returns outputs [T, B, ...].
+
+    stacked: the stack of frames at every step, [T, B, ..., S]. conditioning:
+    values of the meta-parameters [N]; None where the network sees none.
+    """
 
 
 class Network(NamedTuple):
-  """A network as plain functions over a nest of parameters.
+  """A network as plain functions over a nest of parameters."""
 
-  init(seed) -> params
-  apply(params, stacked, conditioning) -> NetworkOutput, all [T, B, ...]:
-      `stacked` holds the stack of frames at every step; `conditioning` is the
-      vector of learned hypers [N], or None where the network is not
-      conditioned.
-  """
-
-  init: Any
-  apply: Any
+  init: NetworkInit
+  apply: NetworkApply
 
 
-class Hypers(NamedTuple):
-  """The hypers of the inner loss, fixed or learned.
+# The inner loss's hyperparameters by name, fixed or learned; each is a scalar
+# or broadcasts to [T, B].
+Hypers = Mapping[str, 'float | tf.Tensor']
 
-  Each is a scalar or broadcasts to [T, B].
-  """
-
-  discount: Array
-  lambda_: Array
-  baseline_cost: Array
-  entropy_cost: Array
+# Logits of the meta-parameters: {name: []} or {name: [states]}.
+Eta = dict[str, 'tf.Tensor']
 
 
 class Targets(NamedTuple):
   """What a return estimator makes of an unroll, [T, B] each."""
 
-  values: Array  # The value targets, v_s or g_s.
-  advantages: Array  # The policy gradient's weights, ratios included.
+  values: tf.Tensor  # The value targets, v_s or g_s.
+  advantages: tf.Tensor  # The policy gradient's weights, ratios included.
+
+
+class OptimizerInit(Protocol):
+  """Makes the state of an optimizer."""
+
+  def __call__(self, params: Nest) -> Nest:
+    """Returns the state before the first step."""
+
+
+class OptimizerUpdate(Protocol):
+  """Makes a step, differentiably."""
+
+  def __call__(
+    self, gradients: Nest, opt_state: Nest, learning_rate: float | tf.Tensor
+  ) -> tuple[Nest, Nest]:
+    """Returns (updates, opt_state): the step is params + updates."""
 
 
 class Optimizer(NamedTuple):
-  """A differentiable optimizer: its state goes in and comes out.
+  """A differentiable optimizer: its state goes in and comes out."""
 
-  init(params) -> opt_state
-  update(gradients, opt_state, learning_rate) -> (updates, opt_state), where
-      the step is params + updates.
-  """
-
-  init: Any
-  update: Any
+  init: OptimizerInit
+  update: OptimizerUpdate
 
 
 class LearnerState(NamedTuple):
@@ -125,8 +152,8 @@ class LearnerState(NamedTuple):
 
   params: Nest
   opt_state: Nest
-  eta: Nest  # Logits of the learned hypers: {name: []} or {name: [states]}.
+  eta: Eta
   meta_opt_state: Nest
   trace: Nest  # z of MGRL; () where the trace decay is 0.
-  num_updates: Array  # int64 [].
-  env_frames: Array  # int64 [], frames consumed by updates.
+  num_updates: tf.Tensor  # int64 [].
+  env_frames: tf.Tensor  # int64 [], frames consumed by updates.

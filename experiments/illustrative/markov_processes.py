@@ -15,7 +15,7 @@ _SIGNAL = 0.1  # The reward on leaving a signal state.
 class Process(NamedTuple):
   """A Markov reward process and the hyper that is learned on it, per state."""
 
-  learned: str  # A field of types.Hypers.
+  learned: str  # The hyperparameter that has a table.
   high: np.ndarray  # bool [N], where the learned value should end high.
   high_kind: str  # What the states of `high` are called.
   low_kind: str

@@ -16,6 +16,7 @@ from seed_metagrad import losses
 from seed_metagrad import meta
 from seed_metagrad import meta_parameters
 from seed_metagrad import optimizers
+from seed_metagrad import outer
 from seed_metagrad import returns
 from seed_metagrad import types
 
@@ -36,17 +37,17 @@ class Settings(NamedTuple):
 class Member(NamedTuple):
   """What may differ between members trained side by side: [M, ...] for M."""
 
-  rewards: types.Array  # [episodes, N].
-  trace_decay: types.Array  # mu.
-  fixed: types.Array  # The process's hyper, where it is not learned.
+  rewards: tf.Tensor  # [episodes, N].
+  trace_decay: tf.Tensor  # mu.
+  fixed: tf.Tensor  # The process's hyper, where it is not learned.
 
 
 class Episode(NamedTuple):
   """One walk through all N states, as an unroll of N steps and one column."""
 
-  rewards: types.Array  # [N, 1].
-  states: types.Array  # int32 [N + 1, 1]; the last is the next episode's first.
-  continues: types.Array  # [N, 1], 0 where the episode ends, else 1.
+  rewards: tf.Tensor  # [N, 1].
+  states: tf.Tensor  # int32 [N + 1, 1]; the last is the next episode's first.
+  continues: tf.Tensor  # [N, 1], 0 where the episode ends, else 1.
 
 
 class History(NamedTuple):
@@ -75,7 +76,7 @@ def make_rules(
   return bootstraps there by its lambda (Sutton and Barto 2018, sec. 12.8). What
   is not learned is 1, as the reference is, but for `fixed`.
   """
-  hypers = types.Hypers(1.0, 1.0, 1.0, 0.0)._replace(**{process.learned: fixed})
+  hypers = {'discount': 1.0, 'lambda_': 1.0, process.learned: fixed}
 
   def forward(params, episode, conditioning):
     del conditioning
@@ -91,30 +92,34 @@ def make_rules(
     return returns.lambda_returns(episode.rewards, discounts, values, lambda_)
 
   def loss(online, target, hypers, episode):
-    g = targets(target, hypers.discount, hypers.lambda_, episode)
+    g = targets(target, hypers['discount'], hypers['lambda_'], episode)
     total = tf.reduce_sum(losses.baseline_loss(online[:-1], g))
     return total, {'loss': total}
 
-  def meta_loss(values, episode):
-    # Cut: dJ'/dtheta' is a semi-gradient.
-    g = tf.stop_gradient(targets(values, 1.0, 1.0, episode))
-    return tf.reduce_sum(losses.baseline_loss(values[:-1], g))
+  def outer_objective(params, episode, *, forward):
+    """J' = 1/2 (g_eta' - v)^2, a semi-gradient: returns are cut off."""
+    with tf.GradientTape() as tape:
+      tape.watch(params)
+      values = forward(params, episode)
+      g = tf.stop_gradient(targets(values, 1.0, 1.0, episode))
+      loss = tf.reduce_sum(losses.baseline_loss(values[:-1], g))
+    return outer.gradient(tape, loss, params), {'meta_loss': loss}
 
   return meta.Rules(
     forward=forward,
     loss=loss,
-    meta_loss=meta_loss,
+    outer_objective=outer_objective,
     hypers=lambda eta, episode: meta_parameters.hypers(
       eta, hypers, episode.states[1:]
     ),
     optimizer=optimizers.sgd(),
-    meta_optimizer={'sgd': optimizers.sgd, 'adam': optimizers.adam}[
-      settings.meta_optimizer
-    ](),
+    meta_optimizer=optimizers.make(
+      settings.meta_optimizer, rms_decay=0.99, rms_epsilon=0.1
+    ),
     max_gradient_norm=0.0,
     meta_learning_rate=settings.meta_learning_rate,
     trace_decay=trace_decay,
-    conditioned=False,
+    conditioning=lambda eta: None,
   )
 
 

@@ -15,7 +15,7 @@ from seed_metagrad import types
 class Closed(Exception):
   """The batcher was closed before a request was answered."""
 
-  def __init__(self):
+  def __init__(self) -> None:
     super().__init__('the learner is stopping.')
 
 
@@ -24,7 +24,7 @@ class Request(NamedTuple):
 
   env_ids: np.ndarray  # int32 [E], slots of the learner.
   new_run: bool  # The first request of a lease: the environments start afresh.
-  env_outputs: types.EnvOutput  # [E, ...]; may be read-only views.
+  env_outputs: types.EnvOutput[np.ndarray]  # [E, ...]; may be read-only views.
   peer: str  # actor/group.
   env_state: bytes = b''  # Not empty where the learner asked for it.
 
@@ -96,17 +96,15 @@ class Batcher:
     with self._changed:
       while not self._closed:
         self._drop_cancelled()
-        if self._num_envs >= self._min_envs or self._remaining_secs() == 0:
+        if self._num_envs >= self._min_envs or self._remaining_secs() == 0.0:
           if batch := self._take():
             return batch
-        waits = [self._remaining_secs()]
-        if deadline is not None:
-          waits.append(deadline - self._clock())
-          if waits[1] <= 0:
-            return []
-        self._changed.wait(
-          min((secs for secs in waits if secs is not None), default=None)
-        )
+        waits = [] if deadline is None else [deadline - self._clock()]
+        if waits and waits[0] <= 0:
+          return []
+        if (remaining := self._remaining_secs()) is not None:
+          waits.append(remaining)
+        self._changed.wait(min(waits, default=None))
       return None
 
   def close(self) -> None:

@@ -116,7 +116,7 @@ class LockStep:
   def _placed(
     self, batch: list[batcher_lib.Waiting]
   ) -> list[batcher_lib.Waiting]:
-    groups = [
+    groups: list[list[str | int]] = [
       [waiting.request.peer, len(waiting.request.env_ids)] for waiting in batch
     ]
     others = groups != self._groups  # Places are no longer those of before.

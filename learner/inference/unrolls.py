@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +14,7 @@ from seed_metagrad import types
 class Finished(NamedTuple):
   """An unroll of one environment, and how old its policy was."""
 
-  unroll: types.Unroll  # [T + 1, ...] of one environment.
+  unroll: types.Unroll[np.ndarray]  # [T + 1, ...] of one environment.
   num_updates: int  # Of the parameters that acted at its first step.
 
 
@@ -50,11 +50,11 @@ class UnrollStore:
 
   def append(
     self,
-    env_ids,
-    first,
-    env_outputs: types.EnvOutput,
-    agent_outputs: types.AgentOutput,
-    stacks,
+    env_ids: np.ndarray,
+    first: np.ndarray,
+    env_outputs: types.EnvOutput[np.ndarray],
+    agent_outputs: types.AgentOutput[np.ndarray],
+    stacks: np.ndarray,
     num_updates: int,
   ) -> list[Finished]:
     """Adds one step of E environments; returns the unrolls that it ends.
@@ -84,7 +84,8 @@ class UnrollStore:
 
   def save(self) -> list[np.ndarray]:
     """Returns all that it holds, for a checkpoint."""
-    return tf.nest.flatten(self._arrays())
+    arrays: list[np.ndarray] = tf.nest.flatten(self._arrays())
+    return arrays
 
   def restore(self, saved: Sequence[np.ndarray]) -> None:
     """Goes back to what `save` returned."""
@@ -96,7 +97,7 @@ class UnrollStore:
     if missing <= 0:
       return
 
-    def extend(rows):
+    def extend(rows: np.ndarray) -> np.ndarray:
       return np.concatenate(
         [rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)]
       )
@@ -132,9 +133,14 @@ class UnrollStore:
     ]
 
 
-def batch(unrolls: Sequence[types.Unroll]) -> types.Unroll:
+def batch(
+  unrolls: Sequence[types.Unroll[np.ndarray]],
+) -> types.Unroll[np.ndarray]:
   """B unrolls [T + 1, ...] as one, time-major [T + 1, B, ...]."""
-  return tf.nest.map_structure(lambda *rows: np.stack(rows, axis=1), *unrolls)
+  stacked: types.Unroll[np.ndarray] = tf.nest.map_structure(
+    lambda *rows: np.stack(rows, axis=1), *unrolls
+  )
+  return stacked
 
 
 def to_arrays(finished: Sequence[Finished]) -> list[list[np.ndarray]]:
@@ -146,18 +152,20 @@ def to_arrays(finished: Sequence[Finished]) -> list[list[np.ndarray]]:
 
 def from_arrays(arrays: Sequence[Sequence[np.ndarray]]) -> list[Finished]:
   """Undoes `to_arrays`."""
-  template = Finished(
-    types.Unroll(
-      0,
-      types.EnvOutput(*[0] * len(types.EnvOutput._fields)),
-      types.AgentOutput(*[0] * len(types.AgentOutput._fields)),
-    ),
-    0,
-  )
+  env_output = types.EnvOutput[Any](*[0] * len(types.EnvOutput._fields))
+  agent_output = types.AgentOutput[Any](*[0] * len(types.AgentOutput._fields))
+  template = Finished(types.Unroll(0, env_output, agent_output), 0)
   unrolls = [tf.nest.pack_sequence_as(template, one) for one in arrays]
   return [one._replace(num_updates=int(one.num_updates)) for one in unrolls]
 
 
-def columns(unroll: types.Unroll, start, stop) -> types.Unroll:
+def columns(
+  unroll: types.Unroll[types.ArrayT],
+  start: int | tf.Tensor,
+  stop: int | tf.Tensor,
+) -> types.Unroll[types.ArrayT]:
   """The unrolls `start` to `stop` of a batch [T + 1, B, ...]."""
-  return tf.nest.map_structure(lambda x: x[:, start:stop], unroll)
+  part: types.Unroll[types.ArrayT] = tf.nest.map_structure(
+    lambda x: x[:, start:stop], unroll
+  )
+  return part

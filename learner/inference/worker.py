@@ -34,8 +34,8 @@ class Acted(NamedTuple):
 
   env_ids: np.ndarray  # int32 [E], each at most once.
   first: np.ndarray  # bool [E], where a new lease began.
-  env_outputs: types.EnvOutput
-  agent_outputs: types.AgentOutput
+  env_outputs: types.EnvOutput[np.ndarray]
+  agent_outputs: types.AgentOutput[np.ndarray]
   stacks: np.ndarray  # The frames that the network saw, [E, ..., S].
   num_updates: int  # Of the parameters that acted.
 
@@ -79,7 +79,10 @@ class Inference:
     return self._num_calls
 
   def act(
-    self, env_ids: np.ndarray, first: np.ndarray, env_outputs: types.EnvOutput
+    self,
+    env_ids: np.ndarray,
+    first: np.ndarray,
+    env_outputs: types.EnvOutput[np.ndarray],
   ) -> Acted:
     """Acts at the newest observation of E environments; `record` is next.
 
@@ -181,7 +184,7 @@ class Inference:
 
 
 def _trace(
-  act: Callable[..., types.AgentOutput],
+  act: Callable[..., types.AgentOutput[tf.Tensor]],
   params: types.Nest,
   eta: types.Nest,
   stacks: np.ndarray,
@@ -204,11 +207,12 @@ def _trace(
   dtypes = [output.dtype for output in graph.outputs]
 
   def traced(*arguments: types.Nest) -> list[tf.Tensor]:
-    return tf.raw_ops.StatefulPartitionedCall(
+    outputs: list[tf.Tensor] = tf.raw_ops.StatefulPartitionedCall(
       args=[*tf.nest.flatten(arguments), *graph.captured_inputs],
       Tout=dtypes,
       f=graph,
     )
+    return outputs
 
   return traced
 

@@ -15,7 +15,7 @@ _TF = ('seed_metagrad.types', 'tensorflow')
 _ALLOWED = {
   'seed_metagrad': (),
   'seed_metagrad.config': (),
-  'seed_metagrad.types': (),
+  'seed_metagrad.types': ('tensorflow',),  # To annotate: see the last test.
   'seed_metagrad.environments': (
     'seed_metagrad.environments',
     'seed_metagrad.types',
@@ -25,9 +25,10 @@ _ALLOWED = {
   ),
   'seed_metagrad.returns': _TF,
   'seed_metagrad.optimizers': _TF,
-  'seed_metagrad.meta_parameters': _TF,
+  'seed_metagrad.meta_parameters': (*_TF, 'seed_metagrad.config'),
   'seed_metagrad.frames': (*_TF, 'numpy'),
   'seed_metagrad.networks': (*_TF, 'keras'),
+  'seed_metagrad.outer': (*_TF, 'seed_metagrad.losses'),
   'seed_metagrad.losses': (
     *_TF,
     'seed_metagrad.returns',
@@ -35,9 +36,8 @@ _ALLOWED = {
   ),
   'seed_metagrad.meta': (
     *_TF,
-    'seed_metagrad.losses',
-    'seed_metagrad.meta_parameters',
     'seed_metagrad.optimizers',
+    'seed_metagrad.outer',
   ),
   'seed_metagrad.agent': ('seed_metagrad', *_TF, 'tensorflow_probability'),
   'protos': (

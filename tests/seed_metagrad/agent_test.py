@@ -116,6 +116,18 @@ class ActTest(parameterized.TestCase):
       np.testing.assert_allclose(output.baseline, whole.baseline[t], atol=1e-6)
 
 
+class MakeTest(parameterized.TestCase):
+  @parameterized.parameters(
+    ('network', ''),
+    ('network', 'resnet'),
+    ('optimizer', 'lion'),
+    ('meta_optimizer', 'lion'),
+  )
+  def test_unknown_name_is_refused_with_the_known_ones(self, field, name):
+    with self.assertRaisesRegex(ValueError, f"must be one of .*got '{name}'"):
+      _make(**{field: name})
+
+
 class UpdateTest(parameterized.TestCase):
   def test_starts_at_the_values_of_the_config(self):
     _, state = _make(
@@ -227,7 +239,7 @@ class UpdateTest(parameterized.TestCase):
       state, metrics = agent.update(state, *_unrolls(seed=10 * k))
       self.assertEqual(metrics['skipped'], 0)
       for name, value in meta_parameters.values(state.eta).items():
-        self.assertBetween(float(value), *meta_parameters.BOUNDS[name])
+        self.assertBetween(float(value), *config_lib.BOUNDS[name])
 
   @parameterized.parameters((False, 0.0), (False, 0.5), (True, 0.0))
   def test_meta_rate_zero_is_impala(self, graph, trace_decay):

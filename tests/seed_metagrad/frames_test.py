@@ -46,7 +46,7 @@ class FramesTest(parameterized.TestCase):
     previous, observations = history[: size - 1], history[size - 1 :]
     unrolled = frames.stack_unroll(
       _unroll(
-        previous[np.newaxis, :, np.newaxis],
+        previous[:, np.newaxis, np.newaxis],
         observations[:, np.newaxis, np.newaxis],
         resets[:, np.newaxis],
       )
@@ -86,7 +86,9 @@ class FramesTest(parameterized.TestCase):
         before = frames.previous(stacks)
       steps.append(stacks)
     first, second = (
-      frames.stack_unroll(_unroll(previous, observations[part], resets[part]))
+      frames.stack_unroll(
+        _unroll(np.moveaxis(previous, 0, 1), observations[part], resets[part])
+      )
       for previous, part in (
         (frames.previous(frames.empty(spec, 3)), slice(0, 5)),
         (before, slice(4, 9)),

@@ -9,11 +9,11 @@ from seed_metagrad import meta
 from seed_metagrad import meta_parameters
 from seed_metagrad import networks
 from seed_metagrad import optimizers
-from seed_metagrad import types
 from tests.support import reference
 from tests.support import tiny
 
 _RATE = 0.3
+_FIXED = dict(discount=0.8, lambda_=0.7, baseline_cost=0.5, entropy_cost=0.2)
 
 # (optimizer, clip, batch, inner updates, conditioning): every setting meets
 # every other. A clip of .05 is active, one of 1e6 is not.
@@ -68,10 +68,10 @@ def _directional_derivatives(rules, state, unrolls, u):
   rules = _hold_conditioning(rules, state.eta)
 
   def projection(eta):
-    params, _, _ = meta.inner_updates(
+    updated = meta.inner_updates(
       state.params, state.opt_state, eta, unrolls, _RATE, rules=rules
     )
-    return tf.reduce_sum(u * (_flat(params) - _flat(state.params)))
+    return tf.reduce_sum(u * (_flat(updated.params) - _flat(state.params)))
 
   return {
     name: reference.derivative(
@@ -117,9 +117,7 @@ class FiniteDifferencesTest(parameterized.TestCase):
     rules, state = tiny.setup(config, network=network)
     unrolls, meta_unroll = tiny.unrolls(batch, steps)
     gradient, new, metrics = _meta_gradient(rules, state, unrolls, meta_unroll)
-    u, _ = meta.meta_objective_gradient(
-      new.params, state.eta, meta_unroll, rules=rules
-    )
+    u, _ = meta.cotangent(new.params, state.eta, meta_unroll, rules=rules)
     expected = _directional_derivatives(rules, state, unrolls, _flat(u))
     for name in config.learned:
       self.assertNotEqual(gradient[name], 0.0)
@@ -134,7 +132,7 @@ class FiniteDifferencesTest(parameterized.TestCase):
     rules, state = tiny.setup(config)
     rules = rules._replace(optimizer=optimizers.sgd(), max_gradient_norm=0.0)
     (unroll,), _ = tiny.unrolls(batch)
-    params, _, _ = meta.inner_update(
+    updated = meta.inner_update(
       state.params, (), state.eta, unroll, 1.0, rules=rules, live_targets=False
     )
     target = rules.forward(state.params, unroll, None)
@@ -147,7 +145,10 @@ class FiniteDifferencesTest(parameterized.TestCase):
       )[0]
 
     for before, after, expected in zip(
-      state.params, params, _derivatives(loss, state.params), strict=True
+      state.params,
+      updated.params,
+      _derivatives(loss, state.params),
+      strict=True,
     ):
       np.testing.assert_allclose(before - after, expected, rtol=1e-6, atol=1e-9)
 
@@ -157,9 +158,7 @@ class FiniteDifferencesTest(parameterized.TestCase):
     rules, state = tiny.setup(config)
     unroll = tiny.unroll(3, batch)
     tensors = tiny.tensors(unroll)
-    u, _ = meta.meta_objective_gradient(
-      state.params, state.eta, tensors, rules=rules
-    )
+    u, _ = meta.cotangent(state.params, state.eta, tensors, rules=rules)
     _, advantages = reference.targets(
       *(x.numpy() for x in rules.forward(state.params, tensors, None)),
       config.reference_discount,
@@ -188,7 +187,7 @@ class FiniteDifferencesTest(parameterized.TestCase):
     )
     states = np.random.default_rng(4).integers(0, 2, [tiny.LENGTH, 5])
     rules, state = tiny.setup(config)
-    fixed = types.Hypers(0.8, 0.7, 0.5, 0.2)
+    fixed = _FIXED
     rules = rules._replace(
       hypers=lambda eta, unroll: meta_parameters.hypers(eta, fixed, states)
     )
@@ -198,9 +197,7 @@ class FiniteDifferencesTest(parameterized.TestCase):
     state = meta.init(rules, state.params, eta)
     unrolls, meta_unroll = tiny.unrolls(5, steps)
     gradient, new, _ = _meta_gradient(rules, state, unrolls, meta_unroll)
-    u, _ = meta.meta_objective_gradient(
-      new.params, eta, meta_unroll, rules=rules
-    )
+    u, _ = meta.cotangent(new.params, eta, meta_unroll, rules=rules)
     expected = _directional_derivatives(rules, state, unrolls, _flat(u))
     for name in config.learned:
       self.assertEqual(gradient[name][2], 0.0)  # A state never visited.
@@ -214,7 +211,7 @@ class ConditioningTest(parameterized.TestCase):
   def test_no_gradient_through_the_embedding(self, trace_decay, steps):
     config = tiny.config(conditioning=True, trace_decay=trace_decay)
     rules, state = tiny.setup(config)
-    fixed = types.Hypers(0.8, 0.7, 0.5, 0.2)
+    fixed = _FIXED
     rules = rules._replace(hypers=lambda eta, unroll: fixed)
     unrolls, meta_unroll = tiny.unrolls(5, steps)
     gradient, new, _ = _meta_gradient(rules, state, unrolls, meta_unroll)
@@ -223,10 +220,10 @@ class ConditioningTest(parameterized.TestCase):
     # Yet the embedding is in use, and is learned.
     self.assertFalse(np.array_equal(new.params[3], state.params[3]))
     moved = {**state.eta, 'discount': state.eta['discount'] + 1.0}
-    params, _, _ = meta.inner_updates(
+    updated = meta.inner_updates(
       state.params, state.opt_state, moved, unrolls, _RATE, rules=rules
     )
-    self.assertFalse(np.array_equal(params[1], new.params[1]))
+    self.assertFalse(np.array_equal(updated.params[1], new.params[1]))
 
 
 class TraceTest(parameterized.TestCase):
@@ -240,10 +237,10 @@ class TraceTest(parameterized.TestCase):
     def jacobians(state, unrolls):
       with tf.GradientTape(persistent=True) as tape:
         tape.watch(state.eta)
-        params, _, _ = meta.inner_updates(
+        updated = meta.inner_updates(
           state.params, state.opt_state, state.eta, unrolls, _RATE, rules=rules
         )
-        flat = _flat(params)
+        flat = _flat(updated.params)
       return tape.jacobian(flat, state.eta, experimental_use_pfor=False)
 
     z = dict.fromkeys(config.learned, 0.0)
@@ -251,9 +248,7 @@ class TraceTest(parameterized.TestCase):
       unrolls, meta_unroll = tiny.unrolls(5, seed=10 * k)
       jacobian = jacobians(state, unrolls)
       new, _ = meta.update(state, unrolls, meta_unroll, _RATE, rules=rules)
-      u, _ = meta.meta_objective_gradient(
-        new.params, state.eta, meta_unroll, rules=rules
-      )
+      u, _ = meta.cotangent(new.params, state.eta, meta_unroll, rules=rules)
       for name in config.learned:
         z[name] = trace_decay * z[name] + jacobian[name].numpy()
         np.testing.assert_allclose(
@@ -292,7 +287,7 @@ class InnerUpdatesTest(parameterized.TestCase):
     for live_targets in (False, True):
       with tf.GradientTape() as tape:
         tape.watch(state.eta)
-        params, opt_state, metrics = meta.inner_update(
+        updated = meta.inner_update(
           state.params,
           state.opt_state,
           state.eta,
@@ -301,10 +296,8 @@ class InnerUpdatesTest(parameterized.TestCase):
           rules=rules,
           live_targets=live_targets,
         )
-        total = tf.reduce_sum(tf.sin(_flat(params)))
-      results.append(
-        (params, opt_state, metrics, tape.gradient(total, state.eta))
-      )
+        total = tf.reduce_sum(tf.sin(_flat(updated.params)))
+      results.append((*updated, tape.gradient(total, state.eta)))
     for a, b in zip(*map(tf.nest.flatten, results), strict=True):
       np.testing.assert_array_equal(a, b)
 
@@ -330,7 +323,7 @@ class InnerUpdatesTest(parameterized.TestCase):
     fixed = rules.hypers(state.eta, None)
     vector = meta_parameters.conditioning(state.eta) if conditioning else None
     impala = rules._replace(
-      conditioned=False,
+      conditioning=lambda eta: None,
       hypers=lambda eta, unroll: fixed,
       forward=lambda params, unroll, _: rules.forward(params, unroll, vector),
     )

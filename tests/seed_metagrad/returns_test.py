@@ -31,6 +31,14 @@ def _column(*numbers):
   return tf.constant(numbers, tf.float64)[:, tf.newaxis]
 
 
+def _eager(estimator):
+  return estimator
+
+
+def _graph(estimator):
+  return tf.function(estimator, autograph=False)
+
+
 class ReturnsTest(parameterized.TestCase):
   def test_n_step_by_hand(self):
     # Two of three steps: g_0 = 1 + .5 * (2 + .5 * 8) = 4,
@@ -70,18 +78,20 @@ class ReturnsTest(parameterized.TestCase):
     expected = {'lambda': [3.25, 1.0], 'vtrace': [3.5, 1.0]}[policy_target]
     np.testing.assert_allclose(targets.advantages[:, 0], expected, rtol=1e-15)
 
-  @parameterized.product(batch=(1, 5), n=(1, 2, 4, 9))
-  def test_n_step_as_in_numpy(self, batch, n):
+  @parameterized.product(batch=(1, 5), n=(1, 2, 4, 9), run=(_eager, _graph))
+  def test_n_step_as_in_numpy(self, batch, n, run):
     rewards, discounts, values, _, _ = _inputs(batch)
-    g = returns.n_step(*map(tf.constant, (rewards, discounts, values)), n=n)
+    g = run(returns.n_step)(
+      *map(tf.constant, (rewards, discounts, values)), n=n
+    )
     np.testing.assert_allclose(
       g, reference.n_step(rewards, discounts, values, n)[:-1], rtol=1e-12
     )
 
-  @parameterized.parameters(1, 5)
-  def test_lambda_returns_as_in_numpy(self, batch):
+  @parameterized.product(batch=(1, 5), run=(_eager, _graph))
+  def test_lambda_returns_as_in_numpy(self, batch, run):
     rewards, discounts, values, _, lambda_ = _inputs(batch)
-    g = returns.lambda_returns(
+    g = run(returns.lambda_returns)(
       *map(tf.constant, (rewards, discounts, values, lambda_))
     )
     np.testing.assert_allclose(
@@ -91,11 +101,14 @@ class ReturnsTest(parameterized.TestCase):
     )
 
   @parameterized.product(
-    batch=(1, 5), policy_target=('lambda', 'vtrace'), clips=({}, _CLIPS)
+    batch=(1, 5),
+    policy_target=('lambda', 'vtrace'),
+    clips=({}, _CLIPS),
+    run=(_eager, _graph),
   )
-  def test_vtrace_as_in_numpy(self, batch, policy_target, clips):
+  def test_vtrace_as_in_numpy(self, batch, policy_target, clips, run):
     inputs = _inputs(batch)
-    targets = returns.vtrace(
+    targets = run(returns.vtrace)(
       *map(tf.constant, inputs), **clips, policy_target=policy_target
     )
     values, advantages = reference.vtrace(
@@ -259,6 +272,35 @@ class GradientsTest(parameterized.TestCase):
     for gradient in (*first, *outer.gradient(norm, inputs)):
       self.assertTrue(np.all(np.isfinite(gradient)))
     np.testing.assert_array_equal(first[3][mask], 0.0)
+
+
+class ShapesTest(parameterized.TestCase):
+  @parameterized.product(
+    wrong=('rewards', 'discounts', 'values', 'log_rhos', 'lambda_'),
+    run=(_eager, _graph),
+  )
+  def test_what_would_broadcast_is_refused_with_both_shapes(self, wrong, run):
+    names = ('rewards', 'discounts', 'values', 'log_rhos', 'lambda_')
+    inputs = dict(zip(names, map(tf.constant, _inputs(5)), strict=True))
+    inputs[wrong] = inputs[wrong][:, :1]  # B = 1 broadcasts to 5.
+    with self.assertRaisesRegex(ValueError, r'must be \(\d, [15]\).*, got \('):
+      run(returns.vtrace)(**inputs)
+
+  def test_rank_is_checked(self):
+    rewards, discounts, values, _, _ = _inputs(5)
+    with self.assertRaisesRegex(ValueError, r'\[T, B\], got \(6,\)'):
+      returns.n_step(rewards[:, 0], discounts, values, n=1)
+    with self.assertRaisesRegex(ValueError, r'lambda_ must be .*got \(6,\)'):
+      returns.lambda_returns(rewards, discounts, values, np.ones(6))
+
+  def test_unknown_time_and_batch_are_taken(self):
+    dynamic = tf.TensorSpec([None, None], tf.float64)
+    rewards, discounts, values, _, _ = _inputs(5)
+    check = tf.function(
+      lambda r, d, v: returns._check_shapes(r, v, discounts=d),
+      input_signature=[dynamic] * 3,
+    )
+    check(rewards, discounts, values)
 
 
 if __name__ == '__main__':

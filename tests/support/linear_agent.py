@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seed_metagrad import types
+from seed_metagrad import config as config_lib
 from tests.support import reference
 
 
@@ -54,7 +54,7 @@ def _inner_gradient(theta, unroll, hypers, config):
   """MGRL's gradient; dH/dlogit_a = -pi_a (log pi_a + H)."""
   x = unroll.env_outputs.observation[:-1]
   values, advantages = _targets(
-    theta, unroll, hypers.discount, hypers.lambda_, config
+    theta, unroll, hypers['discount'], hypers['lambda_'], config
   )
   log_pi = reference.log_softmax(x @ theta[0])
   entropy = reference.entropy(x @ theta[0])[..., np.newaxis]
@@ -63,19 +63,17 @@ def _inner_gradient(theta, unroll, hypers, config):
   )
   return [
     _policy_gradient(theta, unroll, advantages)
-    - hypers.entropy_cost * entropy_gradient,
-    -hypers.baseline_cost * np.einsum('tb,tbd->d', values - x @ theta[1], x),
+    - hypers['entropy_cost'] * entropy_gradient,
+    -hypers['baseline_cost'] * np.einsum('tb,tbd->d', values - x @ theta[1], x),
   ]
 
 
 def inner_updates(theta, slots, eta, unrolls, config):
   """(theta', slots'): one clipped RMSProp step per unroll."""
-  hypers = types.Hypers(
-    *(
-      _sigmoid(eta[name]) if name in eta else getattr(config, name)
-      for name in types.Hypers._fields
-    )
-  )
+  hypers = {
+    name: _sigmoid(eta[name]) if name in eta else getattr(config, name)
+    for name in config_lib.BOUNDS
+  }
   for unroll in unrolls:
     gradients, _ = reference.clip_by_global_norm(
       _inner_gradient(theta, unroll, hypers, config), config.max_gradient_norm

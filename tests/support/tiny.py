@@ -6,10 +6,9 @@ import tensorflow as tf
 from seed_metagrad import agent
 from seed_metagrad import config as config_lib
 from seed_metagrad import meta
-from seed_metagrad import meta_parameters
 from seed_metagrad import types
 
-LEARNED = tuple(sorted(meta_parameters.BOUNDS))
+LEARNED = tuple(sorted(config_lib.BOUNDS))
 LENGTH = 4  # T, the least at which every way to end leaves a plain step.
 NUM_ACTIONS = 3
 SIZE = 2  # Of an observation.
@@ -120,10 +119,7 @@ def setup(settings, *, network=None):
     len(settings.learned) if settings.conditioning else 0
   )
   rules = agent.make_rules(settings, network)
-  eta = meta_parameters.init(
-    {name: getattr(settings, name) for name in settings.learned},
-    dtype=tf.float64,
-  )
+  eta = agent.initial_eta(settings, dtype=tf.float64)
   state = meta.init(rules, tensors(network.init(0)), eta)
   rng = np.random.default_rng(1)
   opt_state = tf.nest.map_structure(
