@@ -226,6 +226,6 @@ def hyperparameters(
   Of a table, one per state, the mean.
   """
   return {
-    name: float(tf.reduce_mean(value))
+    name: float(tf.reduce_mean(value)) if tf.is_tensor(value) else value
     for name, value in _hypers(config, eta).items()
   }

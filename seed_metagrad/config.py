@@ -297,16 +297,15 @@ def check(config: Config) -> None:
   """Raises ValueError with the value received where a field is impossible."""
   for field in dataclasses.fields(config):
     value, row = getattr(config, field.name), field.metadata
-    for holds, what in (
-      (row['low'] is None or value >= row['low'], f'at least {row["low"]}'),
-      (row['above'] is None or value > row['above'], f'above {row["above"]}'),
-      (row['high'] is None or value <= row['high'], f'at most {row["high"]}'),
-      (
-        not row['choices'] or value in row['choices'],
-        f'one of {tuple(row["choices"])}',
-      ),
-    ):
-      _require(holds, field.name, what, config)
+    low, above, high = row['low'], row['above'], row['high']
+    if low is not None and high is not None:
+      _require(low <= value <= high, field.name, f'in [{low}, {high}]', config)
+    elif low is not None:
+      _require(value >= low, field.name, f'at least {low}', config)
+    if above is not None:
+      _require(value > above, field.name, f'above {above}', config)
+    if choices := row['choices']:
+      _require(value in choices, field.name, f'one of {choices}', config)
   names = tuple(BOUNDS)
   _require(
     len({*config.learned} & {*names}) == len(config.learned),

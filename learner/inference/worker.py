@@ -154,7 +154,9 @@ class Inference:
     """Goes back to what `save_all` returned."""
     self._num_calls = saved['num_calls']
     self._episodes.extend(Episode(*one) for one in saved['episodes'])
-    self._stacks, self._returns, self._lengths, *rows = saved['arrays']
+    self._stacks, self._returns, self._lengths, *rows = map(
+      np.copy, saved['arrays']
+    )
     self._store.restore(rows)
 
   def _count(self, acted: Acted) -> None:

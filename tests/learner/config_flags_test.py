@@ -74,7 +74,7 @@ class ConfigFlagsTest(parameterized.TestCase):
   @parameterized.parameters(
     ('--discount=1.5', r'discount must be in \[0, 1\], got 1.5'),
     ('--learned=gamma', r"must be different names .* got \('gamma',\)"),
-    ('--network=', 'network must be one of'),
+    ('--policy_target=q', 'policy_target must be one of'),
   )
   def test_read_refuses_when_a_value_is_out_of_range(self, argument, message):
     with self.assertRaisesRegex(ValueError, message):

@@ -270,7 +270,7 @@ class UpdateTest(parameterized.TestCase):
     config = config_lib.preset('smoke', discount=0.7, entropy_cost=0.25)
     eta = {'lambda_': tf.constant([np.log(3.0), -np.log(3.0)], tf.float32)}
     values = agent_lib.hyperparameters(config, eta)
-    self.assertEqual(set(values), set(meta_parameters.BOUNDS))
+    self.assertEqual(set(values), set(config_lib.BOUNDS))
     self.assertEqual((values['discount'], values['entropy_cost']), (0.7, 0.25))
     self.assertAlmostEqual(values['lambda_'], 0.5)  # Mean of 3/4 and 1/4.
 

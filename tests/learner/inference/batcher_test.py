@@ -16,7 +16,7 @@ def _request(peer, num_envs=1):
 
 
 def _peers(batch):
-  return [request.peer for request, _ in batch]
+  return [waiting.request.peer for waiting in batch]
 
 
 class BatcherTest(absltest.TestCase):
@@ -123,7 +123,7 @@ class BatcherTest(absltest.TestCase):
 
     def answer():
       while (batch := batcher.get()) is not None:
-        for request, future in batch:
+        for request, future, _ in batch:
           future.set_result(request.peer)
 
     threading.Thread(target=answer, daemon=True).start()

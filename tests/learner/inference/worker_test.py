@@ -179,18 +179,20 @@ class InferenceTest(absltest.TestCase):
 
     agent = self.make(act)
     for size in (1, 2, 5, 16, 3):
-      actions, _ = agent.act(
+      acted = agent.act(
         np.arange(size), np.full(size, True), _outputs(np.zeros(size))
       )
-      self.assertLen(actions, size)
+      self.assertLen(acted.agent_outputs.action, size)
     self.assertLen(traces, 1)
 
 
 class ServeTest(absltest.TestCase):
   def test_answers_every_request_and_hands_over_unrolls(self):
-    published = inference.Published(tf.constant(2), {}, 0)
+    parameters = parameter_store.ParameterStore(
+      parameter_store.Published(tf.constant(2), {}, 0)
+    )
     agent = inference.Inference(
-      _act, _SPEC, lambda: published, unrolls.UnrollStore(2, _SPEC), seed=1
+      _act, _SPEC, parameters, unrolls.UnrollStore(2, _SPEC), seed=1
     )
     batcher = batcher_lib.Batcher(3, 8, None)
     finished, stop = queue.Queue(), threading.Event()

@@ -135,7 +135,7 @@ class ServiceTest(absltest.TestCase):
     for call in (waiting, self.act(sequence=1)):
       self.assert_refused(call, _Code.FAILED_PRECONDITION, 'superseded')
     current = self.act(run_id=2)
-    ((request, future),) = learner.batcher.get()  # Without the zombie's.
+    ((request, future, _),) = learner.batcher.get()  # Without the zombie's.
     self.assertTrue(request.new_run)
     future.set_result(np.int32([1, 2]))
     self.assertEqual(current.code(), _Code.OK)
