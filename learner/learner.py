@@ -202,7 +202,7 @@ class Learner:
       del self._pending[:used]
       yield Batch(batches, meta_unroll)
 
-  def _batch_pending(self, start: int) -> types.Unroll:
+  def _batch_pending(self, start: int) -> types.Unroll[np.ndarray]:
     return unrolls_lib.batch(
       [
         finished.unroll
@@ -235,6 +235,8 @@ class Learner:
         continue
 
   def _step(self, batch: Batch) -> dict[str, Any]:
+    state: types.LearnerState
+    metrics: dict[str, Any]
     with self._hosts.watched():
       state, metrics = self._update(self._state, *batch)
       skipped = bool(metrics.pop('skipped'))

@@ -226,6 +226,6 @@ def hyperparameters(
   Of a table, one per state, the mean.
   """
   return {
-    name: float(tf.reduce_mean(value)) if tf.is_tensor(value) else value
+    name: value if isinstance(value, float) else float(tf.reduce_mean(value))
     for name, value in _hypers(config, eta).items()
   }

@@ -107,6 +107,17 @@ def actor_critic_loss(
     + hypers['baseline_cost'] * terms['baseline_loss']
     - hypers['entropy_cost'] * terms['entropy']
   )
-  num_steps = tf.cast(tf.size(terms['entropy']), loss.dtype)
-  means = {name: tf.reduce_mean(term) for name, term in terms.items()}
-  return loss, {'loss': loss / num_steps, **means}
+  return loss, {'loss': mean(loss, unroll)} | {
+    name: mean(tf.reduce_sum(term), unroll) for name, term in terms.items()
+  }
+
+
+def mean(total: tf.Tensor, unroll: types.Unroll[tf.Tensor]) -> tf.Tensor:
+  """A sum over the steps of an unroll, as a mean per step.
+
+  Divided, as TensorFlow's mean would change how the whole graph is optimized,
+  and so the last digits of what is learned.
+  """
+  num_steps = tf.size(unroll.env_outputs.reward[1:])
+  per_step: tf.Tensor = total / tf.cast(num_steps, total.dtype)
+  return per_step

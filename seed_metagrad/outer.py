@@ -54,14 +54,15 @@ def policy_gradient(
     targets = losses.vtrace_targets(
       outputs, discount, lambda_, unroll, **target_settings
     )
-    steps = losses.policy_gradient_loss(
-      outputs.policy_logits[:-1],
-      unroll.agent_outputs.action[:-1],
-      # Cut here: dJ'/dtheta' is a policy gradient.
-      tf.stop_gradient(targets.advantages),
+    loss = tf.reduce_sum(
+      losses.policy_gradient_loss(
+        outputs.policy_logits[:-1],
+        unroll.agent_outputs.action[:-1],
+        # Cut here: dJ'/dtheta' is a policy gradient.
+        tf.stop_gradient(targets.advantages),
+      )
     )
-    loss = tf.reduce_sum(steps)
-  return gradient(tape, loss, params), {'meta_loss': tf.reduce_mean(steps)}
+  return gradient(tape, loss, params), {'meta_loss': losses.mean(loss, unroll)}
 
 
 def gradient(

@@ -154,7 +154,7 @@ def from_arrays(arrays: Sequence[Sequence[np.ndarray]]) -> list[Finished]:
   """Undoes `to_arrays`."""
   env_output = types.EnvOutput[Any](*[0] * len(types.EnvOutput._fields))
   agent_output = types.AgentOutput[Any](*[0] * len(types.AgentOutput._fields))
-  template = Finished(types.Unroll(0, env_output, agent_output), 0)
+  template = Finished(types.Unroll[Any](0, env_output, agent_output), 0)
   unrolls = [tf.nest.pack_sequence_as(template, one) for one in arrays]
   return [one._replace(num_updates=int(one.num_updates)) for one in unrolls]
 
