@@ -21,11 +21,11 @@ def empty(spec: types.EnvSpec, num_envs: int) -> np.ndarray:
 
 
 def push(
-  stacks: np.ndarray, observations: np.ndarray, resets: np.ndarray
+  stacks: np.ndarray, observations: np.ndarray, reset: np.ndarray
 ) -> np.ndarray:
   """The stacks [E, ..., S], newest last, with one more observation each.
 
-  observations: [E, ...]. resets: bool [E], where it is the first of its
+  observations: [E, ...]. reset: bool [E], where it is the first of its
   episode.
   """
   if stacks.dtype == np.uint8 and stacks.shape[-1] == 4:
@@ -33,7 +33,7 @@ def push(
   else:
     pushed = np.roll(stacks, -1, axis=-1)
   pushed[..., -1] = observations
-  pushed[resets, ..., :-1] = 0
+  pushed[reset, ..., :-1] = 0
   return pushed
 
 

@@ -20,7 +20,7 @@ class Policy(Protocol):
     """Makes place for E environments."""
 
   def act(
-    self, observations: np.ndarray, first: np.ndarray
+    self, observations: np.ndarray, reset: np.ndarray
   ) -> tuple[np.ndarray, np.ndarray]:
     """Policy logits [E, A] and values [E]."""
 
@@ -73,7 +73,7 @@ def play_games(
   waiting = list(range(len(starts)))[::-1]
   episodes: list[Episode | None] = [None] * len(starts)
   numbers, running, commands = {}, {}, {}
-  frames, first = None, np.zeros(num_games, bool)
+  frames, reset = None, np.zeros(num_games, bool)
   policy.reset(num_games)
   while True:
     for game in range(num_games):
@@ -88,17 +88,17 @@ def play_games(
     answers = pool.step(commands)
     if frames is None:
       frames = np.zeros((num_games, *answers[0].frame.shape), np.uint8)
-    first[:] = False
+    reset[:] = False
     for game, answer in answers.items():
       frames[game] = answer.frame
-      first[game] = isinstance(commands[game], game_pool.Start)
+      reset[game] = isinstance(commands[game], game_pool.Start)
       running[game].score += answer.reward
       if answer.ended:
         episodes[numbers[game]] = running.pop(game).episode(
           answer.frames, answer.played
         )
         ended()
-    logits, values = policy.act(frames, first)
+    logits, values = policy.act(frames, reset)
     commands = {
       game: episode.choose(logits[game], values[game])
       for game, episode in running.items()
@@ -131,20 +131,20 @@ def play_environments(
   ]
   policy.reset(env.num_envs)
   output = env.reset()
-  first = np.ones(env.num_envs, bool)
+  reset = np.ones(env.num_envs, bool)
   while any(running):
-    logits, values = policy.act(output.observation, first)
+    logits, values = policy.act(output.observation, reset)
     actions = np.zeros(env.num_envs, np.int32)
     for e, episode in enumerate(running):
       if episode:
         actions[e] = episode.choose(logits[e], values[e])
     output = env.step(actions)
-    first = output.terminated | output.truncated
+    reset = output.terminated | output.truncated
     for e, episode in enumerate(running):
       if not episode:
         continue
       episode.score += float(output.reward[e])
-      if first[e]:
+      if reset[e]:
         episodes[waiting[e].pop()] = episode.episode(
           len(episode.values) * env.spec.action_repeat, b''
         )

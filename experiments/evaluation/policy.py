@@ -37,13 +37,13 @@ class Policy:
     self._stacks = frames.empty(self.spec, num_envs)
 
   def act(
-    self, observations: np.ndarray, first: np.ndarray
+    self, observations: np.ndarray, reset: np.ndarray
   ) -> tuple[np.ndarray, np.ndarray]:
     """Policy logits [E, A] and values [E] at the newest observations.
 
-    first: bool [E], where the observation is the first of its episode.
+    reset: bool [E], where the observation is the first of its episode.
     """
-    self._stacks = frames.push(self._stacks, observations, first)
+    self._stacks = frames.push(self._stacks, observations, reset)
     # The sampled actions are not used: each episode has its own RNG.
     outputs = self._act(
       self._params, self._eta, self._stacks, np.zeros(2, np.int32)

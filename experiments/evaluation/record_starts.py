@@ -34,11 +34,11 @@ class RandomPolicy:
     """Keeps nothing."""
 
   def act(
-    self, observations: np.ndarray, first: np.ndarray
+    self, observations: np.ndarray, reset: np.ndarray
   ) -> tuple[np.ndarray, np.ndarray]:
     """Equal logits, and values of zero."""
     del observations
-    return np.zeros((len(first), self._num_actions)), np.zeros(len(first))
+    return np.zeros((len(reset), self._num_actions)), np.zeros(len(reset))
 
 
 def define_flags(flag_values: flags.FlagValues):

@@ -111,11 +111,11 @@ def _batches(
 ) -> Iterator[types.Unroll]:
   """Steps the environments; yields a batch as often as one is full."""
   env_ids = np.arange(env.num_envs)
-  first = np.ones(env.num_envs, bool)
+  reset = np.ones(env.num_envs, bool)
   env_outputs = env.reset()
   while True:
-    acted = inference.act(env_ids, first, env_outputs)
-    first = np.zeros(env.num_envs, bool)
+    acted = inference.act(env_ids, reset, env_outputs)
+    reset = np.zeros(env.num_envs, bool)
     unrolls = [finished.unroll for finished in inference.record(acted)]
     for start in range(0, len(unrolls), batch_size):
       yield unrolls_lib.batch(unrolls[start : start + batch_size])

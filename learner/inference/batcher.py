@@ -23,7 +23,7 @@ class Request(NamedTuple):
   """One step of the E environments of one group."""
 
   env_ids: np.ndarray  # int32 [E], slots of the learner.
-  new_run: bool  # The first request of a lease: the environments start afresh.
+  reset: bool  # A new lease: what its environments had in progress is dropped.
   env_outputs: types.EnvOutput[np.ndarray]  # [E, ...]; may be read-only views.
   peer: str  # actor/group.
   env_state: bytes = b''  # Not empty where the learner asked for it.

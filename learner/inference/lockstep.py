@@ -129,7 +129,7 @@ class LockStep:
       end = start + len(request.env_ids)
       request = request._replace(
         env_ids=np.arange(start, end, dtype=np.int32),
-        new_run=others or (request.new_run and not going_on),
+        reset=others or (request.reset and not going_on),
       )
       placed.append(waiting._replace(request=request))
       start = end

@@ -51,7 +51,7 @@ class UnrollStore:
   def append(
     self,
     env_ids: np.ndarray,
-    first: np.ndarray,
+    reset: np.ndarray,
     env_outputs: types.EnvOutput[np.ndarray],
     agent_outputs: types.AgentOutput[np.ndarray],
     stacks: np.ndarray,
@@ -59,12 +59,12 @@ class UnrollStore:
   ) -> list[Finished]:
     """Adds one step of E environments; returns the unrolls that it ends.
 
-    env_ids: int [E], each at most once. first: bool [E], where what an
+    env_ids: int [E], each at most once. reset: bool [E], where what an
     environment had in progress is dropped. stacks: of frames, at this step,
     [E, ..., S]. num_updates: of the parameters that acted.
     """
     self.grow(int(env_ids.max()) + 1)
-    self._lengths[env_ids[first]] = 0
+    self._lengths[env_ids[reset]] = 0
     columns = self._lengths[env_ids]
     for rows, values in zip(
       itertools.chain(*self._steps), (*env_outputs, *agent_outputs), strict=True

@@ -33,7 +33,7 @@ class Acted(NamedTuple):
   """One step of E environments: what came, and what the agent did."""
 
   env_ids: np.ndarray  # int32 [E], each at most once.
-  first: np.ndarray  # bool [E], where a new lease began.
+  reset: np.ndarray  # bool [E], where a new lease began.
   env_outputs: types.EnvOutput[np.ndarray]
   agent_outputs: types.AgentOutput[np.ndarray]
   stacks: np.ndarray  # The frames that the network saw, [E, ..., S].
@@ -81,18 +81,18 @@ class Inference:
   def act(
     self,
     env_ids: np.ndarray,
-    first: np.ndarray,
+    reset: np.ndarray,
     env_outputs: types.EnvOutput[np.ndarray],
   ) -> Acted:
     """Acts at the newest observation of E environments; `record` is next.
 
-    env_ids: int32 [E], each at most once. first: bool [E], where an environment
+    env_ids: int32 [E], each at most once. reset: bool [E], where an environment
     starts afresh and what it had in progress is dropped.
     """
     self._grow(int(env_ids.max()) + 1)
     # A new lease starts an episode, whatever its first flags say.
     env_outputs = env_outputs._replace(
-      terminated=env_outputs.terminated | first
+      terminated=env_outputs.terminated | reset
     )
     stacks = frames.push(
       self._stacks[env_ids],
@@ -112,7 +112,7 @@ class Inference:
     )
     self._num_calls += 1
     return Acted(
-      env_ids, first, env_outputs, agent_outputs, stacks, newest.num_updates
+      env_ids, reset, env_outputs, agent_outputs, stacks, newest.num_updates
     )
 
   def record(self, acted: Acted) -> list[unrolls_lib.Finished]:
@@ -124,7 +124,7 @@ class Inference:
     self._count(acted)
     return self._store.append(
       acted.env_ids,
-      acted.first,
+      acted.reset,
       acted.env_outputs,
       acted.agent_outputs,
       acted.stacks,
@@ -160,13 +160,13 @@ class Inference:
     self._store.restore(rows)
 
   def _count(self, acted: Acted) -> None:
-    env_ids, first, env_outputs = acted.env_ids, acted.first, acted.env_outputs
-    self._returns[env_ids[first]] = 0.0
-    self._lengths[env_ids[first]] = 0
-    going_on = env_ids[~first]
-    self._returns[going_on] += env_outputs.reward[~first]
+    env_ids, reset, env_outputs = acted.env_ids, acted.reset, acted.env_outputs
+    self._returns[env_ids[reset]] = 0.0
+    self._lengths[env_ids[reset]] = 0
+    going_on = env_ids[~reset]
+    self._returns[going_on] += env_outputs.reward[~reset]
     self._lengths[going_on] += 1
-    ended = env_ids[(env_outputs.terminated | env_outputs.truncated) & ~first]
+    ended = env_ids[(env_outputs.terminated | env_outputs.truncated) & ~reset]
     for env_id in ended:
       self._episodes.append(
         Episode(float(self._returns[env_id]), int(self._lengths[env_id]))
@@ -227,7 +227,7 @@ def answer(
   sizes = [len(request.env_ids) for request in requests]
   acted = inference.act(
     np.concatenate([request.env_ids for request in requests]),
-    np.repeat([request.new_run for request in requests], sizes),
+    np.repeat([request.reset for request in requests], sizes),
     types.EnvOutput(
       *map(np.concatenate, zip(*[request.env_outputs for request in requests]))
     ),

@@ -135,11 +135,11 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     env_outputs = validation.env_outputs(
       request, len(lease.env_ids), self._task.spec
     )
-    new_run = lease.begin(request.sequence)
+    reset = lease.begin(request.sequence)
     answer: asyncio.Future[np.ndarray] = asyncio.wrap_future(
       self._batcher.submit(
         batcher_lib.Request(
-          lease.env_ids, new_run, env_outputs, lease.peer, request.env_state
+          lease.env_ids, reset, env_outputs, lease.peer, request.env_state
         )
       )
     )

@@ -44,8 +44,7 @@ class ClientTest(absltest.TestCase):
       self.assertEqual(reply.actions.dtype, np.int32)
       self.assertFalse(reply.send_state)
     self.assertEqual(
-      [request.new_run for request in self.learner.requests],
-      [True, False, False],
+      [request.reset for request in self.learner.requests], [True, False, False]
     )
 
   def test_join_returns_the_state_of_an_earlier_run(self):
@@ -96,7 +95,7 @@ class ClientTest(absltest.TestCase):
     client.join()
     client.send(_STEP)
     client.receive()
-    self.assertTrue(self.learner.requests[-1].new_run)
+    self.assertTrue(self.learner.requests[-1].reset)
 
   def test_a_restarted_learner_is_found_again(self):
     client = self.connect()
@@ -111,7 +110,7 @@ class ClientTest(absltest.TestCase):
     client.join()
     client.send(_STEP)
     client.receive()
-    self.assertTrue(learner.requests[0].new_run)
+    self.assertTrue(learner.requests[0].reset)
 
   def test_a_learner_that_never_comes_is_given_up(self):
     client = self.connect('unix:/nonexistent/s', reconnect_secs=0.5)

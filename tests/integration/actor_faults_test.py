@@ -71,7 +71,7 @@ class ActorFaultsTest(absltest.TestCase):
     """Every environment began once and keeps its slot."""
     self.wait_for_steps(name)
     seen = self.seen(name)
-    self.assertEqual(sum(request.new_run for request in seen), 2)
+    self.assertEqual(sum(request.reset for request in seen), 2)
     self.assertLen({(request.peer, *request.env_ids) for request in seen}, 2)
 
   def test_a_killed_actor_frees_its_slots_and_comes_back(self):
@@ -85,8 +85,8 @@ class ActorFaultsTest(absltest.TestCase):
     self.assertEqual(
       {int(request.env_ids[0]) for request in self.seen('bob')}, slots
     )
-    self.assertEqual(sum(request.new_run for request in self.seen('bob')), 2)
-    self.assertFalse(any(request.new_run for request in self.seen('ann')))
+    self.assertEqual(sum(request.reset for request in self.seen('bob')), 2)
+    self.assertFalse(any(request.reset for request in self.seen('ann')))
 
   def test_an_actor_that_hangs_is_named_expires_and_comes_back(self):
     self.start('ann')
@@ -104,9 +104,7 @@ class ActorFaultsTest(absltest.TestCase):
     before = len(self.seen('bob'))
     bob.send_signal(signal.SIGCONT)
     fakes.wait_until(lambda: len(self.seen('bob')) > before + 10)
-    self.assertTrue(
-      any(request.new_run for request in self.seen('bob')[before:])
-    )
+    self.assertTrue(any(request.reset for request in self.seen('bob')[before:]))
     self.assert_was_not_disturbed('ann')
 
   def test_the_second_of_a_name_replaces_the_first(self):
@@ -117,7 +115,7 @@ class ActorFaultsTest(absltest.TestCase):
     self.assertEqual(first.wait(fakes.DEADLINE_SECS), _REFUSED)
     self.wait_for_steps('bob')
     self.wait_for_steps('ann')
-    self.assertFalse(any(request.new_run for request in self.seen('ann')))
+    self.assertFalse(any(request.reset for request in self.seen('ann')))
 
   def test_a_hundred_that_come_and_go_leave_nothing_behind(self):
     self.start('ann')

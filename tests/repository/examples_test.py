@@ -44,7 +44,7 @@ class ExamplesTest(absltest.TestCase):
     self.assertFalse(actor.is_alive())
     first, *others = learner.requests
     self.assertEqual((first.peer, len(first.env_ids)), ('mine/0', 8))
-    self.assertTrue(first.new_run)
+    self.assertTrue(first.reset)
     self.assertFalse(first.env_outputs.terminated.any())
     # An episode of Catch has 9 steps: its end is in request 9.
     self.assertTrue(others[8].env_outputs.terminated.all())
@@ -52,7 +52,7 @@ class ExamplesTest(absltest.TestCase):
       set(np.abs(others[8].env_outputs.reward).tolist()), {1.0}
     )
     self.assertFalse(others[7].env_outputs.terminated.any())
-    self.assertTrue(other.requests[0].new_run)
+    self.assertTrue(other.requests[0].reset)
     self.assertFalse(other.requests[0].env_outputs.terminated.any())
 
   def test_reader_of_checkpoints_finds_what_was_saved(self):

@@ -15,17 +15,17 @@ class FakePolicy:
   """The same logits everywhere; the value is a number that counts the acts."""
 
   def __init__(self, logits):
-    self.logits, self.firsts = np.array(logits), []
+    self.logits, self.resets = np.array(logits), []
 
   def reset(self, num_envs):
     self.acts = 0
 
-  def act(self, observations, first):
+  def act(self, observations, reset):
     self.acts += 1
-    self.firsts.append(first.copy())
+    self.resets.append(reset.copy())
     return (
-      np.tile(self.logits, (len(first), 1)),
-      np.full(len(first), self.acts),
+      np.tile(self.logits, (len(reset), 1)),
+      np.full(len(reset), self.acts),
     )
 
 
@@ -132,13 +132,13 @@ class PlayGamesTest(parameterized.TestCase):
       counts = np.bincount(list(episode.played), minlength=3)
       np.testing.assert_allclose(counts / 4000, expected, atol=0.025)
 
-  def test_first_is_where_an_episode_begins(self):
+  def test_reset_is_where_an_episode_begins(self):
     policy = FakePolicy([0.0])
     played = episodes.play_games(
       policy, FakePool(), 2, [bytes(2), bytes(3), bytes(1)], seed=1
     )
     self.assertEqual(
-      np.stack(policy.firsts).T.tolist(),
+      np.stack(policy.resets).T.tolist(),
       [[True, False, False, True, False], [True, False, False, False, False]],
     )
     self.assertEqual(

@@ -36,14 +36,14 @@ class PolicyTest(absltest.TestCase):
     shown = (
       np.random.default_rng(1).integers(0, 256, [4, 2, 84, 84]).astype(np.uint8)
     )
-    first = np.zeros([4, 2], bool)
-    first[0] = first[2, 1] = True
+    reset = np.zeros([4, 2], bool)
+    reset[0] = reset[2, 1] = True
     stacks = np.zeros([2, 84, 84, 4], np.uint8)
     policy.reset(2)
     for t in range(4):
-      logits, values = policy.act(shown[t], first[t])
+      logits, values = policy.act(shown[t], reset[t])
       stacks = np.concatenate([stacks[..., 1:], shown[t, ..., None]], axis=-1)
-      stacks[first[t], ..., :3] = 0
+      stacks[reset[t], ..., :3] = 0
       outputs = agent.act(state.params, state.eta, stacks, [0, 0])
       np.testing.assert_allclose(logits, outputs.policy_logits, atol=1e-5)
       np.testing.assert_allclose(values, outputs.baseline, atol=1e-5)

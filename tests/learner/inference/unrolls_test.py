@@ -36,10 +36,10 @@ class UnrollsTest(absltest.TestCase):
     super().setUp()
     self.store = unrolls.UnrollStore(_LENGTH, _SPEC)
 
-  def append(self, env_ids, t, first=False):
+  def append(self, env_ids, t, reset=False):
     return self.store.append(
       np.array(env_ids),
-      np.full(len(env_ids), first),
+      np.full(len(env_ids), reset),
       *_step(env_ids, t),
       num_updates=100 + t,
     )
@@ -73,10 +73,10 @@ class UnrollsTest(absltest.TestCase):
       [f.unroll.env_outputs.reward[0] for f in finished], [10, 50]
     )
 
-  def test_first_step_drops_what_was_in_progress(self):
+  def test_reset_drops_what_was_in_progress(self):
     for t in range(_LENGTH):
       self.append([2], t)
-    self.assertEmpty(self.append([2], 7, first=True))
+    self.assertEmpty(self.append([2], 7, reset=True))
     for t in range(8, 7 + _LENGTH):
       self.assertEmpty(self.append([2], t))
     [finished] = self.append([2], 7 + _LENGTH)

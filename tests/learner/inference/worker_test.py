@@ -52,9 +52,9 @@ class InferenceTest(absltest.TestCase):
       act, _SPEC, self.parameters, unrolls.UnrollStore(2, _SPEC), seed=1
     )
 
-  def act(self, env_ids, first, *args, **kwargs):
+  def act(self, env_ids, reset, *args, **kwargs):
     acted = self.inference.act(
-      np.array(env_ids), np.full(len(env_ids), first), _outputs(*args, **kwargs)
+      np.array(env_ids), np.full(len(env_ids), reset), _outputs(*args, **kwargs)
     )
     return acted.agent_outputs.action, self.inference.record(acted)
 
@@ -109,7 +109,7 @@ class InferenceTest(absltest.TestCase):
       return outputs._replace(action=tf.cast(stacked[:, 0, 0], tf.int32))
 
     agent = self.make(act)
-    for ends, cuts, first, seen in (
+    for ends, cuts, reset, seen in (
       (None, None, False, 5),
       ([True], None, False, 0),
       (None, [True], False, 0),
@@ -117,14 +117,14 @@ class InferenceTest(absltest.TestCase):
     ):
       for outputs, new in (
         (_outputs([0], observation=5.0), True),
-        (_outputs([0], ends, cuts, 6.0), first),
+        (_outputs([0], ends, cuts, 6.0), reset),
       ):
         acted = agent.act(np.array([0]), np.array([new]), outputs)
         agent.record(acted)
       np.testing.assert_array_equal(acted.agent_outputs.action, [seen])
 
   def test_raw_returns_are_counted_to_the_end_of_the_episode(self):
-    self.act([0, 1], True, [100, 100])  # Of another incarnation: not counted.
+    self.act([0, 1], True, [100, 100])  # Not counted.
     self.act([0, 1], False, [2, 0])
     self.act([0, 1], False, [3, 7], ends=[True, False])
     self.act([0, 1], False, [1, 0])

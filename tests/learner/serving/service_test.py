@@ -54,7 +54,7 @@ class ServiceTest(absltest.TestCase):
     self.assertEqual(request.env_outputs.terminated.tolist(), [True, False])
     self.assertEqual(request.env_outputs.life_lost.tolist(), [False, True])
     self.assertEqual(
-      [request.new_run for request in learner.requests], [True, False, False]
+      [request.reset for request in learner.requests], [True, False, False]
     )
 
   def test_join_of_another_task_is_refused_on_both_sides(self):
@@ -136,7 +136,7 @@ class ServiceTest(absltest.TestCase):
       self.assert_refused(call, _Code.FAILED_PRECONDITION, 'superseded')
     current = self.act(run_id=2)
     ((request, future, _),) = learner.batcher.get()  # Without the zombie's.
-    self.assertTrue(request.new_run)
+    self.assertTrue(request.reset)
     future.set_result(np.int32([1, 2]))
     self.assertEqual(current.code(), _Code.OK)
 
