@@ -167,7 +167,9 @@ def _server(config: config_lib.Config, acting: _Acting) -> server_lib.Server:
   return server_lib.Server(
     FLAGS.address,
     types.Task(
-      config.env, environments.spec(config.env), config.env_settings()
+      config.env,
+      environments.spec(config.env, config.env_settings()),
+      config.env_settings(),
     ),
     acting.batcher,
     leases_lib.Leases(acting.max_envs, config.lease_secs),
@@ -223,7 +225,7 @@ def _make(
   hosts: hosts_lib.Hosts,
 ) -> tuple[learner_lib.Learner, _Acting]:
   """The learner, from its newest checkpoint if there is one, and who acts."""
-  spec = environments.spec(config.env)
+  spec = environments.spec(config.env, config.env_settings())
   agent = strategies.make_agent(config, spec, strategy, hosts.num)
   init_seed, act_seed = _seeds(config.seed)
   state, extra = learner_lib.restore(

@@ -20,7 +20,7 @@ from experiments.evaluation import start_states
 from experiments.launch import processes
 from learner.storage import files
 from learner.storage import lock
-from seed_metagrad.environments import atari
+from seed_metagrad import environments
 
 _NUM_STARTS, _MAX_START_FRAMES = 100, 18_000
 _CLI = 'experiments.cli'
@@ -110,7 +110,7 @@ def _make_start_states(study: study_lib.Study, workdir: pathlib.Path):
       path.parent.mkdir(exist_ok=True)
       starts = record_starts.record(
         game,
-        record_starts.RandomPolicy(atari.spec(game)),
+        record_starts.RandomPolicy(environments.spec(game)),
         _NUM_STARTS,
         max_start_frames=_MAX_START_FRAMES,
         seed=1,

@@ -13,7 +13,7 @@ import ale_py
 from ale_py import roms
 import numpy as np
 
-from seed_metagrad.environments import atari
+from seed_metagrad import environments
 
 NOOP = 0  # ALE's action; the other 17 follow.
 _NUM_ALE_ACTIONS = 18
@@ -41,7 +41,7 @@ class Game:
     Raises:
       ValueError: ale-py has no such game.
     """
-    self._action_repeat = atari.spec(name).action_repeat
+    self._action_repeat = environments.spec(name).action_repeat
     self._ale = ale_py.ALEInterface()
     self._ale.setFloat('repeat_action_probability', 0.0)
     self._ale.loadROM(roms.get_rom_path(name))
@@ -131,7 +131,7 @@ def rom_md5(game: str) -> str:
   Raises:
     ValueError: ale-py has no such game.
   """
-  atari.spec(game)  # Names the nearest games.
+  environments.spec(game)  # Names the nearest games.
   return hashlib.md5(
     pathlib.Path(roms.get_rom_path(game)).read_bytes()
   ).hexdigest()

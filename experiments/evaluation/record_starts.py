@@ -19,7 +19,6 @@ from experiments.evaluation import game_pool
 from experiments.evaluation import start_states
 from seed_metagrad import environments
 from seed_metagrad import types
-from seed_metagrad.environments import atari
 
 _PARALLEL_GAMES = 16
 
@@ -148,7 +147,7 @@ def _run(flag_values: flags.FlagValues):
     )
   else:
     if not flag_values.checkpoint:
-      policy, source = RandomPolicy(atari.spec(env)), 'a random policy'
+      policy, source = RandomPolicy(environments.spec(env)), 'a random policy'
     starts = record(
       env,
       policy,

@@ -10,7 +10,7 @@ from PIL import ImageDraw
 
 from experiments.evaluation import atari_game
 from experiments.evaluation import episodes as episodes_lib
-from seed_metagrad.environments import atari
+from seed_metagrad import environments
 
 _SCALE = 2
 _LINE_HEIGHT = 16  # Pixels of a line of text under the screen.
@@ -60,7 +60,7 @@ def _images(
   game: str, episode: episodes_lib.Episode, hyperparameters: Mapping[str, float]
 ) -> Iterator[Image.Image]:
   """The last frame of every step, or of every few."""
-  repeat, speed = atari.spec(game).action_repeat, _speed(episode)
+  repeat, speed = environments.spec(game).action_repeat, _speed(episode)
   captions = [
     f'{name.rstrip("_").replace("_", " ")} {value:.4f}'
     for name, value in hyperparameters.items()

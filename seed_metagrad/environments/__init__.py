@@ -1,32 +1,54 @@
-"""Environments by name: catch, chain, gym:<id>, or the ale-py name of a game.
+"""Environments by name: <family>:<argument>, <family>, or a game of ale-py.
 
-Gymnasium and ale-py are imported only for what needs them.
+A family is a module of this package with two functions, `spec(argument,
+settings)` and `make(argument, num_envs, seed=, num_threads=, settings=)`:
+catch, chain, gym:<id>. Any other name is the argument of atari. A family, and
+what it needs, is imported when it is named.
 """
 
+import importlib
+import pkgutil
+from typing import Protocol
+
 from seed_metagrad import types
-from seed_metagrad.environments import catch
-from seed_metagrad.environments import chain
 from seed_metagrad.environments import environment
 
-ENVIRONMENTS = {'catch': catch.Catch, 'chain': chain.Chain}
-_GYM = 'gym:'
+_DEFAULT = 'atari'
+_NO_FAMILY = ('environment',)
+FAMILIES = tuple(
+  sorted(
+    {module.name for module in pkgutil.iter_modules(__path__)}
+    - {_DEFAULT, *_NO_FAMILY}
+  )
+)
 
 
-def spec(name: str) -> types.EnvSpec:
-  """Returns the spec of an environment without making it.
+class Family(Protocol):
+  """What a module of this package offers."""
+
+  def spec(self, argument: str, settings: types.Settings) -> types.EnvSpec:
+    """Returns the spec of an environment of the family."""
+
+  def make(
+    self,
+    argument: str,
+    num_envs: int,
+    *,
+    seed: int,
+    num_threads: int,
+    settings: types.Settings,
+  ) -> environment.Environment:
+    """Makes a batch of environments of the family."""
+
+
+def spec(name: str, settings: types.Settings | None = None) -> types.EnvSpec:
+  """Returns the spec of an environment without making a batch of it.
 
   Raises:
-    ValueError: no such environment, or one of an unsupported kind.
+    ValueError: no such environment or setting, or an unsupported kind.
   """
-  if name in ENVIRONMENTS:
-    return ENVIRONMENTS[name].spec
-  if name.startswith(_GYM):
-    from seed_metagrad.environments import gymnasium_adapter
-
-    return gymnasium_adapter.spec(name.removeprefix(_GYM))
-  from seed_metagrad.environments import atari
-
-  return atari.spec(name)
+  family, argument = _find(name)
+  return family.spec(argument, settings or {})
 
 
 def make(
@@ -52,19 +74,24 @@ def make(
   """
   if num_envs < 1:
     raise ValueError(f'num_envs must be at least 1, got {num_envs}.')
-  settings = settings or {}
-  if name in ENVIRONMENTS or name.startswith(_GYM):
-    environment.check_settings(name, settings)
-  if name in ENVIRONMENTS:
-    return ENVIRONMENTS[name](num_envs, seed=seed)
-  if name.startswith(_GYM):
-    from seed_metagrad.environments import gymnasium_adapter
-
-    return gymnasium_adapter.GymnasiumAdapter(
-      name.removeprefix(_GYM), num_envs, seed=seed
-    )
-  from seed_metagrad.environments import atari
-
-  return atari.Atari(
-    name, num_envs, seed=seed, num_threads=num_threads, settings=settings
+  family, argument = _find(name)
+  return family.make(
+    argument,
+    num_envs,
+    seed=seed,
+    num_threads=num_threads,
+    settings=settings or {},
   )
+
+
+def family_of(name: str) -> str:
+  """Returns the family of a name: atari where no other has that name."""
+  family = name.partition(':')[0]
+  return family if family in FAMILIES else _DEFAULT
+
+
+def _find(name: str) -> tuple[Family, str]:
+  family = family_of(name)
+  argument = name if family == _DEFAULT else name.partition(':')[2]
+  module: Family = importlib.import_module(f'{__name__}.{family}')
+  return module, argument

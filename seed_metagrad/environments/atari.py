@@ -13,28 +13,35 @@ from ale_py import roms
 from ale_py import vector_env
 import numpy as np
 
+from seed_metagrad import environments
 from seed_metagrad import types
 from seed_metagrad.environments import environment
 
+_SETTINGS = ('sticky_actions',)
 MAX_EPISODE_FRAMES = 108_000  # Half an hour of play, no-ops not counted.
 
 ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 
 
-@functools.cache
-def spec(game: str) -> types.EnvSpec:
+def spec(game: str, settings: types.Settings) -> types.EnvSpec:
   """Returns the game's spec; the first call loads its ROM.
 
   Raises:
-    ValueError: ale-py has no such game.
+    ValueError: ale-py has no such game, or there is no such setting.
   """
+  environment.check_settings(game, settings, _SETTINGS)
+  return _spec(game)
+
+
+@functools.cache
+def _spec(game: str) -> types.EnvSpec:
   games = roms.get_all_rom_ids()
   if game not in games:
     nearest = difflib.get_close_matches(game, games, n=3, cutoff=0.5)
     hint = f' Did you mean {", ".join(nearest)}?' if nearest else ''
     raise ValueError(
-      f'env must be catch, chain, gym:<id> or the ale-py name of a game, '
-      f'got {game!r}.{hint}'
+      f'env must be of a family ({", ".join(environments.FAMILIES)}) or the '
+      f'ale-py name of a game, got {game!r}.{hint}'
     )
   ale = ale_py.ALEInterface()
   ale.loadROM(roms.get_rom_path(game))
@@ -64,13 +71,13 @@ class Atari:
     num_threads: int,
     settings: types.Settings,
   ):
-    environment.check_settings(game, settings, ('sticky_actions',))
+    environment.check_settings(game, settings, _SETTINGS)
     sticky_actions = settings.get('sticky_actions', 0.0)
     if not 0 <= sticky_actions <= 1:
       raise ValueError(
         f'sticky_actions must be in [0, 1], got {sticky_actions}.'
       )
-    self.spec = spec(game)
+    self.spec = _spec(game)
     self.num_envs = num_envs
     self._envs = vector_env.AtariVectorEnv(
       game,
@@ -120,3 +127,21 @@ class Atari:
   def close(self) -> None:
     """Closes the games."""
     self._envs.close()
+
+
+def make(
+  game: str,
+  num_envs: int,
+  *,
+  seed: int,
+  num_threads: int,
+  settings: types.Settings,
+) -> Atari:
+  """Makes E games.
+
+  Raises:
+    ValueError: as of `Atari`.
+  """
+  return Atari(
+    game, num_envs, seed=seed, num_threads=num_threads, settings=settings
+  )

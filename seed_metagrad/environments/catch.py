@@ -84,3 +84,30 @@ class Catch:
     board[rows, self._row, self._column] = 1.0
     board[rows, ROWS - 1, self._paddle] = 1.0
     return board
+
+
+def spec(argument: str, settings: types.Settings) -> types.EnvSpec:
+  """Returns the spec.
+
+  Raises:
+    ValueError: the name has an argument, or there is a setting.
+  """
+  environment.check_name('catch', argument, settings)
+  return Catch.spec
+
+
+def make(
+  argument: str,
+  num_envs: int,
+  *,
+  seed: int,
+  num_threads: int,
+  settings: types.Settings,
+) -> Catch:
+  """Makes E of them; `num_threads` is not used.
+
+  Raises:
+    ValueError: the name has an argument, or there is a setting.
+  """
+  environment.check_name('catch', argument, settings)
+  return Catch(num_envs, seed=seed)

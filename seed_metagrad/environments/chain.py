@@ -107,3 +107,30 @@ class Chain:
     cells = np.zeros((self.num_envs, 2, LENGTH), np.float32)
     cells[np.arange(self.num_envs), self._lane, self._step] = 1.0
     return cells
+
+
+def spec(argument: str, settings: types.Settings) -> types.EnvSpec:
+  """Returns the spec.
+
+  Raises:
+    ValueError: the name has an argument, or there is a setting.
+  """
+  environment.check_name('chain', argument, settings)
+  return Chain.spec
+
+
+def make(
+  argument: str,
+  num_envs: int,
+  *,
+  seed: int,
+  num_threads: int,
+  settings: types.Settings,
+) -> Chain:
+  """Makes E of them; `num_threads` is not used.
+
+  Raises:
+    ValueError: the name has an argument, or there is a setting.
+  """
+  environment.check_name('chain', argument, settings)
+  return Chain(num_envs, seed=seed)

@@ -70,6 +70,13 @@ def check_settings(
       raise ValueError(f'{name} takes no setting {setting}, got {value!r}.')
 
 
+def check_name(family: str, argument: str, settings: types.Settings) -> None:
+  """Raises ValueError unless the name is the family's own, without settings."""
+  if argument:
+    raise ValueError(f'env must be {family}, got {family}:{argument}.')
+  check_settings(family, settings)
+
+
 def check_actions(actions: np.ndarray, num_envs: int, num_actions: int) -> None:
   """Raises ValueError unless `actions` are E integers in [0, num_actions)."""
   if not (

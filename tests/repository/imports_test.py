@@ -15,7 +15,7 @@ _TF = ('seed_metagrad.types', 'tensorflow')
 _ALLOWED = {
   'seed_metagrad': (),
   'seed_metagrad.config': (),
-  'seed_metagrad.types': ('tensorflow',),  # To annotate: see the last test.
+  'seed_metagrad.types': (),
   'seed_metagrad.environments': (
     'seed_metagrad.environments',
     'seed_metagrad.types',

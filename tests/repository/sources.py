@@ -61,12 +61,15 @@ def _tree(path: str) -> ast.Module:
   return ast.parse((ROOT / path).read_text())
 
 
-def _names(tree: ast.Module) -> Iterator[str]:
-  for node in ast.walk(tree):
+def _names(tree: ast.AST) -> Iterator[str]:
+  for node in ast.iter_child_nodes(tree):
+    if isinstance(node, ast.If) and ast.unparse(node.test) == 'TYPE_CHECKING':
+      continue  # To annotate: nothing is imported.
     if isinstance(node, ast.Import):
       yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
       yield from (f'{node.module}.{alias.name}' for alias in node.names)
+    yield from _names(node)
 
 
 def _cut(name: str, modules: set[str]) -> str:

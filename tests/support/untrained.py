@@ -11,7 +11,7 @@ from seed_metagrad import environments
 
 def make_workdir(path: pathlib.Path, env: str, **fields):
   """Makes a workdir; returns the state that its one checkpoint holds."""
-  network = 'mlp' if env in environments.ENVIRONMENTS else 'shallow'
+  network = 'shallow' if environments.family_of(env) == 'atari' else 'mlp'
   config = config_lib.preset(
     'smoke', **dict(env=env, network=network, workdir=str(path)) | fields
   )

@@ -5,6 +5,7 @@ from absl.testing import parameterized
 import numpy as np
 
 from experiments.evaluation import atari_game
+from seed_metagrad import environments
 from seed_metagrad.environments import atari
 
 _NUM_STEPS = 25
@@ -37,7 +38,7 @@ class GameTest(parameterized.TestCase):
   def test_frames_and_rewards_are_those_of_training(self, name):
     game = atari_game.Game(name)
     actions = np.random.default_rng(1).integers(
-      0, atari.spec(name).num_actions, _NUM_STEPS
+      0, environments.spec(name).num_actions, _NUM_STEPS
     )
     frames, rewards = _trained_on(name, actions)
     for no_ops in range(30):  # Training begins with some number of them.

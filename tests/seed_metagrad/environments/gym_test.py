@@ -7,7 +7,7 @@ from gymnasium import spaces
 import numpy as np
 
 from seed_metagrad import types
-from seed_metagrad.environments import gymnasium_adapter
+from seed_metagrad.environments import gym
 
 
 class _Counter(gymnasium.Env):
@@ -34,7 +34,7 @@ class GymnasiumAdapterTest(parameterized.TestCase):
   def make(self, ended, cut):
     gymnasium.register('Counter-v0', lambda: _Counter(ended, cut))
     self.addCleanup(gymnasium.registry.pop, 'Counter-v0')
-    env = gymnasium_adapter.GymnasiumAdapter('Counter-v0', 2, seed=1)
+    env = gym.GymnasiumAdapter('Counter-v0', 2, seed=1)
     self.addCleanup(env.close)
     return env
 
@@ -65,7 +65,7 @@ class GymnasiumAdapterTest(parameterized.TestCase):
     self.assertEqual(output.reward.tolist(), [5.0, 6.0])
 
   def test_cartpole_is_gymnasiums_own(self):
-    env = gymnasium_adapter.GymnasiumAdapter('CartPole-v1', 2, seed=4)
+    env = gym.GymnasiumAdapter('CartPole-v1', 2, seed=4)
     self.addCleanup(env.close)
     other = gymnasium.make('CartPole-v1')
     self.addCleanup(other.close)
@@ -89,7 +89,7 @@ class GymnasiumAdapterTest(parameterized.TestCase):
   )
   def test_spec_refuses(self, env_id, message):
     with self.assertRaisesRegex(ValueError, message):
-      gymnasium_adapter.spec(env_id)
+      gym.spec(env_id, {})
 
 
 if __name__ == '__main__':

@@ -32,12 +32,13 @@ def _spec(env_id: str, env: gymnasium.Env) -> types.EnvSpec:
   return types.EnvSpec(observations.shape, dtype, int(actions.n))
 
 
-def spec(env_id: str) -> types.EnvSpec:
+def spec(env_id: str, settings: types.Settings) -> types.EnvSpec:
   """Returns the spec of Gymnasium's `env_id`; makes and closes one of it.
 
   Raises:
     ValueError: Gymnasium cannot make it, or its spaces are of another kind.
   """
+  environment.check_settings(f'gym:{env_id}', settings)
   env = _make(env_id)
   try:
     return _spec(env_id, env)
@@ -52,7 +53,7 @@ class GymnasiumAdapter:
   """
 
   def __init__(self, env_id: str, num_envs: int, *, seed: int):
-    self.spec = spec(env_id)
+    self.spec = spec(env_id, {})
     self.num_envs = num_envs
     self._envs = vector.SyncVectorEnv(
       [functools.partial(_make, env_id)] * num_envs,
@@ -89,3 +90,20 @@ class GymnasiumAdapter:
 
   def _copy(self, observation: np.ndarray) -> np.ndarray:
     return np.array(observation, self.spec.observation_dtype)
+
+
+def make(
+  env_id: str,
+  num_envs: int,
+  *,
+  seed: int,
+  num_threads: int,
+  settings: types.Settings,
+) -> GymnasiumAdapter:
+  """Makes E of them, in one thread.
+
+  Raises:
+    ValueError: as of `spec`.
+  """
+  environment.check_settings(f'gym:{env_id}', settings)
+  return GymnasiumAdapter(env_id, num_envs, seed=seed)
