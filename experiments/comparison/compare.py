@@ -5,11 +5,13 @@ again, a run in progress continues from its checkpoint, and one that failed is
 tried again. Games, seeds and variants may be added to the study meanwhile.
 """
 
+from collections.abc import Callable, Iterator
 from concurrent import futures
 import pathlib
 import threading
 import time
 import tomllib
+from typing import NamedTuple
 
 from absl import flags
 
@@ -27,15 +29,15 @@ _CLI = 'experiments.cli'
 _POLL_SECS = 0.2
 
 
-def define_flags(flag_values: flags.FlagValues):
+def define_flags(flag_values: flags.FlagValues) -> None:
   """Defines the flags of the command."""
   flags.DEFINE_string(
-    'study', None, 'The study file.', required=True, flag_values=flag_values
+    'study', None, 'Study file.', required=True, flag_values=flag_values
   )
   flags.DEFINE_string(
     'workdir',
     None,
-    'The folder of its results.',
+    'Folder for its results.',
     required=True,
     flag_values=flag_values,
   )
@@ -46,18 +48,27 @@ def define_flags(flag_values: flags.FlagValues):
     'launcher',
     'here',
     ['here', 'ray'],
-    'Where to train, as of `train`.',
+    'Processes on this machine, or on a Ray cluster: of `train`.',
     flag_values=flag_values,
   )
   flags.DEFINE_string(
-    'ray_address', '', 'Of the Ray cluster.', flag_values=flag_values
+    'ray_address', '', 'Address of the Ray cluster.', flag_values=flag_values
   )
+
+
+class _Stage(NamedTuple):
+  """A step of a run: training, or an evaluation."""
+
+  name: str
+  is_done: Callable[[], bool]
+  arguments: list[str]  # Of `seed-metagrad`.
 
 
 def run(flag_values: flags.FlagValues) -> int:
   """Returns 0 when all is done, 1 if a run failed, 130 after a signal."""
   workdir = pathlib.Path(flag_values.workdir)
   study = study_lib.read(flag_values.study)
+  study_lib.check_games(study)
   workdir.mkdir(parents=True, exist_ok=True)
   stop = threading.Event()
   with (
@@ -75,7 +86,9 @@ def run(flag_values: flags.FlagValues) -> int:
     return _do_all(study, workdir, flag_values.parallel, launcher, stop)
 
 
-def _adopt(path: pathlib.Path, study: study_lib.Study, workdir: pathlib.Path):
+def _adopt(
+  path: pathlib.Path, study: study_lib.Study, workdir: pathlib.Path
+) -> None:
   """Copies the study, unless the folder is of one that does not go with it."""
   copy = workdir / results.STUDY
   if copy.exists():
@@ -96,10 +109,10 @@ def _adopt(path: pathlib.Path, study: study_lib.Study, workdir: pathlib.Path):
 def _start_states(study: pathlib.Path) -> str:
   """As it is written there: the copy lies in another folder."""
   fields = tomllib.loads(study.read_text(encoding='utf-8'))
-  return fields.get('start_states', '')
+  return str(fields.get('start_states', ''))
 
 
-def _make_start_states(study: study_lib.Study, workdir: pathlib.Path):
+def _make_start_states(study: study_lib.Study, workdir: pathlib.Path) -> None:
   """Checks or records a file of start states for each game."""
   for game in study.games:
     path = _start_states_path(study, workdir, game)
@@ -166,28 +179,28 @@ def _do(
   """Trains and evaluates one run; returns whether it is done."""
   folder = results.run_folder(workdir, this)
   failed = results.failure_path(workdir, this)
-  for stage, done, arguments in _stages(study, workdir, this, launcher, folder):
+  for stage in _stages(study, workdir, this, launcher, folder):
     if stop.is_set():
       return False
-    if done():
+    if stage.is_done():
       continue
     failed.unlink(missing_ok=True)
     log = workdir / 'logs' / f'{this.name}.log'
     log.parent.mkdir(parents=True, exist_ok=True)
-    _say(f'{title}: {stage}; see {log}')
+    _say(f'{title}: {stage.name}; see {log}')
     start = time.monotonic()
-    status = _run_command(arguments, log, stop)
+    status = _run_command(stage.arguments, log, stop)
     if stop.is_set():
       return False
-    if not done():
+    if not stage.is_done():
       reason = _last_line(log)
       failed.parent.mkdir(parents=True, exist_ok=True)
       files.write_json(
-        failed, {'stage': stage, 'status': status, 'reason': reason}
+        failed, {'stage': stage.name, 'status': status, 'reason': reason}
       )
-      _say(f'{title}: {stage} failed with status {status}: {reason}')
+      _say(f'{title}: {stage.name} failed with status {status}: {reason}')
       return False
-    _say(f'{title}: {stage} took {time.monotonic() - start:.0f} s')
+    _say(f'{title}: {stage.name} took {time.monotonic() - start:.0f} s')
   return True
 
 
@@ -197,10 +210,10 @@ def _stages(
   this: study_lib.Run,
   launcher: list[str],
   folder: pathlib.Path,
-):
-  """(name, whether it is done, command) of what a run goes through."""
+) -> Iterator[_Stage]:
+  """What a run goes through."""
   fields = {'preset': study.preset, **study.fields(this), 'workdir': folder}
-  yield (
+  yield _Stage(
     'training',
     lambda: results.is_trained(study, workdir, this),
     [
@@ -224,10 +237,10 @@ def _stages(
     if protocol == 'start_states':
       path = _start_states_path(study, workdir, this.game)
       arguments.append(f'--starts={path}')
-    yield f'evaluation ({protocol})', out.exists, arguments
+    yield _Stage(f'evaluation ({protocol})', out.exists, arguments)
 
 
-def _flag(value) -> str:
+def _flag(value: object) -> str:
   if isinstance(value, (tuple, list)):
     return ','.join(value)
   return str(value)
@@ -243,6 +256,7 @@ def _run_command(
     if stop.wait(_POLL_SECS):
       process.terminate()  # Training saves.
       process.wait()
+  assert process.stdin is not None
   process.stdin.close()
   return process.returncode
 
@@ -252,5 +266,5 @@ def _last_line(log: pathlib.Path) -> str:
   return next((line for line in reversed(lines) if line.strip()), 'no output')
 
 
-def _say(message: str):
+def _say(message: str) -> None:
   print(message, flush=True)

@@ -6,18 +6,19 @@ in <game>/<seed>/, whose steps are frames with action repeat. mean_return is raw
 and of whole games.
 """
 
-import csv
 import pathlib
 from typing import NamedTuple
 
 import numpy as np
 
+from experiments.comparison import csv_files
+
 _COLUMNS = ('game', 'seed', 'env_frames', 'mean_return')
-_WHOLE = 0.99  # Of the frames: batches end a little before or after them.
+_WHOLE = 0.99  # Part of the frames: batches end a little before or after them.
 
 
 class Curve(NamedTuple):
-  """Of one run."""
+  """The mean return of one run over its frames."""
 
   env_frames: np.ndarray  # Ascending.
   mean_returns: np.ndarray
@@ -39,10 +40,10 @@ def read(argument: str, tag: str = '') -> tuple[str, Runs]:
     FileNotFoundError: no such path.
     ValueError: the file is damaged, the folder holds no run, or no such tag.
   """
-  name, colon, path = argument.partition(':')
-  if not (name and colon and path):
+  name, colon, rest = argument.partition(':')
+  if not (name and colon and rest):
     raise ValueError(f'--external must be NAME:PATH, got {argument!r}.')
-  path = pathlib.Path(path)
+  path = pathlib.Path(rest)
   if not path.exists():
     raise FileNotFoundError(f'--external={argument}: there is no {path}.')
   if not path.is_dir():
@@ -55,20 +56,11 @@ def read(argument: str, tag: str = '') -> tuple[str, Runs]:
 
 
 def _read_csv(path: pathlib.Path) -> Runs:
-  points = {}
-  with open(path, newline='', encoding='utf-8') as file:
-    rows = csv.DictReader(file)
-    if set(_COLUMNS) - set(rows.fieldnames or ()):
-      raise ValueError(f'{path} must have the columns {", ".join(_COLUMNS)}.')
-    for row in rows:
-      try:
-        key = row['game'], int(row['seed'])
-        point = float(row['env_frames']), float(row['mean_return'])
-      except (TypeError, ValueError):
-        raise ValueError(
-          f'{path}, line {rows.line_num}: a number is missing or is none.'
-        ) from None
-      points.setdefault(key, []).append(point)
+  points: dict[tuple[str, int], list[tuple[float, float]]] = {}
+  for row in csv_files.read(path, _COLUMNS):
+    key = row.fields['game'].strip(), row.integer('seed')
+    point = row.number('env_frames'), row.number('mean_return')
+    points.setdefault(key, []).append(point)
   if not points:
     raise ValueError(f'{path} holds no run.')
   return {
@@ -80,7 +72,7 @@ def _read_csv(path: pathlib.Path) -> Runs:
 def _read_events(folder: pathlib.Path, tag: str) -> Runs:
   runs = {}
   for path in sorted(folder.glob('*/*/')):
-    if not path.name.isdigit():
+    if not path.name.isdecimal():
       raise ValueError(f'{path} must be called by its seed: <game>/<seed>.')
     runs[path.parent.name, int(path.name)] = _curve(
       _points(path, tag), f'{tag!r} of {path}'
@@ -117,4 +109,5 @@ def _curve(points: list[tuple[float, float]], where: str) -> Curve:
   known = [point for point in points if np.isfinite(point).all()]
   if not known:
     raise ValueError(f'{where} has no finite return.')
-  return Curve(*np.array(sorted(known)).T)
+  env_frames, mean_returns = np.array(sorted(known)).T
+  return Curve(env_frames, mean_returns)

@@ -1,26 +1,28 @@
-"""The pictures of a report, as matplotlib figures."""
+"""The figures of a report."""
 
 from collections.abc import Callable, Iterator
 import math
 
 from matplotlib import figure
+import matplotlib.axes
 import numpy as np
 
-from experiments.comparison import report_tables
+from experiments.comparison import contenders
+from experiments.comparison import results as results_lib
 from experiments.scores import atari57
 from experiments.scores import estimates
 
-_POINTS = 200  # Of a curve.
-_COLUMNS = 3  # Of small pictures.
+_POINTS = 200  # Along a curve.
+_COLUMNS = 3  # Games side by side.
 
 
 def improvements(
-  found: list[report_tables.Contender], protocol: str
+  found: list[contenders.Contender], protocol: str
 ) -> figure.Figure | None:
   """Bars of relative improvement over {}; None without two to compare."""
   bars = []
   for contender in found:
-    other = report_tables.baseline(contender, found)
+    other = contenders.baseline(contender, found)
     if other:
       values = sorted(
         relative_improvements(contender, other, protocol),
@@ -31,11 +33,11 @@ def improvements(
   if not bars:
     return None
   most = max(len(values) for _, values in bars)
-  picture = figure.Figure(
+  made = figure.Figure(
     figsize=(4.2 * len(bars), 1.6 + 0.24 * most), layout='constrained'
   )
   for axes, (title, values) in zip(
-    picture.subplots(1, len(bars), squeeze=False)[0], bars
+    made.subplots(1, len(bars), squeeze=False)[0], bars
   ):
     games, percents = zip(*values)
     axes.barh(
@@ -47,22 +49,20 @@ def improvements(
     )
     axes.axvline(0, color='black', linewidth=0.8)
     axes.set(title=title, xlabel='relative improvement (%)')
-  return picture
+  return made
 
 
 def relative_improvements(
-  contender: report_tables.Contender,
-  other: report_tables.Contender,
-  protocol: str,
+  contender: contenders.Contender, other: contenders.Contender, protocol: str
 ) -> Iterator[tuple[str, float]]:
   """100 (score - other's) / (max(human, other's) - random) of common games.
 
   As in Wang et al. 2016 (1511.06581, eq. 10), with |human - random| as in
   `atari57.human_normalised`; games with a human score only.
   """
-  for game in report_tables.common_games(contender, other, protocol):
+  for game in contenders.common_games(contender, other, protocol):
     if atari57.has_human_score(game):
-      # Of normalised scores, with random at 0; |human - random| is 100.
+      # Normalised scores: random is 0, |human - random| is 100.
       ours, theirs = (
         atari57.human_normalised(
           game, float(x.scores[protocol][game].mean()), protocol
@@ -73,11 +73,11 @@ def relative_improvements(
 
 
 def returns(
-  games: tuple[str, ...], found: list[report_tables.Contender]
+  games: tuple[str, ...], found: list[contenders.Contender]
 ) -> figure.Figure | None:
   """Training returns over frames by game; None without a finished run."""
 
-  def draw(axes, game):
+  def draw(axes: matplotlib.axes.Axes, game: str) -> None:
     for number, contender in enumerate(found):
       curves = contender.curves.get(game, [])
       if curves:
@@ -99,25 +99,25 @@ def returns(
   )
 
 
-def hypers(
-  games: tuple[str, ...], found: list[report_tables.Contender], name: str
+def learned_values(
+  games: tuple[str, ...], found: list[contenders.Contender], name: str
 ) -> figure.Figure | None:
-  """A learned hyper over frames by game; None where nobody learned it."""
+  """A meta-parameter over frames by game; None where nobody learned it."""
   learners = [
     (number, contender)
     for number, contender in enumerate(found)
     if contender.variant and name in contender.variant.learned
   ]
 
-  def draw(axes, game):
+  def draw(axes: matplotlib.axes.Axes, game: str) -> None:
     for number, contender in learners:
-      runs = contender.hypers.get(game, [])
+      runs = contender.learned.get(game, [])
       if runs:
         _draw(
           axes,
           contender.title,
           f'C{number}',
-          [(run['env_frames'], run[name]) for run in runs],
+          [(run[results_lib.ENV_FRAMES], run[name]) for run in runs],
         )
     axes.set_ylabel(name.rstrip('_'))
 
@@ -125,20 +125,22 @@ def hypers(
     [
       game
       for game in games
-      if any(game in contender.hypers for _, contender in learners)
+      if any(game in contender.learned for _, contender in learners)
     ],
     draw,
   )
 
 
-def _grid(games: list[str], draw: Callable) -> figure.Figure | None:
+def _grid(
+  games: list[str], draw: Callable[[matplotlib.axes.Axes, str], None]
+) -> figure.Figure | None:
   if not games:
     return None
   rows, columns = math.ceil(len(games) / _COLUMNS), min(len(games), _COLUMNS)
-  picture = figure.Figure(
+  made = figure.Figure(
     figsize=(4.6 * columns, 3.3 * rows), layout='constrained'
   )
-  grid = picture.subplots(rows, columns, squeeze=False).ravel()
+  grid = made.subplots(rows, columns, squeeze=False).ravel()
   for axes, game in zip(grid, games):
     draw(axes, game)
     axes.set(title=game, xlabel='million frames')
@@ -150,19 +152,24 @@ def _grid(games: list[str], draw: Callable) -> figure.Figure | None:
     for axes in grid
     for handle, label in zip(*axes.get_legend_handles_labels())
   }
-  picture.legend(
+  made.legend(
     handles.values(),
     handles.keys(),
     loc='outside lower center',
     ncols=min(len(handles), columns + 1) if columns > 1 else 1,
   )
-  return picture
+  return made
 
 
-def _draw(axes, label: str, color: str, curves):
+def _draw(
+  axes: matplotlib.axes.Axes,
+  label: str,
+  color: str,
+  curves: list[tuple[np.ndarray, np.ndarray]],
+) -> None:
   """The mean over seeds and its 95% interval, where all seeds have values."""
-  start = max(frames[0] for frames, _ in curves)
-  end = min(frames[-1] for frames, _ in curves)
+  start = max(env_frames[0] for env_frames, _ in curves)
+  end = min(env_frames[-1] for env_frames, _ in curves)
   grid = np.linspace(start, end, _POINTS)
   values = np.stack([np.interp(grid, *curve) for curve in curves])
   axes.plot(grid / 1e6, values.mean(axis=0), color=color, label=label)
@@ -173,22 +180,27 @@ def _draw(axes, label: str, color: str, curves):
     )
 
 
-def all_pictures(
-  games: tuple[str, ...], found: list[report_tables.Contender]
+def all_figures(
+  games: tuple[str, ...], found: list[contenders.Contender]
 ) -> dict[str, tuple[str, figure.Figure]]:
-  """{file name: (title, picture)} of what can be drawn."""
-  drawn = {}
+  """{file name: (title, figure)} of what can be drawn."""
+  drawn: dict[str, tuple[str, figure.Figure | None]] = {}
   for protocol in atari57.PROTOCOLS:
     drawn[f'improvement_{protocol}'] = (
       f'Relative improvement over {{}} by game ({protocol})',
       improvements(found, protocol),
     )
   drawn['returns'] = 'Returns during training', returns(games, found)
-  for name in ('discount', 'lambda_'):
+  names = dict.fromkeys(
+    name
+    for contender in found
+    if contender.variant
+    for name in contender.variant.learned
+  )
+  for name in sorted(names):
     plain = name.rstrip('_')
-    drawn[plain] = f'Learned {plain}', hypers(games, found, name)
-  return {
-    name: (title, picture)
-    for name, (title, picture) in drawn.items()
-    if picture
-  }
+    drawn[plain] = (
+      f'Learned {plain.replace("_", " ")}',
+      learned_values(games, found, name),
+    )
+  return {name: (title, made) for name, (title, made) in drawn.items() if made}

@@ -6,6 +6,7 @@ import io
 
 from matplotlib import figure
 
+from experiments.comparison import csv_files
 from experiments.comparison import report_tables
 
 _STYLE = """
@@ -49,7 +50,7 @@ def preformatted(text: str) -> str:
 
 def table(rows: list[report_tables.Row], name: str) -> str:
   """Rows as they are, a column for each of their columns."""
-  columns = report_tables.columns(rows)
+  columns = csv_files.columns(rows)
   head = ''.join(
     f'<th>{html.escape(column.replace("_", " "))}</th>' for column in columns
   )
@@ -89,7 +90,7 @@ def medians(rows: list[report_tables.Row]) -> str:
   return _table('medians', [head, *lines])
 
 
-def picture(drawn: figure.Figure, title: str) -> tuple[bytes, str]:
+def image(drawn: figure.Figure, title: str) -> tuple[bytes, str]:
   """A figure as PNG and as HTML that holds it."""
   buffer = io.BytesIO()
   drawn.savefig(buffer, format='png', dpi=110)
@@ -104,12 +105,14 @@ def _median(row: report_tables.Row) -> str:
   published = (
     f'<small>published {row["published"]}%</small>' if row['published'] else ''
   )
-  counts = (
-    f'<small>{row["games"]} of {row["study_games"]} games,'
-    f' {row["runs"]} runs</small>'
-    if row['runs'] != '0'
-    else ''
-  )
+  counts = ''
+  if row['runs'] != '0':
+    human = f' ({row["human_games"]} with a human score)'
+    counts = (
+      f'<small>{row["games"]} of {row["study_games"]} games'
+      f'{human if row["human_games"] != row["games"] else ""},'
+      f' {row["runs"]} runs</small>'
+    )
   if not row['median']:
     return _cell(row['status'], counts + published)
   interval = f' [{row["low"]}, {row["high"]}]' if row['low'] else ''

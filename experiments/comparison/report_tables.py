@@ -3,11 +3,9 @@
 A place without a run says so; nothing is filled in.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
-from experiments.comparison import external
+from experiments.comparison import contenders
 from experiments.comparison import results as results_lib
 from experiments.comparison import study as study_lib
 from experiments.scores import atari57
@@ -16,106 +14,25 @@ from experiments.scores import estimates
 Row = dict[str, str]
 
 NOT_RUN, FAILED = results_lib.NOT_RUN, results_lib.FAILED
+UNFINISHED = results_lib.UNFINISHED
 _PARTIAL, _NO_HUMAN, _NO_SCORE = 'partial', 'no human score', 'no score'
 # What stands where a number is missing.
-STATUSES = (
-  NOT_RUN,
-  FAILED,
-  results_lib.UNFINISHED,
-  _PARTIAL,
-  _NO_HUMAN,
-  _NO_SCORE,
-)
+STATUSES = (NOT_RUN, FAILED, UNFINISHED, _PARTIAL, _NO_HUMAN, _NO_SCORE)
 _PUBLISHED_ROWS = tuple(
   dict.fromkeys(cell.learned for cell in atari57.PUBLISHED_MEDIANS)
 )
 _DISCOUNTS = (0.99, 0.995)
 
 
-class Contender(NamedTuple):
-  """A variant of the study, or another system."""
-
-  label: str
-  variant: study_lib.Variant | None  # None: another system.
-  scores: dict[str, dict[str, np.ndarray]]  # [protocol][game]: raw, per seed.
-  curves: dict[str, list[external.Curve]]  # [game]: of finished runs.
-  hypers: dict[str, list[dict[str, np.ndarray]]]  # [game]: with env_frames.
-
-  @property
-  def title(self) -> str:
-    """With the reference discount."""
-    return _title(self.variant) if self.variant else self.label
-
-
-def _title(variant: study_lib.Variant) -> str:
-  return f'{variant.label}, {variant.reference_discount:g}'
-
-
-def contenders(
-  study: study_lib.Study,
-  results: list[results_lib.Result],
-  others: list[tuple[str, external.Runs]],
-) -> list[Contender]:
-  """All that is compared: the study's variants, then other systems.
-
-  Raises:
-    ValueError: another system has no game of the study.
-  """
-  found = [
-    _of_variant(
-      study,
-      variant,
-      [result for result in results if result.run.variant == variant],
-    )
-    for variant in study.variants
-  ]
-  return found + [_of_other(study, *other) for other in others]
-
-
-def _of_variant(study, variant, results) -> Contender:
-  scores = {protocol: {} for protocol in study.protocols}
-  curves, hypers = {}, {}
-  for result in results:
-    game = result.run.game
-    for protocol, summary in result.evaluations.items():
-      before = scores[protocol].get(game, np.zeros(0))
-      scores[protocol][game] = np.append(before, summary['mean'])
-    if result.curves is not None:
-      hypers.setdefault(game, []).append(result.curves)
-      returns = result.curves['mean_return_100']
-      known = np.isfinite(returns)  # Not before the first episode has ended.
-      if known.any():
-        curves.setdefault(game, []).append(
-          external.Curve(result.curves['env_frames'][known], returns[known])
-        )
-  return Contender(variant.label, variant, scores, curves, hypers)
-
-
-def _of_other(study, name: str, runs: external.Runs) -> Contender:
-  scores, curves = {}, {}
-  budget = study.config(study.runs()[0]).total_env_frames
-  if not {game for game, _ in runs} & set(study.games):
-    raise ValueError(
-      f'{name} has no game of the study, but'
-      f' {sorted({game for game, _ in runs})}.'
-    )
-  for (game, _), curve in sorted(runs.items()):
-    score = curve.score(budget)
-    if game in study.games and score is not None:  # All frames, or not at all.
-      scores[game] = np.append(scores.get(game, np.zeros(0)), score)
-      curves.setdefault(game, []).append(curve)
-  return Contender(name, None, {'noop': scores}, curves, {})
-
-
 def medians(
   study: study_lib.Study,
   results: list[results_lib.Result],
-  found: list[Contender],
+  found: list[contenders.Contender],
 ) -> list[Row]:
   """MGRL's table 1, a row a cell; more rows for what the table lacks.
 
-  A median is of all games of the study or is not there: others could not be
-  compared.
+  A median is of all games of the study that have a human score, or is not
+  there: others could not be compared.
   """
   by_variant = {
     contender.variant: contender for contender in found if contender.variant
@@ -174,37 +91,34 @@ def _place(label: str, protocol: str, discount: str) -> Row:
     'high': '',
     'games': '0',
     'study_games': '',
+    'human_games': '0',
     'runs': '0',
   }
 
 
-def _median(study, contender: Contender, protocol: str) -> Row:
-  runs = _normalised(contender, protocol)
-  games = _human_games(study)
-  counts = {
-    'games': str(len(runs)),
-    'study_games': str(len(games)),
-    'runs': str(sum(map(len, runs.values()))),
-  }
-  if not runs or runs.keys() != games:
-    return counts
+def _median(
+  study: study_lib.Study, contender: contenders.Contender, protocol: str
+) -> Row:
+  runs = contenders.human_normalised(contender, protocol)
+  row = {**_counts(contender, protocol), 'study_games': str(len(study.games))}
+  if not runs or runs.keys() != _human_games(study):
+    return row
   estimate = estimates.median(list(runs.values()))
-  return counts | dict(zip(('median', 'low', 'high'), map(_text, estimate)))
+  return row | _columns('median low high', estimate)
+
+
+def _counts(contender: contenders.Contender, protocol: str) -> Row:
+  """How many games and runs have a score, a human one or not."""
+  scores = contender.scores.get(protocol, {})
+  return {
+    'games': str(len(scores)),
+    'human_games': str(sum(map(atari57.has_human_score, scores))),
+    'runs': str(sum(map(len, scores.values()))),
+  }
 
 
 def _human_games(study: study_lib.Study) -> set[str]:
   return set(filter(atari57.has_human_score, study.games))
-
-
-def _normalised(contender: Contender, protocol: str) -> dict[str, np.ndarray]:
-  """Human-normalised scores by game, where there is a human score."""
-  return {
-    game: np.array(
-      [atari57.human_normalised(game, score, protocol) for score in scores]
-    )
-    for game, scores in contender.scores.get(protocol, {}).items()
-    if atari57.has_human_score(game)
-  }
 
 
 def _status(
@@ -217,15 +131,15 @@ def _status(
       return _NO_HUMAN
     return results_lib.DONE if all(evaluated) else _PARTIAL
   return next(
-    status
-    for status in (FAILED, results_lib.UNFINISHED, NOT_RUN)
-    if status in states
+    status for status in (FAILED, UNFINISHED, NOT_RUN) if status in states
   )
 
 
-def _other_status(study: study_lib.Study, contender: Contender) -> str:
+def _other_status(
+  study: study_lib.Study, contender: contenders.Contender
+) -> str:
   if not contender.scores['noop']:
-    return results_lib.UNFINISHED
+    return UNFINISHED
   if not _human_games(study):
     return _NO_HUMAN
   has_all = contender.scores['noop'].keys() == set(study.games)
@@ -235,11 +149,11 @@ def _other_status(study: study_lib.Study, contender: Contender) -> str:
 def scores(
   study: study_lib.Study,
   results: list[results_lib.Result],
-  found: list[Contender],
+  found: list[contenders.Contender],
 ) -> list[Row]:
   """The raw mean of each game, with the 95% interval over seeds."""
   return [
-    _score(study, results, contender, protocol, game)
+    _score(results, contender, protocol, game)
     for protocol in study.protocols
     for game in study.games
     for contender in found
@@ -247,7 +161,12 @@ def scores(
   ]
 
 
-def _score(study, results, contender, protocol, game) -> Row:
+def _score(
+  results: list[results_lib.Result],
+  contender: contenders.Contender,
+  protocol: str,
+  game: str,
+) -> Row:
   raw = contender.scores[protocol].get(game)
   row = {
     'game': game,
@@ -265,98 +184,78 @@ def _score(study, results, contender, protocol, game) -> Row:
       published if protocol == 'noop' else None
     )
   if raw is None:
-    states = {
-      result.status
-      for result in results
-      if (result.run.game, result.run.variant) == (game, contender.variant)
-    }
-    row['mean'] = next(
-      (
-        status
-        for status in (FAILED, results_lib.UNFINISHED)
-        if status in states
-      ),
-      NOT_RUN if contender.variant else _NO_SCORE,
-    )
-    return row
-  row |= dict(zip(('mean', 'low', 'high'), map(_raw, estimates.mean(raw))))
+    return row | {'mean': _missing_score(results, contender, game)}
+  row |= _columns('mean low high', estimates.mean(raw), digits=2)
   if atari57.has_human_score(game):
     row['human_normalised'] = _text(
-      atari57.human_normalised(game, raw.mean(), protocol)
+      atari57.human_normalised(game, float(np.mean(raw)), protocol)
     )
   return row
 
 
-def aggregates(study: study_lib.Study, found: list[Contender]) -> list[Row]:
+def _missing_score(
+  results: list[results_lib.Result], contender: contenders.Contender, game: str
+) -> str:
+  if contender.variant is None:
+    return _NO_SCORE
+  states = {
+    result.status
+    for result in results
+    if result.run.game == game and result.run.variant == contender.variant
+  }
+  missing = (FAILED, UNFINISHED)
+  return next((status for status in missing if status in states), NOT_RUN)
+
+
+def aggregates(
+  study: study_lib.Study, found: list[contenders.Contender]
+) -> list[Row]:
   """Interquartile mean, and probability of improvement over {}.
 
-  Both are of all games of the study or are not there.
+  Both are of all games of the study or are not there; the first of those with a
+  human score.
   """
   rows = []
   for protocol in study.protocols:
     for contender in found:
-      runs = _normalised(contender, protocol)
-      row = {
-        'protocol': protocol,
-        'variant': contender.title,
-        'games': str(len(runs)),
-        'runs': str(sum(map(len, runs.values()))),
-        **_columns(
-          'iqm',
-          estimates.interquartile_mean(list(runs.values()))
-          if runs and runs.keys() == _human_games(study)
-          else None,
-        ),
-      }
-      rows.append(row | _improvement(study, contender, protocol, found))
+      runs = contenders.human_normalised(contender, protocol)
+      mean = None
+      if runs and runs.keys() == _human_games(study):
+        mean = estimates.interquartile_mean(list(runs.values()))
+      rows.append(
+        {
+          'protocol': protocol,
+          'variant': contender.title,
+          **_counts(contender, protocol),
+          **_columns('iqm iqm_low iqm_high', mean),
+          **_improvement(study, contender, protocol, found),
+        }
+      )
   return rows
 
 
-def baseline(contender: Contender, found: list[Contender]) -> Contender | None:
-  """The {} that a contender is compared with, if the study has it."""
-  plain = [
-    other
-    for other in found
-    if other.variant and not other.variant.learned and other is not contender
-  ]
-  if contender.variant is None:
-    return plain[0] if plain else None
-  same = [
-    other
-    for other in plain
-    if other.variant.reference_discount == contender.variant.reference_discount
-  ]
-  return same[0] if same and contender.variant.learned else None
-
-
-def common_games(
-  contender: Contender, other: Contender, protocol: str
-) -> list[str]:
-  """The games that both have, in the order of the first."""
-  return [
-    game
-    for game in contender.scores.get(protocol, {})
-    if game in other.scores.get(protocol, {})
-  ]
-
-
 def _improvement(
-  study, contender: Contender, protocol: str, found: list[Contender]
+  study: study_lib.Study,
+  contender: contenders.Contender,
+  protocol: str,
+  found: list[contenders.Contender],
 ) -> Row:
-  other = baseline(contender, found)
-  games = common_games(contender, other, protocol) if other else []
-  estimate = (
-    estimates.probability_of_improvement(
-      [contender.scores[protocol][game] for game in games],
-      [other.scores[protocol][game] for game in games],
-    )
-    if set(games) == set(study.games)
-    else None
-  )
+  over, games, estimate = '', [], None
+  other = contenders.baseline(contender, found)
+  if other:
+    over = other.title
+    games = contenders.common_games(contender, other, protocol)
+    if set(games) == set(study.games):
+      estimate = estimates.probability_of_improvement(
+        [contender.scores[protocol][game] for game in games],
+        [other.scores[protocol][game] for game in games],
+      )
   return {
-    'over': other.title if other else '',
+    'over': over,
     'common_games': str(len(games)),
-    **_columns('probability', estimate, digits=2),
+    **_columns(
+      'probability probability_low probability_high', estimate, digits=2
+    ),
   }
 
 
@@ -365,13 +264,13 @@ def runs(results: list[results_lib.Result]) -> list[Row]:
   return [
     {
       'game': result.run.game,
-      'variant': _title(result.run.variant),
+      'variant': result.run.variant.title,
       'seed': str(result.run.seed),
       'status': result.status,
       'env_frames': str(result.env_frames),
       **{
-        f'{protocol}_mean': _raw(summary['mean'])
-        for protocol, summary in result.evaluations.items()
+        f'{protocol}_mean': _raw(evaluation.mean)
+        for protocol, evaluation in result.evaluations.items()
       },
       'reason': result.reason,
     }
@@ -380,15 +279,12 @@ def runs(results: list[results_lib.Result]) -> list[Row]:
 
 
 def _columns(
-  name: str, estimate: estimates.Estimate | None, digits: int = 1
+  names: str, estimate: estimates.Estimate | None, digits: int = 1
 ) -> Row:
+  """An estimate in three columns, empty without one."""
   values = estimate or (None, None, None)
-  return dict(
-    zip(
-      (name, f'{name}_low', f'{name}_high'),
-      (_text(value, digits) for value in values),
-    )
-  )
+  texts = [_text(value, digits) for value in values]
+  return dict(zip(names.split(), texts))
 
 
 def _text(value: float | None, digits: int = 1) -> str:
@@ -397,8 +293,3 @@ def _text(value: float | None, digits: int = 1) -> str:
 
 def _raw(score: float | None) -> str:
   return _text(score, digits=2)
-
-
-def columns(rows: list[Row]) -> list[str]:
-  """Every column that a row has, in the order of their first coming."""
-  return list(dict.fromkeys(name for row in rows for name in row))

@@ -7,19 +7,28 @@ failed/<game>/<variant>/seed_<n>.json what failed, until it is tried again
 logs/, starts/                        output of the commands; start states
 """
 
-import csv
 import pathlib
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.comparison import csv_files
 from experiments.comparison import study as study_lib
 from learner.storage import files
 
 STUDY = 'study.toml'
 DONE, FAILED = 'done', 'failed'
 UNFINISHED, NOT_RUN = 'unfinished', 'not run'
-_CURVES = ('env_frames', 'mean_return_100', 'discount', 'lambda_')
+ENV_FRAMES, MEAN_RETURN = 'env_frames', 'mean_return_100'
+
+Columns = dict[str, np.ndarray]  # Of metrics.csv, by name.
+
+
+class Evaluation(NamedTuple):
+  """The summary of an evaluation, as far as a report uses it."""
+
+  mean: float  # Raw score.
+  starts: str  # How its episodes began, in words.
 
 
 class Result(NamedTuple):
@@ -27,10 +36,11 @@ class Result(NamedTuple):
 
   run: study_lib.Run
   status: str
-  reason: str  # Of a failure.
+  reason: str  # Why it failed.
   env_frames: int
-  evaluations: dict[str, dict[str, Any]]  # Summaries by protocol.
-  curves: dict[str, np.ndarray] | None  # Of training, once it is finished.
+  evaluations: dict[str, Evaluation]  # By protocol.
+  # Once it is finished: frames, returns and what was learned, over training.
+  curves: Columns | None
 
 
 def run_folder(workdir: pathlib.Path, run: study_lib.Run) -> pathlib.Path:
@@ -88,10 +98,12 @@ def _read(
   for protocol in study.protocols:
     path = evaluation_folder(workdir, run, protocol) / 'summary.json'
     if trained and path.exists():
-      evaluations[protocol] = _json(path, ('mean', 'interval', 'episodes'))
+      evaluations[protocol] = _evaluation(path)
   if failure_path(workdir, run).exists():
     status = FAILED
-    failure = _json(failure_path(workdir, run), ('stage', 'status', 'reason'))
+    failure = _json(
+      failure_path(workdir, run), stage=str, status=int, reason=str
+    )
     reason = (
       f'{failure["stage"]}, status {failure["status"]}: {failure["reason"]}'
     )
@@ -102,47 +114,50 @@ def _read(
   else:
     status = NOT_RUN
   curves = (
-    read_columns(run_folder(workdir, run) / 'metrics.csv', _CURVES)
+    read_columns(
+      run_folder(workdir, run) / 'metrics.csv',
+      (ENV_FRAMES, MEAN_RETURN, *run.variant.learned),
+    )
     if trained
     else None
   )
   return Result(run, status, reason, env_frames, evaluations, curves)
 
 
-def read_columns(
-  path: pathlib.Path, names: tuple[str, ...]
-) -> dict[str, np.ndarray]:
+def read_columns(path: pathlib.Path, names: tuple[str, ...]) -> Columns:
   """Columns of numbers of a CSV file.
 
   Raises:
     ValueError: the file lacks a column, or a number is none.
   """
-  with open(path, newline='', encoding='utf-8') as file:
-    rows = csv.DictReader(file)
-    missing = sorted(set(names) - set(rows.fieldnames or ()))
-    if missing:
-      raise ValueError(f'{path} has no column {missing[0]!r}.')
-    try:
-      values = [[float(row[name]) for name in names] for row in rows]
-    except (TypeError, ValueError):
-      raise ValueError(
-        f'{path}, line {rows.line_num}: a number is missing or is none.'
-      ) from None
-  return dict(zip(names, np.array(values).reshape(-1, len(names)).T))
+  rows = csv_files.read(path, names)
+  return {name: np.array([row.number(name) for row in rows]) for name in names}
 
 
 def _env_frames(workdir: pathlib.Path, run: study_lib.Run) -> int:
   path = run_folder(workdir, run) / 'summary.json'
-  return _json(path, ('env_frames',))['env_frames'] if path.exists() else 0
+  if not path.exists():
+    return 0
+  env_frames: int = _json(path, env_frames=int)['env_frames']
+  return env_frames
 
 
-def _json(path: pathlib.Path, keys: tuple[str, ...]) -> dict[str, Any]:
+def _evaluation(path: pathlib.Path) -> Evaluation:
+  fields = _json(path, mean=float, interval=list, episodes=int)
+  return Evaluation(float(fields['mean']), str(fields.get('starts', '')))
+
+
+def _json(path: pathlib.Path, **types: type) -> dict[str, Any]:
+  """A JSON object with at least these fields."""
   try:
     fields = files.read_json(path)
-    for key in keys:
-      fields[key]
+    for name, kind in types.items():
+      wanted = (int, float) if kind is float else kind
+      if not isinstance(fields[name], wanted):
+        raise TypeError
   except (ValueError, KeyError, TypeError):
     raise ValueError(
-      f'{path} is damaged: it must be an object with {", ".join(keys)}.'
+      f'{path} is damaged: it must be an object with {", ".join(types)}.'
     ) from None
+  assert isinstance(fields, dict)
   return fields

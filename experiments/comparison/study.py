@@ -1,7 +1,7 @@
 """Studies: games x variants x seeds at one budget, as a TOML file.
 
-title = "..."                     # Of the report.
-preset = "local"                  # Of the config.
+title = "..."                     # Heading of the report.
+preset = "local"                  # A preset of the config.
 games = ["breakout", "pong"]      # Or "atari57", all of them.
 seeds = [1, 2]
 protocols = ["noop"]              # And "start_states".
@@ -11,11 +11,13 @@ start_states = "starts"           # A folder of <game>.json files beside the
 [settings]                        # Fields of the config, for all runs.
 total_env_frames = 4_000_000
 [[variants]]
-learned = ["discount"]            # [] is IMPALA.
+learned = ["discount"]            # [] learns none of them.
 reference_discount = 0.99         # Also where a discount is fixed or starts.
 conditioning = true               # May be left out.
 """
 
+from collections.abc import Iterable
+import dataclasses
 import itertools
 import os
 import pathlib
@@ -29,6 +31,15 @@ from seed_metagrad import environments
 
 _OF_VARIANT = ('learned', 'reference_discount', 'conditioning')
 OWN = ('env', 'seed', 'workdir', 'discount', *_OF_VARIANT)  # Not `settings`.
+
+_KINDS = {
+  bool: 'true or false',
+  dict: 'a table',
+  float: 'a number',
+  int: 'a whole number',
+  list: 'a list',
+  str: 'a text',
+}
 
 
 class Variant(NamedTuple):
@@ -45,8 +56,13 @@ class Variant(NamedTuple):
     return f'{{{names}}}' + ('' if self.conditioning else ' unconditioned')
 
   @property
+  def title(self) -> str:
+    """The label with the reference discount."""
+    return f'{self.label}, {self.reference_discount:g}'
+
+  @property
   def name(self) -> str:
-    """Of its folders."""
+    """The name of its folders."""
     names = '-'.join(name.rstrip('_') for name in self.learned) or 'impala'
     suffix = '' if self.conditioning else '_unconditioned'
     return f'{names}_{self.reference_discount:g}{suffix}'
@@ -102,8 +118,8 @@ class Study(NamedTuple):
     return config_lib.preset(self.preset, **self.fields(run))
 
 
-def read(path: str | os.PathLike) -> Study:
-  """Reads a study.
+def read(path: str | os.PathLike[str]) -> Study:
+  """Reads a study; whether its games exist is left to `check_games`.
 
   Raises:
     FileNotFoundError: no such file.
@@ -115,9 +131,24 @@ def read(path: str | os.PathLike) -> Study:
     study = _study(fields, path.parent)
     for run in study.runs():
       study.config(run)
-  except (TypeError, ValueError) as error:
+  except RecursionError:
+    raise ValueError(f'study {path}: it is nested too deeply.') from None
+  except ValueError as error:
     raise ValueError(f'study {path}: {error}') from None
   return study
+
+
+def check_games(study: Study) -> None:
+  """Makes sure that every game is there; a gym:<module>:<id> is imported.
+
+  Raises:
+    ValueError: a game is unknown, or has no start states.
+  """
+  for game in study.games:
+    if not atari_game.exists(game):
+      environments.spec(game)  # Names the nearest games.
+      if 'start_states' in study.protocols:
+        raise ValueError(f'start states are of Atari games, not of {game}.')
 
 
 def _study(fields: dict[str, Any], folder: pathlib.Path) -> Study:
@@ -128,19 +159,17 @@ def _study(fields: dict[str, Any], folder: pathlib.Path) -> Study:
     optional=('episodes', 'settings', 'start_states'),
   )
   if fields['games'] == 'atari57':
-    fields['games'] = atari57.games()
-  for name in ('games', 'variants', 'seeds', 'protocols'):
-    if not isinstance(fields[name], (list, tuple)):
-      raise ValueError(f'{name} must be a list, got {fields[name]!r}.')
-    if not fields[name]:
-      raise ValueError(f'it is empty: {name} is an empty list.')
-    fields[name] = tuple(fields[name])
+    fields['games'] = list(atari57.games())
+  for name in ('title', 'preset', 'start_states'):
+    _check_type(name, fields.get(name, ''), str)
+  _check_type('episodes', fields.get('episodes', 1), int)
+  for name, kind in (('games', str), ('seeds', int), ('protocols', str)):
+    fields[name] = _list(name, fields[name], kind)
   if fields.get('episodes', 1) < 1:
     raise ValueError(f'episodes must be at least 1, got {fields["episodes"]}.')
-  settings = fields.setdefault('settings', {})
-  known = set(config_lib.Config.__dataclass_fields__) - set(OWN)
-  _check_names('settings', settings, known, optional=known)
-  fields['variants'] = tuple(map(_variant, fields['variants']))
+  _check_settings(fields.setdefault('settings', {}))
+  variants = _list('variants', fields['variants'], dict)
+  fields['variants'] = tuple(map(_variant, variants))
   if 'start_states' in fields:
     fields['start_states'] = str((folder / fields['start_states']).resolve())
   study = Study(**fields)
@@ -150,12 +179,30 @@ def _study(fields: dict[str, Any], folder: pathlib.Path) -> Study:
 
 def _variant(fields: dict[str, Any]) -> Variant:
   _check_names('a variant', fields, Variant._fields, optional=('conditioning',))
-  return Variant(**fields | {'learned': tuple(fields['learned'])})
+  _check_type('reference_discount', fields['reference_discount'], float)
+  _check_type('conditioning', fields.get('conditioning', True), bool)
+  learned = _list('learned', fields['learned'], str, may_be_empty=True)
+  return Variant(**fields | {'learned': learned})
 
 
-def _check_names(what: str, fields: dict[str, Any], known, optional):
-  if not isinstance(fields, dict):
-    raise ValueError(f'{what} must be a table, got {fields!r}.')
+def _check_settings(settings: Any) -> None:
+  known = {
+    field.name: type(field.default)
+    for field in dataclasses.fields(config_lib.Config)
+    if field.name not in OWN
+  }
+  _check_names('settings', settings, known, optional=known)
+  for name, value in settings.items():
+    if known[name] is tuple:
+      settings[name] = _list(name, value, str, may_be_empty=True)
+    else:
+      _check_type(name, value, known[name])
+
+
+def _check_names(
+  what: str, fields: Any, known: Iterable[str], optional: Iterable[str]
+) -> None:
+  _check_type(what, fields, dict)
   unknown = sorted(fields.keys() - set(known))
   if unknown:
     raise ValueError(
@@ -166,7 +213,24 @@ def _check_names(what: str, fields: dict[str, Any], known, optional):
     raise ValueError(f'{what} needs {missing[0]!r}.')
 
 
-def _check(study: Study):
+def _check_type(name: str, value: Any, kind: type) -> None:
+  """As TOML has types, but that a whole number will do for a float."""
+  if type(value) is not kind and (type(value), kind) != (int, float):
+    raise ValueError(f'{name} must be {_KINDS[kind]}, got {value!r}.')
+
+
+def _list(
+  name: str, value: Any, kind: type, *, may_be_empty: bool = False
+) -> tuple[Any, ...]:
+  _check_type(name, value, list)
+  if not value and not may_be_empty:
+    raise ValueError(f'it is empty: {name} is an empty list.')
+  for part in value:
+    _check_type(f'each of {name}', part, kind)
+  return tuple(value)
+
+
+def _check(study: Study) -> None:
   for values in (study.games, study.variants, study.seeds, study.protocols):
     twice = [value for value in values if values.count(value) > 1]
     if twice:
@@ -176,8 +240,3 @@ def _check(study: Study):
       raise ValueError(
         f'protocols must be out of {atari57.PROTOCOLS}, got {protocol!r}.'
       )
-  for game in study.games:
-    if not atari_game.exists(game):
-      environments.spec(game)  # Names the nearest games.
-      if 'start_states' in study.protocols:
-        raise ValueError(f'start states are of Atari games, not of {game}.')

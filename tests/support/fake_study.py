@@ -28,6 +28,7 @@ conditioning = false
 """
 IMPALA = study_lib.Variant((), 0.99)
 BOTH = study_lib.Variant(('discount', 'lambda_'), 0.99)
+_LEARNED = 'discount', 'lambda_'
 UNCONDITIONED = study_lib.Variant(('discount',), 0.995, False)
 
 
@@ -45,13 +46,13 @@ class FakeStudy:
     folder = results.run_folder(self.workdir, run)
     folder.mkdir(parents=True)
     (folder / 'summary.json').write_text(json.dumps({'env_frames': env_frames}))
+    others = [name for name in run.variant.learned if name not in _LEARNED]
     rows = [
-      f'{frames},{value},{0.99 - frames / 1e5},0.9'
+      f'{frames},{value},{0.99 - frames / 1e5},0.9' + ',0.5' * len(others)
       for frames, value in ((1000, 'nan'), (2000, run.seed), (4000, 9))
     ]
-    (folder / 'metrics.csv').write_text(
-      '\n'.join(['env_frames,mean_return_100,discount,lambda_', *rows, ''])
-    )
+    names = 'env_frames', 'mean_return_100', *_LEARNED, *others
+    (folder / 'metrics.csv').write_text('\n'.join([','.join(names), *rows, '']))
 
   def evaluate(self, run: study_lib.Run, mean: float, protocol: str = 'noop'):
     """Leaves what a trained run's evaluation does."""

@@ -91,9 +91,12 @@ class ExternalTest(parameterized.TestCase):
       external.read(f'x:{self.folder}', 'score')
 
   @parameterized.parameters(
-    ('game,seed,env_frames\n', 'must have the columns'),
-    (_CSV + 'pong,1,many,2\n', 'runs.csv, line 6: a number'),
-    (_CSV + 'pong,1\n', 'runs.csv, line 6: a number'),
+    (
+      'game,seed,env_frames\n',
+      "runs.csv has no column 'mean_return'; its first line is 'game,seed,env",
+    ),
+    (_CSV + 'pong,1,many,2\n', "runs.csv, line 6: env_frames is 'many'"),
+    (_CSV + 'pong,1\n', 'runs.csv, line 6: 2 fields, expected 4'),
     (_CSV + 'alien,3,1000,nan\n', 'alien, seed 3, has no finite return'),
     ('game,seed,env_frames,mean_return\n', 'holds no run'),
   )

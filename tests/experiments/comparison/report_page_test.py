@@ -27,8 +27,8 @@ class ReportPageTest(absltest.TestCase):
     for letter in 'acdef':  # <b> is HTML's own.
       self.assertNotIn(f'<{letter}>', page)
 
-  def test_picture_is_inside(self):
-    png, text = report_page.picture(figure.Figure(figsize=(1, 1)), 'a title')
+  def test_image_is_inside(self):
+    png, text = report_page.image(figure.Figure(figsize=(1, 1)), 'a title')
     self.assertStartsWith(png, b'\x89PNG')
     encoded = re.search('src="data:image/png;base64,(.*)"', text)[1]
     self.assertEqual(base64.b64decode(encoded), png)
@@ -58,6 +58,7 @@ class ReportPageTest(absltest.TestCase):
           high='',
           games='0',
           study_games='3',
+          human_games=fields.get('games', '0'),
           runs='0',
           published='',
         )

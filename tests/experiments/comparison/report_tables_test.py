@@ -13,6 +13,7 @@ import tempfile
 from absl.testing import absltest
 import numpy as np
 
+from experiments.comparison import contenders
 from experiments.comparison import external
 from experiments.comparison import report_tables
 from experiments.comparison import results as results_lib
@@ -34,7 +35,7 @@ class ReportTablesTest(absltest.TestCase):
     self.results = results_lib.read(self.fake.study, self.fake.workdir)
 
   def _contenders(self, *others):
-    return report_tables.contenders(self.fake.study, self.results, others)
+    return contenders.find(self.fake.study, self.results, others)
 
   def _medians(self, *others):
     rows = report_tables.medians(
@@ -59,6 +60,7 @@ class ReportTablesTest(absltest.TestCase):
         'high': '100.0',
         'games': '3',
         'study_games': '3',
+        'human_games': '3',
         'runs': '6',
         'published': '191.8',
       },
@@ -194,7 +196,17 @@ class ReportTablesTest(absltest.TestCase):
     self.fake.do('catch', fake_study.IMPALA, 0.5, 1.0)
     self.results = results_lib.read(self.fake.study, self.fake.workdir)
     row = self._medians()['{}', 'noop', '0.99']
-    self.assertEqual((row['status'], row['median']), ('no human score', ''))
+    self.assertEqual(
+      (row['status'], row['median'], row['games'], row['runs']),
+      ('no human score', '', '1', '2'),
+    )
+    self.assertEqual(row['human_games'], '0')
+    (aggregate, *_) = report_tables.aggregates(
+      self.fake.study, self._contenders()
+    )
+    self.assertEqual(
+      (aggregate['games'], aggregate['runs'], aggregate['iqm']), ('1', '2', '')
+    )
     score = report_tables.scores(
       self.fake.study, self.results, self._contenders()
     )[0]

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import html
 from html import parser
 import io
 import pathlib
@@ -13,6 +14,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from experiments.comparison import report
+from tests.repository import sources
 from tests.support import command_flags
 from tests.support import fake_study
 
@@ -31,11 +33,11 @@ _CHROMIUM_FLAGS = (
 
 
 class _Tables(parser.HTMLParser):
-  """The cells' texts, {id of the table: [[text]]}; pictures; addresses."""
+  """The cells' texts, {id of the table: [[text]]}; images; addresses."""
 
   def __init__(self, page: str):
     super().__init__()
-    self.tables, self.pictures, self.addresses = {}, 0, []
+    self.tables, self.images, self.addresses = {}, 0, []
     self._rows = None
     self.feed(page)
 
@@ -49,7 +51,7 @@ class _Tables(parser.HTMLParser):
       self._rows[-1].append('')
     elif tag == 'small':
       self._rows[-1][-1] += '|'
-    self.pictures += tag == 'img'
+    self.images += tag == 'img'
     self.addresses += [
       attributes[name] for name in ('src', 'href') if name in attributes
     ]
@@ -125,7 +127,7 @@ class ReportTest(parameterized.TestCase):
     page = self._report()
     self._check_tables(page)
     found = _Tables(page)
-    self.assertEqual(found.pictures, 4)
+    self.assertEqual(found.images, 4)
     for address in found.addresses:
       self.assertStartsWith(address, 'data:')  # Nothing from elsewhere.
     self.assertNotIn('<script', page)
@@ -145,7 +147,7 @@ class ReportTest(parameterized.TestCase):
     page = self._report()
     self._check_tables(page)
     found = _Tables(page)
-    self.assertEqual(found.pictures, 0)
+    self.assertEqual(found.images, 0)
     for row in found.tables['medians'][1:]:
       for cell in row[1:]:
         self.assertStartsWith(cell, 'not run')
@@ -177,6 +179,53 @@ class ReportTest(parameterized.TestCase):
     self.assertEqual(row[3], 'partial|1 of 3 games, 1 runs')
     self.assertIn('SEED RL. Their own mean return', page)
 
+  def test_what_is_left_out_of_another_system_is_said(self):
+    fake_study.partial(self.folder / 'study')
+    runs = self.folder / 'runs.csv'
+    runs.write_text(
+      'game,seed,env_frames,mean_return\npong,1,4000,14.6\nsequest,1,4000,9\n'
+    )
+    page = self._report(f'--external=SEED RL:{runs}')
+    note = "SEED RL: 'sequest' is no game of the study. Did you mean seaquest?"
+    self.assertIn(html.escape(note), page)
+
+  def test_what_is_said_of_catch_is_true(self):
+    toml = fake_study.TOML.replace('"breakout", "pong", "seaquest"', '"catch"')
+    fake = fake_study.FakeStudy(self.folder / 'study', toml)
+    fake.do('catch', fake_study.IMPALA, 0.5, 1.0)
+    for path in fake.workdir.glob('runs/*/*/*/evaluation/*/summary.json'):
+      path.write_text(path.read_text().replace('a test', 'its own'))
+    page = self._report()
+    self._check_tables(page)
+    self.assertIn(html.escape("Episodes began with: the environment's"), page)
+    self.assertNotIn('no-ops.', page)
+    self.assertNotIn('plain IMPALA', page)
+    cell = _Tables(page).tables['medians'][1]
+    self.assertIn(
+      'no human score|1 of 1 games (0 with a human score), 2 runs'
+      '|published 191.8%',
+      cell,
+    )
+
+  def test_a_study_of_before_is_read(self):
+    with contextlib.redirect_stdout(io.StringIO()):
+      report.run(
+        command_flags.parse(
+          report,
+          f'--workdir={sources.ROOT / "results/local_study"}',
+          f'--out={self.out}',
+        )
+      )
+    head, *rows = self._csv('medians')
+    found = {
+      row['learned']: row['median']
+      for row in (dict(zip(head, row)) for row in rows)
+      if row['median']
+    }
+    self.assertEqual(  # As its README has them.
+      found, {'{}': '33.2', '{discount}': '32.0', '{discount, lambda}': '34.6'}
+    )
+
   @parameterized.parameters(
     ('external must be NAME:PATH', '--external=runs.csv'),
     ('there is no /nowhere', '--external=x:/nowhere'),
@@ -206,14 +255,14 @@ class ReportTest(parameterized.TestCase):
   def test_browser_shows_it_without_an_error(self):
     fake_study.partial(self.folder / 'study')
     page = self._report()
-    picture = self.folder / 'page.png'
+    shot = self.folder / 'page.png'
     shown = subprocess.run(
       [
         _CHROMIUM,
         *_CHROMIUM_FLAGS,
         f'--user-data-dir={self.folder / "profile"}',
         '--dump-dom',
-        f'--screenshot={picture}',
+        f'--screenshot={shot}',
         f'file://{self.out}',
       ],
       capture_output=True,
@@ -223,7 +272,7 @@ class ReportTest(parameterized.TestCase):
     )
     self.assertEqual(_Tables(shown.stdout).tables, _Tables(page).tables)
     self.assertNotIn('CONSOLE', shown.stderr)  # Where its errors would be.
-    self.assertGreater(picture.stat().st_size, 10_000)
+    self.assertGreater(shot.stat().st_size, 10_000)
 
 
 if __name__ == '__main__':

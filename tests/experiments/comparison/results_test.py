@@ -52,7 +52,7 @@ class ResultsTest(parameterized.TestCase):
     self.fake.evaluate(self.run_, 3.5)
     result = self._result()
     self.assertEqual((result.status, result.env_frames), (results.DONE, 4000))
-    self.assertEqual(result.evaluations['noop']['mean'], 3.5)
+    self.assertEqual(result.evaluations['noop'].mean, 3.5)
     np.testing.assert_array_equal(
       result.curves['mean_return_100'], [np.nan, 2, 9]
     )
@@ -69,17 +69,22 @@ class ResultsTest(parameterized.TestCase):
     ('summary.json', '{"env_fra', 'summary.json is damaged'),
     ('summary.json', '[]', 'summary.json is damaged'),
     ('evaluation/noop/summary.json', '{}', 'damaged.*mean, interval'),
+    (
+      'evaluation/noop/summary.json',
+      '{"mean": null, "interval": [], "episodes": 1}',
+      'summary.json is damaged',
+    ),
     ('metrics.csv', 'env_frames,mean_return_100\n', "no column 'discount'"),
     ('metrics.csv', '', 'metrics.csv has no column'),
     (
       'metrics.csv',
       'env_frames,mean_return_100,discount,lambda_\n1,2,3,4\n5,6',
-      'metrics.csv, line 3: a number',
+      'metrics.csv, line 3: 2 fields, expected 4',
     ),
     (
       'metrics.csv',
       'env_frames,mean_return_100,discount,lambda_\n1,b,3,4\n',
-      'metrics.csv, line 2: a number',
+      "metrics.csv, line 2: mean_return_100 is 'b'",
     ),
   )
   def test_damaged_file_is_named(self, name, contents, text):

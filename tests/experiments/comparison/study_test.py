@@ -79,7 +79,6 @@ class StudyTest(parameterized.TestCase):
       'games = []',
       'it is empty: games',
     ),
-    ('"pong"', '"pnog"', "'pnog'.*Did you mean pong"),
     ('"pong"', '"breakout"', "'breakout' is there twice"),
     ('["noop"]', '["human"]', "protocols must be out of .*'human'"),
     ('episodes = 30', 'episodes = 0', 'episodes must be at least 1'),
@@ -99,11 +98,47 @@ class StudyTest(parameterized.TestCase):
       'settings must be a table, got 3',
     ),
     ('[settings]', '[settings', 'Expected'),
+    (
+      'seeds = [1, 2]',
+      'seeds = [1.5]',
+      'seeds must be a whole number, got 1.5',
+    ),
+    ('seeds = [1, 2]', 'seeds = [true]', 'must be a whole number, got True'),
+    ('"pong"', '3', 'each of games must be a text, got 3'),
+    ('episodes = 30', 'episodes = 2.5', 'episodes must be a whole number'),
+    ('title = "Three <games>"', 'title = 3', 'title must be a text, got 3'),
+    ('= 4000', '= 4e3', 'total_env_frames must be a whole number, got 4000.0'),
+    ('= 4000', '= "4000"', "total_env_frames must be .*, got '4000'"),
+    ('= 0.995', '= true', 'reference_discount must be a number, got True'),
+    ('= false', '= 0', 'conditioning must be true or false, got 0'),
+    (
+      'learned = []',
+      'learned = "discount"',
+      "learned must be a list, got 'dis",
+    ),
+    ('= 4000', f'= {"[" * 5000}', 'nested too deeply'),
   )
   def test_impossible_study_is_refused(self, old, new, text):
     self.assertIn(old, fake_study.TOML)
     with self.assertRaisesRegex(ValueError, f'study.toml: .*{text}'):
       _read(fake_study.TOML.replace(old, new))
+
+  def test_a_file_that_is_no_text_is_named(self):
+    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    (folder / 'study.toml').write_bytes(b'title = "\xff"')
+    with self.assertRaisesRegex(ValueError, 'study.toml: .*utf-8'):
+      study_lib.read(folder / 'study.toml')
+
+  def test_reading_imports_no_environment(self):
+    toml = fake_study.TOML.replace('"pong"', '"gym:not_a_module:X-v0"')
+    self.assertLen(_read(toml).games, 3)
+    with self.assertRaisesRegex(ValueError, 'not_a_module'):
+      study_lib.check_games(_read(toml))
+
+  def test_unknown_game_gets_the_nearest(self):
+    study = _read(fake_study.TOML.replace('"pong"', '"pnog"'))
+    with self.assertRaisesRegex(ValueError, "'pnog'.*Did you mean pong"):
+      study_lib.check_games(study)
 
   def test_no_file(self):
     with self.assertRaises(FileNotFoundError):
@@ -112,7 +147,7 @@ class StudyTest(parameterized.TestCase):
   def test_start_states_need_atari(self):
     toml = fake_study.TOML.replace('"noop"', '"start_states"')
     with self.assertRaisesRegex(ValueError, 'not of catch'):
-      _read(toml.replace('"pong"', '"catch"'))
+      study_lib.check_games(_read(toml.replace('"pong"', '"catch"')))
 
 
 if __name__ == '__main__':
