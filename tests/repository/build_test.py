@@ -131,7 +131,9 @@ class BuildTest(absltest.TestCase):
 
   def test_suites_of_all_folders_are_in_those_of_the_root(self):
     root = {
-      suite.label: set(suite.attributes['tests'])
+      suite.label: {
+        build_files.absolute(label, '') for label in suite.attributes['tests']
+      }
       for suite in build_files.read('')
       if suite.rule == 'test_suite'
     }
