@@ -73,7 +73,7 @@ def make(
   all_reduce: of meta.Rules, where several replicas call `update` together.
 
   Raises:
-    ValueError: an unknown network, or one that does not fit the spec; a value
+    ValueError: an unknown name; a network that does not fit the spec; a value
       that a meta-parameter cannot start at.
   """
   eta = initial_eta(config, dtype=dtype)
@@ -151,6 +151,12 @@ def make_rules(config: config_lib.Config, network: types.Network) -> meta.Rules:
   ) -> types.NetworkOutput:
     return network.apply(params, frames.stack_unroll(unroll), conditioning)
 
+  if config.outer_objective not in outer.OBJECTIVES:
+    raise ValueError(
+      f'outer_objective must be one of {sorted(outer.OBJECTIVES)}, got'
+      f' {config.outer_objective!r}.'
+    )
+
   def make_optimizer(name: str) -> types.Optimizer:
     return optimizers.make(
       name, rms_decay=config.rms_decay, rms_epsilon=config.rms_epsilon
@@ -160,7 +166,7 @@ def make_rules(config: config_lib.Config, network: types.Network) -> meta.Rules:
     forward=forward,
     loss=functools.partial(losses.actor_critic_loss, **target_settings),
     outer_objective=functools.partial(
-      outer.OBJECTIVES['policy_gradient'],
+      outer.OBJECTIVES[config.outer_objective],
       discount=config.reference_discount,
       lambda_=config.reference_lambda,
       **target_settings,

@@ -115,18 +115,21 @@ class Config:
     1.0, 'Clip of rewards in the loss (0: none).', low=0
   )
 
-  # Meta-objective: J' on later unrolls, with fixed eta'.
+  # Outer objective: J' on later unrolls, with fixed eta'.
+  outer_objective: str = _field(
+    'policy_gradient', 'Outer objective [MGRL], by its name in outer.py.'
+  )
   reference_discount: float = _field(
     0.99,
-    "Discount of the meta-objective, gamma' [MGRL: .99 or .995].",
+    "Discount of the outer objective, gamma' [MGRL: .99 or .995].",
     low=0,
     high=1,
   )
   reference_lambda: float = _field(
-    1.0, "Lambda of the meta-objective, lambda' [MGRL].", low=0, high=1
+    1.0, "Lambda of the outer objective, lambda' [MGRL].", low=0, high=1
   )
   meta_batch_size: int = _field(
-    8, "Unrolls of the next batch in the meta-objective, B' [MGRL].", low=1
+    8, "Unrolls of the next batch in the outer objective, B' [MGRL].", low=1
   )
   meta_optimizer: str = _field('adam', 'Meta-optimizer: adam [MGRL] or sgd.')
   meta_learning_rate: float = _field(

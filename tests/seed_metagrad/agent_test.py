@@ -122,6 +122,7 @@ class MakeTest(parameterized.TestCase):
     ('network', 'resnet'),
     ('optimizer', 'lion'),
     ('meta_optimizer', 'lion'),
+    ('outer_objective', 'regret'),
   )
   def test_unknown_name_is_refused_with_the_known_ones(self, field, name):
     with self.assertRaisesRegex(ValueError, f"must be one of .*got '{name}'"):
