@@ -60,7 +60,9 @@ class Config:
   seed: int = _field(1, 'Root of every other seed.', low=0)
 
   # Network.
-  network: str = _field('deep', 'Network [MGRL]: mlp, shallow, nature or deep.')
+  network: str = _field(
+    'deep', 'Network [MGRL]: mlp, shallow, nature, deep, minatar or snake.'
+  )
   conditioning: bool = _field(
     True, 'Heads that see the meta-parameters: UVFA [MGRL].'
   )

@@ -1,7 +1,8 @@
 """Networks as (init, apply); the only file that knows Keras."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import functools
+import math
 
 import keras
 from keras import layers
@@ -10,6 +11,7 @@ import tensorflow as tf
 from seed_metagrad import types
 
 _INITIALIZER = 'lecun_normal'  # Truncated; 1/sqrt(fan_in) after that.
+Activation = str | Callable[[tf.Tensor], tf.Tensor] | None
 
 
 def mlp(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
@@ -49,12 +51,31 @@ def deep(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
   return _dense(256, 'relu', dtype)(x)
 
 
+def minatar(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
+  """MinAtar's actor-critic torso (Young and Tian 2019): SiLU, dSiLU."""
+  x = _conv(16, 3, 1, 'valid', 'silu', dtype)(x)
+  return _dense(128, _dsilu, dtype)(layers.Flatten(dtype=dtype)(x))
+
+
+def snake_policy(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
+  """Jumanji's torso for Snake (Bonnet et al. 2024), the policy's."""
+  return _snake(x, (64, 64), dtype)
+
+
+def snake_value(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
+  """Jumanji's torso for Snake, the value's."""
+  return _snake(x, (128, 128), dtype)
+
+
 Torso = Callable[[keras.KerasTensor, str], keras.KerasTensor]
-TORSOS: dict[str, Torso] = {
-  'mlp': mlp,
-  'shallow': shallow,
-  'nature': nature,
-  'deep': deep,
+# One torso for both heads, or the policy's and the value's.
+TORSOS: dict[str, tuple[Torso] | tuple[Torso, Torso]] = {
+  'mlp': (mlp,),
+  'shallow': (shallow,),
+  'nature': (nature,),
+  'deep': (deep,),
+  'minatar': (minatar,),
+  'snake': (snake_policy, snake_value),
 }
 
 
@@ -68,6 +89,9 @@ def make(
 ) -> types.Network:
   """The named network for an environment.
 
+  An observation is a vector, an image [height, width], or an image of planes
+  [height, width, C]: convolutions see C x S channels.
+
   num_conditioning: N, how many meta-parameters the heads see (UVFA, Schaul et
       al. 2015); 0 for none. Their linear embedding e = W_eta eta is
       concatenated with the torso's features before both heads.
@@ -78,7 +102,7 @@ def make(
   """
   if name not in TORSOS:
     raise ValueError(f'network must be one of {sorted(TORSOS)}, got {name!r}.')
-  if name != 'mlp' and len(spec.observation_shape) != 2:
+  if name != 'mlp' and len(spec.observation_shape) not in (2, 3):
     raise ValueError(
       f'network {name!r} needs image observations, got shape '
       f'{spec.observation_shape}; take the mlp.'
@@ -116,17 +140,17 @@ def make(
 
 
 def _build(
-  torso: Torso,
+  torsos: Sequence[Torso],
   spec: types.EnvSpec,
   num_conditioning: int,
   embedding_size: int,
   dtype: str,
 ) -> keras.Model:
   """The Keras model: [stacked frames, values] -> [logits, baseline]."""
-  inputs = [
-    keras.Input((*spec.observation_shape, spec.frame_stack), dtype=dtype)
-  ]
-  features = torso(inputs[0], dtype)
+  size, planes = spec.observation_shape[:2], spec.observation_shape[2:]
+  channels = math.prod(planes) * spec.frame_stack
+  inputs = [keras.Input((*size, channels), dtype=dtype)]
+  features = [torso(inputs[0], dtype) for torso in torsos]
   if num_conditioning:
     inputs.append(keras.Input((num_conditioning,), dtype=dtype))
     embedding = layers.Dense(
@@ -135,11 +159,31 @@ def _build(
       dtype=dtype,
       kernel_initializer=_INITIALIZER,
     )(inputs[1])
-    features = layers.Concatenate(dtype=dtype)([features, embedding])
+    features = [
+      layers.Concatenate(dtype=dtype)([x, embedding]) for x in features
+    ]
   heads = [
-    _dense(units, None, dtype)(features) for units in (spec.num_actions, 1)
+    _dense(spec.num_actions, None, dtype)(features[0]),
+    _dense(1, None, dtype)(features[-1]),
   ]
   return keras.Model(inputs, heads)
+
+
+def _snake(
+  x: keras.KerasTensor, units: Sequence[int], dtype: str
+) -> keras.KerasTensor:
+  for stride in (2, 1):
+    x = _conv(32, 2, stride, 'same', 'relu', dtype)(x)
+  x = layers.Flatten(dtype=dtype)(x)
+  for size in units:
+    x = _dense(size, 'relu', dtype)(x)
+  return x
+
+
+def _dsilu(x: tf.Tensor) -> tf.Tensor:
+  """The derivative of SiLU (Elfwing et al. 2018)."""
+  gate = tf.sigmoid(x)
+  return gate * (1 + x * (1 - gate))
 
 
 def _conv(
@@ -147,7 +191,7 @@ def _conv(
   size: int,
   stride: int,
   padding: str,
-  activation: str | None,
+  activation: Activation,
   dtype: str,
 ) -> keras.Layer:
   return layers.Conv2D(
@@ -161,7 +205,7 @@ def _conv(
   )
 
 
-def _dense(units: int, activation: str | None, dtype: str) -> keras.Layer:
+def _dense(units: int, activation: Activation, dtype: str) -> keras.Layer:
   return layers.Dense(
     units, activation, kernel_initializer=_INITIALIZER, dtype=dtype
   )

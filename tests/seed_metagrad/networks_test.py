@@ -10,9 +10,18 @@ from seed_metagrad import types
 
 _ATARI = types.EnvSpec((84, 84), 'uint8', 6, frame_stack=4)
 _VECTOR = types.EnvSpec((4,), 'float32', 2, frame_stack=2)
-_SPECS = {'mlp': _VECTOR, 'shallow': _ATARI, 'nature': _ATARI, 'deep': _ATARI}
+_MINATAR = types.EnvSpec((10, 10, 4), 'float32', 3)
+_SNAKE = types.EnvSpec((6, 6, 5), 'float32', 4)
+_SPECS = {
+  'mlp': _VECTOR,
+  'shallow': _ATARI,
+  'nature': _ATARI,
+  'deep': _ATARI,
+  'minatar': _MINATAR,
+  'snake': _SNAKE,
+}
 
-# Weights and biases, torso only, on [84, 84, 4].
+# Weights and biases, torso only.
 _TORSO_SIZES = {
   # [4] stacked by 2, to 64, to 64.
   'mlp': (8 * 64 + 64) + (64 * 64 + 64),
@@ -34,8 +43,25 @@ _TORSO_SIZES = {
   + (9 * 32 * 32 + 32)
   + 4 * (9 * 32 * 32 + 32)
   + (3872 * 256 + 256),
+  # 10 -> 8: 8 * 8 * 16 = 1024 features.
+  'minatar': (3 * 3 * 4 * 16 + 16) + (1024 * 128 + 128),
+  # 6 -> 3 -> 3: 3 * 3 * 32 = 288 features, in each of the two torsos.
+  'snake': 2 * (2 * 2 * 5 * 32 + 32)
+  + 2 * (2 * 2 * 32 * 32 + 32)
+  + (288 * 64 + 64)
+  + (64 * 64 + 64)
+  + (288 * 128 + 128)
+  + (128 * 128 + 128),
 }
-_FEATURES = {'mlp': 64, 'shallow': 256, 'nature': 512, 'deep': 256}
+# What the policy's head sees, and the value's.
+_FEATURES = {
+  'mlp': (64, 64),
+  'shallow': (256, 256),
+  'nature': (512, 512),
+  'deep': (256, 256),
+  'minatar': (128, 128),
+  'snake': (64, 128),
+}
 
 
 def _stacked(spec, time, batch, seed=0):
@@ -51,8 +77,10 @@ class NetworksTest(parameterized.TestCase):
   def test_sizes_by_hand(self, name, num_conditioning):
     spec = _SPECS[name]
     network = networks.make(name, spec, num_conditioning=num_conditioning)
-    inputs = _FEATURES[name] + (16 if num_conditioning else 0)
-    heads = (inputs + 1) * (spec.num_actions + 1)
+    policy, value = (
+      features + (16 if num_conditioning else 0) for features in _FEATURES[name]
+    )
+    heads = (policy + 1) * spec.num_actions + (value + 1)
     self.assertEqual(
       sum(p.size for p in network.init(0)),
       _TORSO_SIZES[name] + heads + 16 * num_conditioning,
@@ -138,11 +166,63 @@ class NetworksTest(parameterized.TestCase):
     outputs = network.apply(network.init(0), _stacked(spec, 2, 1), None)
     self.assertEqual(outputs.policy_logits.shape, [2, 1, 3])
 
+  def test_channels_are_the_planes_of_the_stacked_frames(self):
+    spec = types.EnvSpec((6, 6, 5), 'float32', 2, frame_stack=3)
+    stacked = _stacked(spec, 1, 1)  # [1, 1, 6, 6, 5, 3].
+    same = types.EnvSpec((6, 6), 'float32', 2, frame_stack=15)
+    params = networks.make('minatar', spec).init(0)
+    a, b = (
+      networks.make('minatar', s).apply(params, x, None)
+      for s, x in ((spec, stacked), (same, stacked.reshape(1, 1, 6, 6, 15)))
+    )
+    np.testing.assert_array_equal(a.policy_logits, b.policy_logits)
+
+  @parameterized.named_parameters(('policy', 0), ('value', 1))
+  def test_snakes_heads_share_no_parameter(self, head):
+    network = networks.make('snake', _SNAKE)
+    params = [tf.constant(p) for p in network.init(0)]
+    with tf.GradientTape() as tape:
+      tape.watch(params)
+      outputs = network.apply(params, _stacked(_SNAKE, 1, 2), None)
+      total = tf.reduce_sum(outputs[head])
+    # By the sizes above: two convolutions, two dense layers, the head.
+    sizes = {
+      0: 672 + 4128 + (288 * 64 + 64) + (64 * 64 + 64) + 65 * 4,
+      1: 672 + 4128 + (288 * 128 + 128) + (128 * 128 + 128) + 129,
+    }
+    self.assertEqual(
+      sum(
+        int(tf.size(p))
+        for p, g in zip(params, tape.gradient(total, params))
+        if g is not None
+      ),
+      sizes[head],
+    )
+
+  def test_dsilu_is_the_derivative_of_silu(self):
+    # Weights chosen so that feature 0 is the activation of 16 SiLU(.3).
+    spec = types.EnvSpec((3, 3, 1), 'float32', 2)
+    network = networks.make('minatar', spec)
+    params = [np.zeros_like(p) for p in network.init(0)]
+    params[1][:] = 0.3
+    params[2][:, 0] = 1.0
+    params[6][0] = 1.0
+
+    def silu(x):
+      return x / (1 + np.exp(-x))
+
+    x, d = 16 * silu(0.3), 1e-4
+    np.testing.assert_allclose(
+      network.apply(params, _stacked(spec, 1, 1), None).baseline[0, 0],
+      (silu(x + d) - silu(x - d)) / (2 * d),
+      rtol=1e-5,
+    )
+
   def test_unknown_name_is_refused(self):
     with self.assertRaisesRegex(ValueError, "'deep'.*got 'depe'"):
       networks.make('depe', _ATARI)
 
-  @parameterized.parameters('shallow', 'nature', 'deep')
+  @parameterized.parameters(sorted({*networks.TORSOS} - {'mlp'}))
   def test_convolutions_refuse_vectors(self, name):
     with self.assertRaisesRegex(ValueError, r'shape \(4,\); take the mlp'):
       networks.make(name, _VECTOR)
