@@ -19,6 +19,7 @@ from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
 from learner.reporting import metrics as metrics_lib
 from learner.storage import checkpoints
+from learner.storage import run_state
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import types
@@ -47,7 +48,7 @@ class Acting(Protocol):
   def take_episodes(self) -> list[inference_lib.Episode]:
     """The episodes that ended since the last call."""
 
-  def save(self) -> dict[str, Any]:
+  def save(self) -> run_state.Acting:
     """What a checkpoint holds of them."""
 
 
@@ -64,25 +65,26 @@ def restore(
   workdir: pathlib.Path,
   state: types.LearnerState,
   hosts: hosts_lib.Hosts | None = None,
-) -> tuple[types.LearnerState, dict[str, Any] | None]:
-  """The state of the newest checkpoint and its extra; `state` without one.
+) -> tuple[types.LearnerState, run_state.RunState]:
+  """The states of the newest checkpoint; without one `state` and a fresh one.
 
-  Every host goes to the chief's state; what is in extra is the chief's own.
+  All hosts take the chief's training state; the run's is the chief's own.
   """
   hosts = hosts or hosts_lib.Hosts()
-  restored, extra = None, None
-  if hosts.is_chief:
-    restored = checkpoints.restore(workdir / 'checkpoints', state)
-  if restored:
+  saved = run_state.fresh()
+  if hosts.is_chief and (
+    restored := checkpoints.restore(workdir / 'checkpoints', state)
+  ):
     arrays, extra = restored
     state = tf.nest.map_structure(tf.constant, arrays)
-  return hosts.from_chief(state), extra
+    saved = run_state.decode(extra)
+  return hosts.from_chief(state), saved
 
 
 class Learner:
   """Owns the training state; the thread that calls `run` trains.
 
-  state, extra: of `restore`. Other threads only read. Every new state is
+  state, saved: of `restore`. Other threads only read. Every new state is
   published to `parameters`.
   """
 
@@ -95,14 +97,16 @@ class Learner:
     *,
     unrolls: UnrollSource,
     parameters: parameter_store.ParameterStore,
+    saved: run_state.RunState,
     hosts: hosts_lib.Hosts | None = None,
-    extra: dict[str, Any] | None = None,
   ):
-    self.statistics = run_statistics.RunStatistics(int(state.env_frames), extra)
+    self.statistics = run_statistics.RunStatistics(
+      int(state.env_frames), saved.statistics
+    )
     self._state = state
     self._unrolls = unrolls
     self._parameters = parameters
-    self._pending = unrolls_lib.from_arrays((extra or {}).get('pending', ()))
+    self._pending = unrolls_lib.from_arrays(saved.pending)
     self._next: types.Unroll[np.ndarray] | None = (
       None  # The first of pending, batched.
     )
@@ -301,14 +305,16 @@ class Learner:
     writer.flush()
     if not self._hosts.is_chief:
       return
-    extra = {**self.statistics.save(), **acting.save()}
-    if self._config.lockstep:  # Elsewhere what is pending is acted anew.
-      extra['pending'] = unrolls_lib.to_arrays(self._pending)
+    # Elsewhere than in lock-step, what is pending is acted anew.
+    pending = self._pending if self._config.lockstep else []
+    saved = run_state.RunState(
+      self.statistics.save(), acting.save(), unrolls_lib.to_arrays(pending)
+    )
     try:
       checkpoints.save(
         self._workdir / 'checkpoints',
         self._state,
-        extra=extra,
+        extra=run_state.encode(saved),
         keep=self._config.checkpoints_kept,
       )
     except OSError as error:

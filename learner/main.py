@@ -40,6 +40,7 @@ from learner.serving import leases as leases_lib
 from learner.serving import security
 from learner.serving import server as server_lib
 from learner.storage import files
+from learner.storage import run_state
 from learner.storage import workdir as workdir_lib
 from protos import address as address_lib
 from seed_metagrad import agent as agent_lib
@@ -106,7 +107,7 @@ def _make_acting(
   agent: agent_lib.Agent,
   parameters: parameter_store.ParameterStore,
   seed: int,
-  extra: dict[str, Any] | None,
+  saved: run_state.Acting,
 ) -> _Acting:
   inference = inference_lib.Inference(
     agent.act,
@@ -114,7 +115,7 @@ def _make_acting(
     parameters,
     unrolls_lib.UnrollStore(config.unroll_length, spec),
     seed=seed,
-    num_calls=extra['num_calls'] if extra else 0,
+    num_calls=saved.num_calls,
   )
   if not config.lockstep:
     batcher = batcher_lib.Batcher(
@@ -133,7 +134,10 @@ def _make_acting(
   num_envs = lockstep_lib.num_envs(config)
   batcher = batcher_lib.Batcher(num_envs, num_envs, None)
   lockstep = lockstep_lib.LockStep(inference, batcher)
-  env_states = lockstep.restore(extra['lockstep']) if extra else {}
+  env_states = {}
+  if saved.lockstep:
+    lockstep.restore(saved.lockstep)
+    env_states = saved.lockstep.env_states
   return _Acting(
     batcher, num_envs, parameters, inference, lockstep, lockstep, env_states
   )
@@ -228,12 +232,12 @@ def _make(
   spec = environments.spec(config.env, config.env_settings())
   agent = strategies.make_agent(config, spec, strategy, hosts.num)
   init_seed, act_seed = _seeds(config.seed)
-  state, extra = learner_lib.restore(
+  state, saved = learner_lib.restore(
     workdir, agent.init(int(abs(init_seed))), hosts
   )
   if not hosts.is_chief:  # It has no count of its calls: start another stream.
     act_seed, _ = _seeds(config.seed, hosts.index, int(state.env_frames))
-  if extra:
+  if state.env_frames:
     logging.info('Resumed at %d frames', int(state.env_frames))
   acting = _make_acting(
     config,
@@ -241,7 +245,7 @@ def _make(
     agent,
     parameter_store.ParameterStore(parameter_store.published(state)),
     int(act_seed),
-    extra,
+    saved.acting,
   )
   learner = learner_lib.Learner(
     config,
@@ -251,7 +255,7 @@ def _make(
     unrolls=acting.unrolls,
     parameters=acting.parameters,
     hosts=hosts,
-    extra=extra,
+    saved=saved,
   )
   return learner, acting
 

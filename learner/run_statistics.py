@@ -1,13 +1,14 @@
 """What is counted over a run, all runs on its workdir included."""
 
 import collections
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from learner.inference import worker
+from learner.storage import run_state
 
 _WINDOW = 100  # Episodes of the mean return; unrolls of the policy lag.
 
@@ -20,18 +21,17 @@ class _Moment(NamedTuple):
 class RunStatistics:
   """Episodes, policy lag, skipped updates and time of a run.
 
-  saved: what `save` returned, of a run that is resumed.
+  saved: what `save` returned before, or that of `run_state.fresh`.
   """
 
-  def __init__(self, env_frames: int, saved: Mapping[str, Any] | None = None):
-    saved = saved or {}
-    self.episodes: int = saved.get('episodes', 0)
-    self.skipped_updates: int = saved.get('skipped_updates', 0)
+  def __init__(self, env_frames: int, saved: run_state.Statistics):
+    self.episodes = saved.episodes
+    self.skipped_updates = saved.skipped_updates
     self.skipped_in_row = 0
-    self._returns = _window(saved.get('returns', ()))
-    self._lengths = _window(saved.get('lengths', ()))
-    self._lags = _window(saved.get('lags', ()))
-    self._seconds_before: float = saved.get('seconds', 0.0)
+    self._returns = collections.deque(saved.returns, maxlen=_WINDOW)
+    self._lengths = collections.deque(saved.lengths, maxlen=_WINDOW)
+    self._lags = collections.deque(saved.lags, maxlen=_WINDOW)
+    self._seconds_before = saved.seconds
     self.start(env_frames)
 
   def start(self, env_frames: int) -> None:
@@ -39,16 +39,16 @@ class RunStatistics:
     self._start = time.monotonic()
     self._last_row = _Moment(self.seconds, env_frames)
 
-  def save(self) -> dict[str, Any]:
+  def save(self) -> run_state.Statistics:
     """Returns all of it, for a checkpoint."""
-    return {
-      'seconds': self.seconds,
-      'episodes': self.episodes,
-      'returns': list(self._returns),
-      'lengths': list(self._lengths),
-      'lags': list(self._lags),
-      'skipped_updates': self.skipped_updates,
-    }
+    return run_state.Statistics(
+      seconds=self.seconds,
+      episodes=self.episodes,
+      returns=list(self._returns),
+      lengths=list(self._lengths),
+      lags=list(self._lags),
+      skipped_updates=self.skipped_updates,
+    )
 
   @property
   def seconds(self) -> float:
@@ -105,9 +105,6 @@ class RunStatistics:
     }
 
 
-def _window(values: Iterable[float]) -> collections.deque[float]:
-  return collections.deque(values, maxlen=_WINDOW)
-
-
-def _mean(values: collections.deque[float]) -> float:
-  return float(np.mean(list(values))) if values else float('nan')
+def _mean(values: Iterable[float]) -> float:
+  values = list(values)
+  return float(np.mean(values)) if values else float('nan')

@@ -6,7 +6,6 @@ nothing depends on the clock.
 
 import collections
 import queue
-from typing import Any
 
 from absl import logging
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from learner.inference import batcher as batcher_lib
 from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
+from learner.storage import run_state
 from seed_metagrad import config as config_lib
 
 _SAVE_SECS = 5.0  # For actors to send their state.
@@ -51,9 +51,7 @@ class LockStep:
       collections.deque()
     )
     self._batch: list[batcher_lib.Waiting] = []  # Not yet answered.
-    self._groups: list[
-      list[str | int]
-    ] = []  # [peer, size] of each request of a batch.
+    self._groups: list[run_state.Group] = []  # Those of the last batch.
     self._going_on: set[str] = set()  # Peers that will repeat a saved step.
 
   def get(self, timeout: float) -> unrolls_lib.Finished:
@@ -76,8 +74,8 @@ class LockStep:
     """The episodes that ended since the last call."""
     return self._inference.take_episodes()
 
-  def save(self) -> dict[str, Any]:
-    """All that `restore` needs to go on exactly from here."""
+  def save(self) -> run_state.Acting:
+    """All that `restore` needs to continue exactly from here."""
     try:
       self._fetch(_SAVE_SECS)
     except queue.Empty:
@@ -85,27 +83,20 @@ class LockStep:
     states = {
       waiting.request.peer: waiting.request.env_state for waiting in self._batch
     }
-    lockstep = {
-      'groups': self._groups,
-      'env_states': {
-        peer: np.frombuffer(state, np.uint8)
-        for peer, state in states.items()
-        if state
-      },
-      'finished': unrolls_lib.to_arrays(self._finished),
-      'inference': self._inference.save_all(),
-    }
-    return {**self._inference.save(), 'lockstep': lockstep}
+    lockstep = run_state.LockStep(
+      groups=self._groups,
+      env_states={peer: state for peer, state in states.items() if state},
+      finished=unrolls_lib.to_arrays(self._finished),
+      inference=self._inference.save_environments(),
+    )
+    return self._inference.save()._replace(lockstep=lockstep)
 
-  def restore(self, saved: dict[str, Any]) -> dict[str, bytes]:
-    """Goes back to what was saved; returns the environments' states by peer."""
-    self._groups = saved['groups']
-    self._going_on = set(saved['env_states'])
-    self._finished.extend(unrolls_lib.from_arrays(saved['finished']))
-    self._inference.restore(saved['inference'])
-    return {
-      peer: state.tobytes() for peer, state in saved['env_states'].items()
-    }
+  def restore(self, saved: run_state.LockStep) -> None:
+    """Restores what was saved; actors must repeat the step that was saved."""
+    self._groups = saved.groups
+    self._going_on = set(saved.env_states)
+    self._finished.extend(unrolls_lib.from_arrays(saved.finished))
+    self._inference.restore_environments(saved.inference)
 
   def _fetch(self, timeout: float) -> None:
     if not self._batch:
@@ -116,8 +107,9 @@ class LockStep:
   def _placed(
     self, batch: list[batcher_lib.Waiting]
   ) -> list[batcher_lib.Waiting]:
-    groups: list[list[str | int]] = [
-      [waiting.request.peer, len(waiting.request.env_ids)] for waiting in batch
+    groups = [
+      run_state.Group(waiting.request.peer, len(waiting.request.env_ids))
+      for waiting in batch
     ]
     others = groups != self._groups  # Places are no longer those of before.
     self._groups = groups

@@ -16,6 +16,7 @@ import tensorflow as tf
 from learner.inference import batcher as batcher_lib
 from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
+from learner.storage import run_state
 from seed_metagrad import frames
 from seed_metagrad import types
 
@@ -135,27 +136,22 @@ class Inference:
     """The episodes that ended since the last call; any thread may call."""
     return [self._episodes.popleft() for _ in range(len(self._episodes))]
 
-  def save(self) -> dict[str, Any]:
-    """What a checkpoint holds: acting goes on with fresh environments."""
-    return {'num_calls': self._num_calls}
+  def save(self) -> run_state.Acting:
+    """What a checkpoint holds: the environments of a resumed run are new."""
+    return run_state.Acting(self._num_calls)
 
-  def save_all(self) -> dict[str, Any]:
-    """All that it knows, to go on exactly from here; between two steps."""
-    return {
-      'num_calls': self._num_calls,
-      'episodes': list(self._episodes),
-      'arrays': [
-        *tf.nest.flatten((self._stacks, self._returns, self._lengths)),
-        *self._store.save(),
-      ],
-    }
+  def save_environments(self) -> run_state.Inference:
+    """All that is known of the environments; between two steps."""
+    return run_state.Inference(
+      episodes=[(one.raw_return, one.length) for one in self._episodes],
+      arrays=[self._stacks, self._returns, self._lengths, *self._store.save()],
+    )
 
-  def restore(self, saved: dict[str, Any]) -> None:
-    """Goes back to what `save_all` returned."""
-    self._num_calls = saved['num_calls']
-    self._episodes.extend(Episode(*one) for one in saved['episodes'])
+  def restore_environments(self, saved: run_state.Inference) -> None:
+    """Restores what `save_environments` returned."""
+    self._episodes.extend(Episode(*one) for one in saved.episodes)
     self._stacks, self._returns, self._lengths, *rows = map(
-      np.copy, saved['arrays']
+      np.copy, saved.arrays
     )
     self._store.restore(rows)
 

@@ -1,7 +1,7 @@
 """What resuming a run needs besides the training state: a checkpoint's extra.
 
-Version 1, which had no version, is read as well: the fields of Statistics and
-`num_calls` stood beside `pending`, and `lockstep` held the arrays of inference.
+Version 1, which had no `version`, is read as well: it had the fields of
+`statistics` at the top level.
 """
 
 from collections.abc import Mapping
@@ -33,18 +33,24 @@ class Group(NamedTuple):
   num_envs: int
 
 
+class Inference(NamedTuple):
+  """All that inference knows of its environments."""
+
+  episodes: list[tuple[float, int]]  # Return and length; not yet counted.
+  arrays: list[np.ndarray]
+
+
 class LockStep(NamedTuple):
   """All of acting in lock-step, to continue exactly from there."""
 
   groups: list[Group]  # In the order of the batch.
   env_states: dict[str, bytes]  # By peer.
   finished: list[UnrollArrays]  # Not yet taken by the learner.
-  episodes: list[tuple[float, int]]  # Return and length; not yet counted.
-  arrays: list[np.ndarray]  # Of inference.
+  inference: Inference
 
 
 class Acting(NamedTuple):
-  """The state of inference."""
+  """Where acting stands."""
 
   num_calls: int  # Batches acted on: the seed of the next one.
   lockstep: LockStep | None = None
@@ -56,6 +62,11 @@ class RunState(NamedTuple):
   statistics: Statistics
   acting: Acting
   pending: list[UnrollArrays]  # Taken by the learner; in lock-step alone.
+
+
+def fresh() -> RunState:
+  """Returns the state of a run that starts."""
+  return RunState(Statistics(0.0, 0, [], [], [], 0), Acting(0), [])
 
 
 def encode(state: RunState) -> dict[str, Any]:
@@ -97,31 +108,35 @@ def _encode_lockstep(lockstep: LockStep) -> dict[str, Any]:
     peer: np.frombuffer(state, np.uint8)
     for peer, state in lockstep.env_states.items()
   }
-  return {**lockstep._asdict(), 'env_states': states}
+  return {
+    **lockstep._asdict(),
+    'env_states': states,
+    'inference': lockstep.inference._asdict(),
+  }
 
 
 def _decode_lockstep(fields: Mapping[str, Any]) -> LockStep:
+  inference = fields['inference']
   return LockStep(
     groups=[Group(peer, num_envs) for peer, num_envs in fields['groups']],
     env_states={
       peer: state.tobytes() for peer, state in fields['env_states'].items()
     },
     finished=fields['finished'],
-    episodes=[(value, length) for value, length in fields['episodes']],
-    arrays=fields['arrays'],
+    inference=Inference(
+      episodes=[(value, length) for value, length in inference['episodes']],
+      arrays=inference['arrays'],
+    ),
   )
 
 
 def _from_version_1(extra: Mapping[str, Any]) -> dict[str, Any]:
-  lockstep = extra.get('lockstep')
-  if lockstep:
-    lockstep = {**lockstep, **lockstep['inference']}
   return {
     'statistics': {
       **{name: extra[name] for name in Statistics._fields if name != 'lags'},
       'lags': extra.get('lags', []),  # The first checkpoints had none.
     },
     'num_calls': extra['num_calls'],
-    'lockstep': lockstep,
+    'lockstep': extra.get('lockstep'),
     'pending': extra.get('pending', []),
   }

@@ -14,6 +14,7 @@ from learner import learner as learner_lib
 from learner.inference import parameter_store
 from learner.inference import unrolls
 from learner.inference import worker as inference
+from learner.storage import run_state
 from seed_metagrad import config as config_lib
 from seed_metagrad import types
 
@@ -73,7 +74,7 @@ class _Acting:
     return taken
 
   def save(self):
-    return {'num_calls': 5}
+    return run_state.Acting(num_calls=5)
 
 
 class LearnerTest(absltest.TestCase):
@@ -108,7 +109,7 @@ class LearnerTest(absltest.TestCase):
 
   def make(self, **fields):
     config = _config(**fields)
-    state, self.extra = learner_lib.restore(self.workdir, _state(config))
+    state, self.saved = learner_lib.restore(self.workdir, _state(config))
     self.parameters = parameter_store.ParameterStore(
       parameter_store.published(state)
     )
@@ -120,7 +121,7 @@ class LearnerTest(absltest.TestCase):
       self.workdir,
       unrolls=self.unrolls,
       parameters=self.parameters,
-      extra=self.extra,
+      saved=self.saved,
     )
 
   def run_on(self, learner, numbers, episodes=()):
@@ -160,11 +161,11 @@ class LearnerTest(absltest.TestCase):
     first = self.make()
     self.run_on(first, range(6), [inference.Episode(3.0, 7)])
     second = self.make(total_env_frames=16)
-    self.assertEqual(self.extra['num_calls'], 5)
+    self.assertEqual(self.saved.acting.num_calls, 5)
     self.assertEqual(second.env_frames, 12)
     self.assertEqual(self.parameters.newest().num_updates, 3)
     self.assertEqual(second.summary().mean_return_100, 3.0)
-    saved_secs = self.extra['seconds']
+    saved_secs = self.saved.statistics.seconds
     self.assertGreater(saved_secs, 0.0)
     self.assertBetween(
       second.statistics.seconds, saved_secs, first.statistics.seconds

@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,13 +22,15 @@ pytestmark = pytest.mark.integration
 
 _DEADLINE_SECS = 100.0
 _FRAMES_PER_UPDATE = 8 * 20  # batch_size * unroll_length.
+# A workdir of commit 157c8a8, stopped at 1040 of 2000 frames.
+_VERSION_1 = sources.ROOT / 'tests/learner/storage/testdata/version_1'
 _CLOCK = ('seconds', 'frames_per_s')  # The only columns that may differ.
 
 
 class Run:
-  """A learner and two actors on Catch: 2 * 2 * 4 environments."""
+  """A learner and its actors on Catch, each with two groups."""
 
-  def __init__(self, test, folder, num_updates):
+  def __init__(self, test, folder, total_env_frames, envs_per_group, *flags):
     self.workdir = folder / 'workdir'
     self._address = folder / 'address'
     self._address.unlink(missing_ok=True)
@@ -36,13 +39,15 @@ class Run:
       'learner.main',
       '--preset=smoke',
       '--lockstep',
-      '--envs_per_group=4',
-      f'--total_env_frames={num_updates * _FRAMES_PER_UPDATE}',
+      f'--envs_per_group={envs_per_group}',
+      f'--total_env_frames={total_env_frames}',
       '--checkpoints_kept=100',
       '--checkpoint_secs=0.000001',
       f'--workdir={self.workdir}',
       f'--address_file={self._address}',
+      *flags,
     )
+    self._envs_per_group = envs_per_group
 
   def start_actors(self, order):
     fakes.wait_until(self._address.exists)
@@ -52,7 +57,7 @@ class Run:
         f'--address={self._address.read_text()}',
         f'--index={index}',
         '--env=catch',
-        '--envs_per_group=4',
+        f'--envs_per_group={self._envs_per_group}',
       )
       for index in order
     ]
@@ -101,7 +106,7 @@ def _arrays(path):
 class LockStepTest(absltest.TestCase):
   def start(self, num_updates, folder=None):
     folder = folder or self.enterContext(tempfile.TemporaryDirectory())
-    return Run(self, pathlib.Path(folder), num_updates)
+    return Run(self, pathlib.Path(folder), num_updates * _FRAMES_PER_UPDATE, 4)
 
   def assert_same(self, one, other):
     self.assertEqual(_rows(one), _rows(other))
@@ -130,6 +135,30 @@ class LockStepTest(absltest.TestCase):
     resumed.start_actors([0, 1])
     resumed.finish()
     self.assert_same(whole, resumed)
+
+  def test_a_run_that_version_1_saved_resumes_exactly(self):
+    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    shutil.copytree(_VERSION_1, folder / 'workdir')
+    run = Run(
+      self,
+      folder,
+      2000,
+      2,
+      '--num_actors=1',
+      '--batch_size=4',
+      '--meta_batch_size=4',
+    )
+    run.start_actors([0])
+    run.finish()
+    rows = _rows(run)
+    self.assertEqual(
+      [int(row['env_frames']) for row in rows], [*range(1120, 2001, 80)]
+    )
+    # Commit 157c8a8, which saved it, counted as many to the end.
+    self.assertEqual(int(rows[-1]['episodes']), 228)
+    # Those in progress were continued, not begun anew: an episode is 9 steps.
+    with open(run.workdir / 'episodes.csv', encoding='utf-8') as file:
+      self.assertEqual({row['length'] for row in csv.DictReader(file)}, {'9'})
 
   def test_batches_must_be_whole(self):
     config = config_lib.preset('smoke', envs_per_group=3)

@@ -47,9 +47,10 @@ class InferenceTest(absltest.TestCase):
     )
     self.inference = self.make(_act)
 
-  def make(self, act):
+  def make(self, act, **kwargs):
+    store = unrolls.UnrollStore(2, _SPEC)
     return inference.Inference(
-      act, _SPEC, self.parameters, unrolls.UnrollStore(2, _SPEC), seed=1
+      act, _SPEC, self.parameters, store, seed=1, **kwargs
     )
 
   def act(self, env_ids, reset, *args, **kwargs):
@@ -135,11 +136,11 @@ class InferenceTest(absltest.TestCase):
     )
     self.assertEmpty(self.inference.take_episodes())
 
-  def test_a_restored_one_goes_on_exactly(self):
+  def test_a_restored_one_continues_exactly(self):
     self.act([0, 1], True, [0, 0], observation=5.0)
     self.act([0, 1], False, [2, 0], ends=[False, True], observation=6.0)
-    other = self.make(_act)
-    other.restore(self.inference.save_all())
+    other = self.make(_act, num_calls=self.inference.save().num_calls)
+    other.restore_environments(self.inference.save_environments())
     results = []
     for one in (self.inference, other):
       self.inference = one
@@ -153,7 +154,7 @@ class InferenceTest(absltest.TestCase):
       episodes, [inference.Episode(0.0, 1), inference.Episode(5.0, 2)]
     )
 
-  def test_a_new_run_starts_an_episode(self):
+  def test_reset_starts_an_episode(self):
     self.act([0], True, [0])
     self.act([0], False, [4])
     self.act([0], True, [9])
@@ -162,7 +163,7 @@ class InferenceTest(absltest.TestCase):
       self.inference.take_episodes(), [inference.Episode(1.0, 1)]
     )
 
-  def test_a_new_run_is_marked_as_an_end_in_the_unroll(self):
+  def test_reset_is_marked_as_an_end_in_the_unroll(self):
     self.act([0], True, [0])
     self.act([0], False, [0])
     [finished] = self.act([0], False, [0])[1]

@@ -23,8 +23,7 @@ _LOCKSTEP = run_state.LockStep(
   groups=[run_state.Group('a/0', 2), run_state.Group('a/1', 3)],
   env_states={'a/0': b'\0state'},
   finished=_UNROLLS[:1],
-  episodes=[(-1.0, 9)],
-  arrays=[np.uint8([[1, 2], [3, 4]])],
+  inference=run_state.Inference([(-1.0, 9)], [np.uint8([[1, 2], [3, 4]])]),
 )
 _STATE = run_state.RunState(
   _STATISTICS, run_state.Acting(5, _LOCKSTEP), _UNROLLS
@@ -67,7 +66,9 @@ class RunStateTest(parameterized.TestCase):
   def test_decode_undoes_encode(self):
     restored = self.through_a_file(_STATE)
     self.assert_same(restored, _STATE)
-    self.assertEqual(restored.acting.lockstep.arrays[0].dtype, np.uint8)
+    self.assertEqual(
+      restored.acting.lockstep.inference.arrays[0].dtype, np.uint8
+    )
     self.assertEqual(restored.pending[0][0].dtype, np.float32)
     self.assertEqual(restored.acting.lockstep.groups[1].num_envs, 3)
 
@@ -92,7 +93,9 @@ class RunStateTest(parameterized.TestCase):
     )
 
   def test_a_file_of_version_1_is_read(self):
-    path = pathlib.Path(__file__).parent / 'testdata/lockstep_version_1.npz'
+    [path] = checkpoints.paths(
+      pathlib.Path(__file__).parent / 'testdata/version_1/checkpoints'
+    )
     with np.load(path) as npz:  # Its paths of arrays are those of today.
       template = {
         name.removeprefix('state/'): npz[name]
