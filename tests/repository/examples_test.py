@@ -11,6 +11,7 @@ from absl.testing import absltest
 import numpy as np
 
 from learner.storage import checkpoints
+from learner.storage import run_state
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
@@ -64,10 +65,12 @@ class ExamplesTest(absltest.TestCase):
     folder = self.enterContext(tempfile.TemporaryDirectory())
     self.enterContext(contextlib.chdir(folder))
     os.makedirs('runs/catch')
+    fresh = run_state.fresh()
+    statistics = fresh.statistics._replace(seconds=2.6, episodes=7)
     checkpoints.save(
       pathlib.Path('runs/catch/checkpoints'),
       state,
-      extra={'seconds': 2.6, 'episodes': 7},
+      extra=run_state.encode(fresh._replace(statistics=statistics)),
       keep=1,
     )
     with contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -79,7 +82,7 @@ class ExamplesTest(absltest.TestCase):
     self.assertEqual(lines[0], '480 frames')
     self.assertStartsWith(lines[1], 'discount 0.99')
     self.assertEqual(lines[2], f'{size} parameters')
-    self.assertEqual(lines[3], '3 seconds, 7 episodes')
+    self.assertEqual(lines[3:], ['3 seconds', '7 episodes'])
 
 
 if __name__ == '__main__':
