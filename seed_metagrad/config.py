@@ -49,7 +49,8 @@ class Config:
 
   # Task.
   env: str = _field(
-    'pong', "Environment: ale-py's name of a game, catch, chain, or gym:<id>."
+    'pong',
+    "Environment: ale-py's name of a game, catch, chain, snake, or gym:<id>.",
   )
   learned: tuple[str, ...] = _field(
     ('discount', 'lambda_'), 'Meta-parameters; none is plain IMPALA.'

@@ -10,9 +10,14 @@ import numpy as np
 from seed_metagrad import environments
 from seed_metagrad.environments import environment
 
-_SAVABLE = ('catch', 'chain')
+_SAVABLE = ('catch', 'chain', 'snake')
 _NAMES = _SAVABLE + ('gym:CartPole-v1', 'pong')
-_RANDOM = ('catch', 'gym:CartPole-v1', 'pong')  # The chain has no dice.
+_RANDOM = (
+  'catch',
+  'gym:CartPole-v1',
+  'pong',
+  'snake',
+)  # The chain has no dice.
 
 
 def _actions(name: str, num_steps: int, num_envs: int) -> np.ndarray:
