@@ -17,7 +17,9 @@ from learner.distributed import hosts as hosts_lib
 from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
-from learner.reporting import metrics as metrics_lib
+from learner.reporting import csv_table
+from learner.reporting import summary as summary_lib
+from learner.reporting import writer as writer_lib
 from learner.storage import checkpoints
 from learner.storage import run_state
 from seed_metagrad import agent as agent_lib
@@ -142,10 +144,11 @@ class Learner:
     """
     started_at = self.env_frames
     self.statistics.start(started_at)
-    writer = metrics_lib.Writer(
+    writer = writer_lib.Writer(
       self._workdir,
       total_env_frames=self._config.total_env_frames,
       restored_env_frames=started_at,
+      learned=self._config.learned,
     )
     with contextlib.closing(writer):
       try:
@@ -157,7 +160,7 @@ class Learner:
         self._save(acting, writer)
 
   def _train(
-    self, stop: threading.Event, acting: Acting, writer: metrics_lib.Writer
+    self, stop: threading.Event, acting: Acting, writer: writer_lib.Writer
   ) -> None:
     config, last_save, metrics = self._config, time.monotonic(), None
     for batch in self._batches(stop):
@@ -268,23 +271,21 @@ class Learner:
     """What can be learned, by name: its value now, learned or fixed."""
     return agent_lib.hyperparameters(self._config, self._state.eta)
 
-  def summary(self) -> metrics_lib.Summary:
+  def summary(self) -> summary_lib.Summary:
     """How the run stands."""
-    values = self.values()
-    return metrics_lib.Summary(
+    return summary_lib.Summary(
       env_frames=self.env_frames,
       num_updates=self.num_updates,
       mean_return_100=self.statistics.mean_return,
       episodes=self.statistics.episodes,
-      discount=values['discount'],
-      lambda_=values['lambda_'],
+      hyperparameters=self.values(),
       frames_per_s=self.statistics.frames_per_s(self.env_frames),
       learned=self._config.learned,
       game=self._config.env,
       seconds=self.statistics.seconds,
     )
 
-  def _row(self, metrics: dict[str, Any]) -> metrics_lib.Row:
+  def _row(self, metrics: dict[str, Any]) -> csv_table.Row:
     """One row of metrics.csv."""
     return {
       'env_frames': self.env_frames,
@@ -297,7 +298,7 @@ class Learner:
       **{name: float(value) for name, value in metrics.items()},
     }
 
-  def _save(self, acting: Acting, writer: metrics_lib.Writer) -> None:
+  def _save(self, acting: Acting, writer: writer_lib.Writer) -> None:
     """Writes a checkpoint; a disk that is full is logged, training goes on.
 
     The chief alone writes, for all hosts.

@@ -34,8 +34,9 @@ from learner.inference import lockstep as lockstep_lib
 from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
-from learner.reporting import metrics
+from learner.reporting import curves
 from learner.reporting import prometheus
+from learner.reporting import summary
 from learner.serving import leases as leases_lib
 from learner.serving import security
 from learner.serving import server as server_lib
@@ -313,9 +314,9 @@ def _train(
     if serving:
       serving.join()
     server.stop()
-  metrics.write_summary(workdir, learner.summary())
+  summary.write(workdir, learner.summary())
   if learner.env_frames:
-    metrics.plot(workdir)
+    curves.plot(workdir, config.learned)
 
 
 def main(argv: list[str]) -> int:

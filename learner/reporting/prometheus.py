@@ -1,4 +1,4 @@
-"""A page of numbers for Prometheus: http://127.0.0.1:<port>/metrics."""
+"""Prometheus endpoint: http://127.0.0.1:<port>/metrics."""
 
 from collections.abc import Iterator
 import contextlib
@@ -14,7 +14,7 @@ _SILENT_SECS = 10.0
 
 
 class _Numbers(registry.Collector):
-  """What the page shows, read when it is asked for."""
+  """The metrics, read when they are scraped."""
 
   def __init__(self, learner: learner_lib.Learner, server: server_lib.Server):
     self._learner = learner
@@ -22,7 +22,7 @@ class _Numbers(registry.Collector):
 
   def collect(self) -> Iterator[core.Metric]:
     learner, server = self._learner, self._server
-    counters = {
+    counters: dict[str, tuple[str, int]] = {
       'env_frames': ('Frames trained on.', learner.env_frames),
       'updates': ('Updates made.', learner.num_updates),
       'skipped_updates': (
@@ -31,20 +31,20 @@ class _Numbers(registry.Collector):
       ),
       'episodes': ('Episodes that ended.', learner.statistics.episodes),
     }
-    gauges = {
+    gauges: dict[str, tuple[str, float]] = {
       'policy_lag': (
-        'Updates since an unroll was begun, mean.',
+        'Updates from the start of an unroll to its training, mean.',
         learner.statistics.policy_lag,
       ),
-      'queue': ('Unrolls that wait.', learner.queue_size),
+      'queue': ('Finished unrolls that wait.', learner.queue_size),
       'actors': ('Actors that hold a lease.', server.num_actors()),
       'silent_groups': (
         f'Groups of environments that were silent for {_SILENT_SECS:g} s.',
         len(server.silent(_SILENT_SECS)),
       ),
     }
-    for name, (text, value) in counters.items():
-      yield core.CounterMetricFamily(f'seed_metagrad_{name}', text, value)
+    for name, (text, count) in counters.items():
+      yield core.CounterMetricFamily(f'seed_metagrad_{name}', text, count)
     for name, (text, value) in gauges.items():
       yield core.GaugeMetricFamily(f'seed_metagrad_{name}', text, value)
 
@@ -53,10 +53,10 @@ class _Numbers(registry.Collector):
 def serve(
   port: int, learner: learner_lib.Learner, server: server_lib.Server
 ) -> Iterator[int]:
-  """Serves the page in a block, to this machine alone; yields the port.
+  """Serves the endpoint to this machine, in a block; yields the port.
 
   Raises:
-    OSError: the port cannot be had.
+    OSError: cannot bind the port.
   """
   numbers = registry.CollectorRegistry()
   numbers.register(_Numbers(learner, server))
@@ -65,7 +65,7 @@ def serve(
       port, '127.0.0.1', numbers
     )
   except OSError as error:
-    raise OSError(f'metrics_port {port} cannot be had: {error}') from error
+    raise OSError(f'cannot bind metrics_port {port}: {error}') from error
   try:
     yield page.server_port
   finally:

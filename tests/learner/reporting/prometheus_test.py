@@ -58,7 +58,9 @@ class MonitorTest(absltest.TestCase):
   def test_port_in_use_is_an_error(self):
     with socket.create_server(('127.0.0.1', 0)) as taken:
       port = taken.getsockname()[1]
-      with self.assertRaisesRegex(OSError, f'metrics_port {port} .*in use'):
+      with self.assertRaisesRegex(
+        OSError, f'cannot bind metrics_port {port}: .*in use'
+      ):
         with monitor.serve(port, _LEARNER, self.actors.server):
           pass
 

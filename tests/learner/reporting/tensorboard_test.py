@@ -1,0 +1,73 @@
+"""Scalars as TensorBoard itself reads them."""
+
+import re
+import resource
+import tempfile
+
+from absl.testing import absltest
+import pytest
+from tensorboard.backend.event_processing import event_accumulator
+
+from learner.reporting import tensorboard
+
+
+def _row(env_frames, x=2.5):
+  return {'env_frames': env_frames, 'x': x}
+
+
+class EventsTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.folder = self.enterContext(tempfile.TemporaryDirectory())
+
+  def events(self, restored_env_frames=0):
+    events = tensorboard.Events(self.folder, restored_env_frames)
+    self.addCleanup(events.close)
+    return events
+
+  def scalars(self):
+    read = event_accumulator.EventAccumulator(self.folder).Reload()
+    self.assertEqual(read.Tags()['scalars'], ['x'])
+    return [(event.step, event.value) for event in read.Scalars('x')]
+
+  def test_scalars_are_of_their_frames(self):
+    events = self.events()
+    events.write(_row(100))
+    events.write(_row(200, x=3))
+    self.assertEqual(self.scalars(), [(100, 2.5), (200, 3.0)])
+
+  def test_scalars_after_the_checkpoint_are_dropped_on_resume(self):
+    first = self.events()
+    for env_frames in (100, 200, 300, 400):
+      first.write(_row(env_frames))
+    first.close()
+    resumed = self.events(restored_env_frames=200)
+    resumed.write(_row(250, x=7))
+    self.assertEqual(self.scalars(), [(100, 2.5), (200, 2.5), (250, 7.0)])
+
+  @pytest.mark.filterwarnings(  # TensorFlow's thread ends by its error.
+    'ignore::pytest.PytestUnhandledThreadExceptionWarning'
+  )
+  def test_scalars_continue_in_a_new_file_after_the_disk_was_full(self):
+    events = self.events()
+    events.write(_row(100))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, limit)
+    with self.assertLogs(level='ERROR') as logs:
+      resource.setrlimit(resource.RLIMIT_FSIZE, (500, limit[1]))
+      for env_frames in range(200, 2000, 100):  # TensorFlow says it late.
+        events.write(_row(env_frames))
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    lost = re.findall(
+      r'TensorBoard lacks the row of \d+ frames: .*File too large',
+      '\n'.join(logs.output),
+    )
+    self.assertNotEmpty(lost)
+    for env_frames in (2000, 2100):
+      events.write(_row(env_frames))
+    frames = [env_frames for env_frames, _ in self.scalars()]
+    self.assertEqual([frames[0], *frames[-2:]], [100, 2000, 2100])
+
+
+if __name__ == '__main__':
+  absltest.main()
