@@ -56,7 +56,8 @@ class HowToTest(parameterized.TestCase):
       (self.tree / _ENVIRONMENT).write_text(program)
     for diff in pages.blocks(_text(page), 'diff'):
       subprocess.run(
-        ['git', 'apply', '-'],
+        # As little context as possible: the rows beside may change.
+        ['git', 'apply', '--unidiff-zero', '--recount', '-'],
         cwd=self.tree,
         input=f'{diff}\n',
         text=True,
