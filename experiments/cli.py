@@ -13,6 +13,7 @@ from absl import logging
 
 FLAGS = flags.FLAGS
 
+_INTERRUPTED = 130  # Exit status, as after Ctrl-C.
 _OURS = ('actors', 'benchmarks', 'experiments', 'learner')
 
 
@@ -68,7 +69,14 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> None:
   """Runs the command that the first argument names; exits with its status."""
-  _, *arguments = argv or sys.argv
+  try:
+    _main(argv or sys.argv)
+  except KeyboardInterrupt:
+    sys.exit(_INTERRUPTED)
+
+
+def _main(argv: list[str]) -> None:
+  _, *arguments = argv
   commands = {**COMMANDS, **PROCESSES}
   if not arguments or arguments[0] in ('--help', '-h', 'help'):
     print(_usage(commands))

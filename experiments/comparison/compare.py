@@ -77,7 +77,7 @@ def run(flag_values: flags.FlagValues) -> int:
   ):
     _adopt(pathlib.Path(flag_values.study), study, workdir)
     if 'start_states' in study.protocols:
-      _make_start_states(study, workdir)
+      _make_start_states(study, workdir, stop)
     launcher = [
       flag_values[name].serialize()
       for name in ('launcher', 'ray_address')
@@ -112,8 +112,10 @@ def _start_states(study: pathlib.Path) -> str:
   return str(fields.get('start_states', ''))
 
 
-def _make_start_states(study: study_lib.Study, workdir: pathlib.Path) -> None:
-  """Checks or records a file of start states for each game."""
+def _make_start_states(
+  study: study_lib.Study, workdir: pathlib.Path, stop: threading.Event
+) -> None:
+  """Checks or records a file of start states for each game, until `stop`."""
   for game in study.games:
     path = _start_states_path(study, workdir, game)
     if study.start_states:
@@ -127,7 +129,10 @@ def _make_start_states(study: study_lib.Study, workdir: pathlib.Path) -> None:
         _NUM_STARTS,
         max_start_frames=_MAX_START_FRAMES,
         seed=1,
+        is_stopped=stop.is_set,
       )
+      if stop.is_set():
+        return
       start_states.write(
         path, start_states.StartStates(game, 'a random policy', starts)
       )

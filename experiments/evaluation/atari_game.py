@@ -1,4 +1,4 @@
-"""One Atari game that starts where it is told to and remembers how it went.
+"""One Atari game that starts where it is told to and records its actions.
 
 The training environment cannot do that: it is ale-py's vector environment.
 Here a single `ALEInterface` gives the same frames, to the pixel.
@@ -18,21 +18,30 @@ from seed_metagrad import environments
 NOOP = 0  # ALE's action; the other 17 follow.
 _NUM_ALE_ACTIONS = 18
 _SIZE = 84
+FRAME_SHAPE = (_SIZE, _SIZE)
 
 
 class Step(NamedTuple):
-  """What a game answers."""
+  """What an action led to."""
 
   reward: float  # Raw.
   over: bool
   frame: np.ndarray  # uint8 [84, 84].
 
 
+class _Table(NamedTuple):
+  """Which pixels each of 84 averages, and how much of each: [84, K] both."""
+
+  pixels: np.ndarray
+  weights: np.ndarray
+
+
 class Game:
   """A game from its power-on; actions are the agent's, of the minimal set.
 
-  Every start comes from one saved state, since some games go on differently
-  when they are only reset: the same actions give the same game, always.
+  Every start loads the ROM again, as at power-on: after a reset, and even from
+  a saved state, some games go on differently. The same actions give the same
+  game, always.
   """
 
   def __init__(self, name: str):
@@ -44,11 +53,12 @@ class Game:
     self._action_repeat = environments.spec(name).action_repeat
     self._ale = ale_py.ALEInterface()
     self._ale.setFloat('repeat_action_probability', 0.0)
-    self._ale.loadROM(roms.get_rom_path(name))
-    self._ale.reset_game()
-    self._power_on = self._ale.cloneState()
+    self._ale.setInt('random_seed', 0)  # By default it is the time.
+    self._rom = _rom_path(name)
+    self._power_on()
     self._actions = [action.value for action in self._ale.getMinimalActionSet()]
-    self._rows, self._columns = map(_area_table, self._ale.getScreenDims())
+    height, width = self._ale.getScreenDims()
+    self._rows, self._columns = _area_table(height), _area_table(width)
     self.played = bytearray()  # ALE actions since power-on, one a frame.
     self._start_frames = 0
 
@@ -63,8 +73,9 @@ class Game:
     Raises:
       ValueError: no ALE action, or the game is over before the last one.
     """
-    self._ale.restoreState(self._power_on)
-    self.played.clear()
+    if self.played:  # It takes a tenth of a second.
+      self._power_on()
+      self.played.clear()
     for action in ale_actions:
       if action not in range(_NUM_ALE_ACTIONS):
         raise ValueError(f'an ALE action is in 0..17, got {action}.')
@@ -88,7 +99,7 @@ class Game:
     """
     reward, screens = 0.0, []
     for frame in range(self._action_repeat):
-      sticks = sticky_actions and self.played and rng.random() < sticky_actions
+      sticks = rng and self.played and rng.random() < sticky_actions
       reward += self._act(self.played[-1] if sticks else self._actions[action])
       over = self._ale.game_over()
       if over or frame >= self._action_repeat - 2:
@@ -103,20 +114,27 @@ class Game:
     for action in played:
       yield self._act(action), self._ale.getScreenRGB()
 
+  def ram(self) -> np.ndarray:
+    """The emulator's memory, uint8 [128]."""
+    return np.array(self._ale.getRAM())
+
+  def _power_on(self) -> None:
+    self._ale.loadROM(self._rom)
+    self._ale.reset_game()
+
   def _act(self, ale_action: int) -> float:
     self.played.append(ale_action)
-    return self._ale.act(ale_action)
+    return float(self._ale.act(ale_action))
 
   def _frame(self, screen: np.ndarray) -> np.ndarray:
     """Averages over areas, adding up in the order that ale-py's resize does."""
-    (rows, row_weights), (columns, column_weights) = self._rows, self._columns
-    narrow = sum(
-      screen[:, columns[:, k]] * column_weights[:, k]
-      for k in range(columns.shape[1])
-    )
-    small = sum(
-      narrow[rows[:, k]] * row_weights[:, k, None] for k in range(rows.shape[1])
-    )
+    rows, columns = self._rows, self._columns
+    narrow = np.zeros((len(screen), _SIZE), np.float32)
+    for pixels, weights in zip(columns.pixels.T, columns.weights.T):
+      narrow += screen[:, pixels] * weights
+    small = np.zeros((_SIZE, _SIZE), np.float32)
+    for pixels, weights in zip(rows.pixels.T, rows.weights.T):
+      small += narrow[pixels] * weights[:, np.newaxis]
     return np.rint(small).astype(np.uint8)
 
 
@@ -132,16 +150,17 @@ def rom_md5(game: str) -> str:
     ValueError: ale-py has no such game.
   """
   environments.spec(game)  # Names the nearest games.
-  return hashlib.md5(
-    pathlib.Path(roms.get_rom_path(game)).read_bytes()
-  ).hexdigest()
+  return hashlib.md5(_rom_path(game).read_bytes()).hexdigest()
 
 
-def _area_table(size_in: int) -> tuple[np.ndarray, np.ndarray]:
-  """Which pixels each of 84 averages and how much of each, [84, K] both.
+def _rom_path(game: str) -> pathlib.Path:
+  path = roms.get_rom_path(game)
+  assert path is not None, game
+  return path
 
-  In float32, so that halves are rounded as in ale-py.
-  """
+
+def _area_table(size_in: int) -> _Table:
+  """The averages over areas; in float32, so that halves round as in ale-py."""
   edges = np.linspace(0, size_in, _SIZE + 1)
   first = np.floor(edges[:-1] + 1e-3).astype(int)
   pixels = first[:, None] + np.arange(int(np.ceil(size_in / _SIZE)) + 1)
@@ -150,4 +169,4 @@ def _area_table(size_in: int) -> tuple[np.ndarray, np.ndarray]:
   )
   overlaps[overlaps < 1e-3] = 0
   weights = (overlaps * _SIZE / size_in).astype(np.float32)
-  return np.minimum(pixels, size_in - 1), weights
+  return _Table(np.minimum(pixels, size_in - 1), weights)

@@ -4,12 +4,15 @@ No short episode is preferred: on Atari every episode that begins is counted;
 elsewhere the first K of each environment are, however long they take.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+import operator
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from experiments.evaluation import atari_game
 from experiments.evaluation import game_pool
+from seed_metagrad import types
 from seed_metagrad.environments import environment
 
 
@@ -22,82 +25,128 @@ class Policy(Protocol):
   def act(
     self, observations: np.ndarray, reset: np.ndarray
   ) -> tuple[np.ndarray, np.ndarray]:
-    """Policy logits [E, A] and values [E]."""
+    """Policy logits [E, A] and values [E] at the newest observations.
+
+    reset: bool [E], where the observation is the first of its episode.
+    """
+
+
+class Pool(Protocol):
+  """Where Atari games are played: `game_pool.GamePool`."""
+
+  def step(
+    self, commands: Mapping[int, int | game_pool.Start]
+  ) -> dict[int, game_pool.Answer]:
+    """Gives games, by number, an action or a start."""
+
+
+class Watch:
+  """Is told how playing goes, and may stop it."""
+
+  def stepped(self, num_envs: int) -> bool:
+    """Hears that so many environments are stepped next; false stops."""
+    del num_envs
+    return True
+
+  def ended(self) -> None:
+    """Hears that an episode has ended."""
 
 
 class Episode(NamedTuple):
   """An episode that was played to its end."""
 
+  number: int  # From 0.
   score: float  # Raw.
   frames: int  # After the start.
   start_frames: int  # Before it: no-ops, or those of a start state.
-  values: list[float]  # V of each step.
+  capped: bool  # It was still going on after the most frames.
+  values: list[float]  # V at each step.
   played: bytes  # ALE actions from power-on, one a frame; b'' elsewhere.
 
 
 class _Running:
-  """An episode in progress and its own dice."""
+  """An episode in progress and its own RNG."""
 
-  def __init__(self, seed: int, greedy: bool, start: bytes = b''):
+  def __init__(self, number: int, seed: int, greedy: bool, start: bytes = b''):
+    self.number = number
     self.rng = np.random.default_rng(seed)
     self.start_frames = len(start)
-    self.score, self.values = 0.0, []
+    self.score = 0.0
+    self.values: list[float] = []
     self._greedy = greedy
 
   def choose(self, logits: np.ndarray, value: float) -> int:
+    """Samples an action, or takes the likeliest.
+
+    Raises:
+      ValueError: the logits are not finite.
+    """
+    if not np.isfinite(logits).all():
+      raise ValueError(
+        f'the policy is not finite: logits {logits.tolist()} at step'
+        f' {len(self.values)} of episode {self.number}.'
+      )
     self.values.append(float(value))
     if not self._greedy:  # The largest is then a sample of the softmax.
       logits = logits + self.rng.gumbel(size=logits.shape)
     return int(np.argmax(logits))
 
-  def episode(self, frames: int, played: bytes) -> Episode:
-    return Episode(self.score, frames, self.start_frames, self.values, played)
+  def episode(self, frames: int, capped: bool, played: bytes = b'') -> Episode:
+    return Episode(
+      number=self.number,
+      score=self.score,
+      frames=frames,
+      start_frames=self.start_frames,
+      capped=capped,
+      values=self.values,
+      played=played,
+    )
 
 
 def play_games(
   policy: Policy,
-  pool: game_pool.GamePool,
+  pool: Pool,
   num_games: int,
-  starts: list[bytes],
+  starts: Sequence[bytes],
   *,
   seed: int,
   greedy: bool = False,
-  ended: Callable[[], Any] = lambda: None,
+  watch: Watch | None = None,
 ) -> list[Episode]:
   """Plays one Atari episode from each start, `num_games` at a time.
 
   An episode depends on the seed and its number alone, not on `num_games`.
-  `ended` is called after each.
+  Where it is stopped, only what had ended comes back.
   """
+  watch = watch or Watch()
   seeds = np.random.SeedSequence(seed).generate_state(2 * len(starts))
   waiting = list(range(len(starts)))[::-1]
-  episodes: list[Episode | None] = [None] * len(starts)
-  numbers, running, commands = {}, {}, {}
-  frames, reset = None, np.zeros(num_games, bool)
+  episodes: list[Episode] = []
+  running: dict[int, _Running] = {}
+  commands: dict[int, int | game_pool.Start] = {}
+  frames = np.zeros((num_games, *atari_game.FRAME_SHAPE), np.uint8)
+  reset = np.zeros(num_games, bool)
   policy.reset(num_games)
   while True:
     for game in range(num_games):
       if game not in running and waiting:
-        number = numbers[game] = waiting.pop()
-        running[game] = _Running(int(seeds[2 * number]), greedy, starts[number])
-        commands[game] = game_pool.Start(
-          starts[number], int(seeds[2 * number + 1])
-        )
-    if not commands:
-      return episodes
+        number = waiting.pop()
+        start, own = starts[number], int(seeds[2 * number])
+        running[game] = _Running(number, own, greedy, start)
+        commands[game] = game_pool.Start(start, int(seeds[2 * number + 1]))
+    if not commands or not watch.stepped(len(commands)):
+      return sorted(episodes, key=operator.attrgetter('number'))
     answers = pool.step(commands)
-    if frames is None:
-      frames = np.zeros((num_games, *answers[0].frame.shape), np.uint8)
     reset[:] = False
     for game, answer in answers.items():
       frames[game] = answer.frame
       reset[game] = isinstance(commands[game], game_pool.Start)
       running[game].score += answer.reward
       if answer.ended:
-        episodes[numbers[game]] = running.pop(game).episode(
-          answer.frames, answer.played
+        episodes.append(
+          running.pop(game).episode(answer.frames, answer.capped, answer.played)
         )
-        ended()
+        watch.ended()
     logits, values = policy.act(frames, reset)
     commands = {
       game: episode.choose(logits[game], values[game])
@@ -107,49 +156,69 @@ def play_games(
 
 def play_environments(
   policy: Policy,
-  env: environment.Environment,
+  envs: Sequence[environment.Environment],
   num_episodes: int,
   *,
   seed: int,
+  max_frames: int,
   greedy: bool = False,
-  ended: Callable[[], Any] = lambda: None,
+  watch: Watch | None = None,
 ) -> list[Episode]:
-  """Plays episodes in environments that restart by themselves.
+  """Plays episodes in batches of one environment that restart by themselves.
 
-  Each environment gives the same number of episodes, or one more.
+  Each of them gives the same number of episodes, or one more. Where it is
+  stopped, only what had ended comes back.
+
+  max_frames: then an episode is cut, and its environment reset.
+
+  Raises:
+    ValueError: an observation or a reward is not finite.
   """
+  watch = watch or Watch()
   seeds = np.random.SeedSequence(seed).generate_state(num_episodes)
   # Episode n is one of environment n % E.
   waiting = [
-    list(range(num_episodes)[e :: env.num_envs])[::-1]
-    for e in range(env.num_envs)
+    list(range(num_episodes)[e :: len(envs)])[::-1] for e in range(len(envs))
   ]
-  episodes: list[Episode | None] = [None] * num_episodes
-  running = [
-    _Running(int(seeds[numbers[-1]]), greedy) if numbers else None
-    for numbers in waiting
-  ]
-  policy.reset(env.num_envs)
-  output = env.reset()
-  reset = np.ones(env.num_envs, bool)
-  while any(running):
-    logits, values = policy.act(output.observation, reset)
-    actions = np.zeros(env.num_envs, np.int32)
-    for e, episode in enumerate(running):
-      if episode:
-        actions[e] = episode.choose(logits[e], values[e])
-    output = env.step(actions)
-    reset = output.terminated | output.truncated
-    for e, episode in enumerate(running):
-      if not episode:
-        continue
-      episode.score += float(output.reward[e])
+  episodes: list[Episode] = []
+  running: dict[int, _Running] = {}
+  policy.reset(len(envs))
+  outputs = [env.reset() for env in envs]
+  reset = np.ones(len(envs), bool)
+  while True:
+    for e, numbers in enumerate(waiting):
+      if e not in running and numbers:
+        number = numbers.pop()
+        running[e] = _Running(number, int(seeds[number]), greedy)
+        _check_finite(outputs[e], running[e])
+    if not running or not watch.stepped(len(running)):
+      return sorted(episodes, key=operator.attrgetter('number'))
+    observations = np.concatenate([output.observation for output in outputs])
+    logits, values = policy.act(observations, reset)
+    for e, episode in list(running.items()):
+      action = episode.choose(logits[e], values[e])
+      output = outputs[e] = envs[e].step(np.array([action], np.int32))
+      _check_finite(output, episode)
+      episode.score += float(output.reward[0])
+      frames = len(episode.values) * envs[e].spec.action_repeat
+      ended = bool(output.terminated[0] or output.truncated[0])
+      reset[e] = ended or frames >= max_frames
       if reset[e]:
-        episodes[waiting[e].pop()] = episode.episode(
-          len(episode.values) * env.spec.action_repeat, b''
-        )
-        running[e] = (
-          _Running(int(seeds[waiting[e][-1]]), greedy) if waiting[e] else None
-        )
-        ended()
-  return episodes
+        if not ended:
+          outputs[e] = envs[e].reset()
+        episodes.append(running.pop(e).episode(frames, capped=not ended))
+        watch.ended()
+
+
+def _check_finite(
+  output: types.EnvOutput[np.ndarray], episode: _Running
+) -> None:
+  for name, values in (
+    ('reward', output.reward),
+    ('observation', output.observation),
+  ):
+    if not np.isfinite(values).all():
+      raise ValueError(
+        f'the environment gave a {name} that is not finite, {values[0]}, at'
+        f' step {len(episode.values)} of episode {episode.number}.'
+      )

@@ -1,44 +1,46 @@
 """Evaluates a checkpoint: whole episodes, raw scores, the papers' protocols.
 
-noop: 1 to 30 no-ops, uniformly, before each game. start_states: each game from
-a start in a file of --starts. Both: no FIRE and no sticky action of their own,
-the minimal actions, 108,000 frames at most. Environments that are no Atari
-game begin as they do by themselves, whatever the protocol.
+noop: 1 to 30 no-ops before each game, each number equally often. start_states:
+each game from a start in a file of --starts. Both: no FIRE and no sticky action
+of their own, the minimal actions, 108,000 frames at most. Environments that are
+no Atari game begin as they do by themselves, whatever the protocol.
 
 Writes episodes.csv, summary.json and, with --video, the best, the median and
-the worst episode into --out, a new folder.
+the worst episode into --out, a new folder. Ctrl-C keeps the episodes that have
+ended, in a folder <out>.partial.
 """
 
-import contextlib
+from collections.abc import Sequence
 import csv
 import io
 import pathlib
 import shutil
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from absl import flags
 import numpy as np
-import tqdm
 
 from experiments.evaluation import atari_game
 from experiments.evaluation import episodes as episodes_lib
-from experiments.evaluation import game_pool
+from experiments.evaluation import playing
 from experiments.evaluation import start_states
 from experiments.evaluation import video
+from experiments.launch import processes
 from experiments.scores import atari57
 from experiments.scores import estimates
 from learner.storage import files
-from seed_metagrad import environments
-from seed_metagrad.environments import atari
 
-_EPISODES = {'noop': 200, 'start_states': 100}  # Of the papers.
-_MAX_NO_OPS = 30
+if TYPE_CHECKING:
+  from experiments.evaluation import policy as policy_lib
+
+_EPISODES = {'noop': 200, 'start_states': 100}  # As in the papers.
 _COLUMNS = ('episode', 'score', 'frames', 'start_frames')
+_STOPPED = 130  # Exit status, as after Ctrl-C.
 
 
-def define_flags(flag_values: flags.FlagValues):
+def define_flags(flag_values: flags.FlagValues) -> None:
   """Defines the flags of the command."""
-  define_checkpoint_flags(flag_values)
+  playing.define_flags(flag_values)
   flags.DEFINE_enum(
     'protocol',
     'noop',
@@ -47,19 +49,19 @@ def define_flags(flag_values: flags.FlagValues):
     flag_values=flag_values,
   )
   flags.DEFINE_string(
-    'starts', '', 'The file of start states.', flag_values=flag_values
+    'starts', '', 'File of start states.', flag_values=flag_values
   )
   flags.DEFINE_integer(
     'episodes',
     None,
-    'How many; 200, or 100 from start states, if not passed.',
+    'Episodes to play; 200, or 100 from start states, if not passed.',
     lower_bound=1,
     flag_values=flag_values,
   )
   flags.DEFINE_integer(
     'parallel_games',
     16,
-    'Played at a time.',
+    'Games that are played at a time.',
     lower_bound=1,
     flag_values=flag_values,
   )
@@ -73,52 +75,16 @@ def define_flags(flag_values: flags.FlagValues):
   flags.DEFINE_bool(
     'video',
     False,
-    'Write best.gif, median.gif, worst.gif.',
+    'Videos best.gif, median.gif and worst.gif.',
     flag_values=flag_values,
-  )
-
-
-def define_checkpoint_flags(flag_values: flags.FlagValues):
-  """Defines the flags that say who plays and how."""
-  flags.DEFINE_string(
-    'checkpoint',
-    None,
-    'A .npz file in its workdir, or a workdir for its newest one.',
-    required=True,
-    flag_values=flag_values,
-  )
-  flags.DEFINE_string(
-    'env', '', 'Refuse a checkpoint of anything else.', flag_values=flag_values
-  )
-  flags.DEFINE_bool(
-    'greedy',
-    False,
-    'Take the likeliest action; do not sample from the policy.',
-    flag_values=flag_values,
-  )
-  flags.DEFINE_float(
-    'sticky_actions',
-    0.0,
-    'Probability that a frame repeats the last action.',
-    lower_bound=0.0,
-    upper_bound=1.0,
-    flag_values=flag_values,
-  )
-  flags.DEFINE_integer(
-    'seed', 1, 'Of starts and sampled actions.', flag_values=flag_values
   )
 
 
 def run(flag_values: flags.FlagValues) -> int:
-  """Evaluates, writes and prints; returns the exit status."""
-  _run(flag_values)
-  return 0
-
-
-def _run(flag_values: flags.FlagValues):
+  """Evaluates, writes and prints; returns 0, or 130 after a signal."""
   if flag_values.out:
     _check_new(pathlib.Path(flag_values.out))
-  policy = load_policy(flag_values)
+  policy = playing.load_policy(flag_values)
   out = pathlib.Path(
     flag_values.out
     or (
@@ -128,19 +94,65 @@ def _run(flag_values: flags.FlagValues):
     )
   )
   _check_new(out)
-  num_episodes = flag_values.episodes or _EPISODES[flag_values.protocol]
+  env = policy.config.env
   if flag_values.video:
-    video.check(policy.config.env)
-  starts, source = _starts(flag_values, policy.config.env, num_episodes)
-  episodes = play(
-    policy,
-    starts,
-    seed=flag_values.seed,
-    greedy=flag_values.greedy,
-    sticky_actions=flag_values.sticky_actions,
-    parallel_games=flag_values.parallel_games,
-  )
+    video.check(env)
+  num_episodes = flag_values.episodes or _EPISODES[flag_values.protocol]
+  starts, source = _starts(flag_values, env, num_episodes)
+  how = playing.conditions(flag_values, flag_values.parallel_games)
+  with processes.stop_signals() as signals:
+    episodes = playing.play(env, policy, starts, how, lambda: bool(signals))
+  if not episodes:
+    print('Stopped before an episode had ended: nothing is written.')
+    return _STOPPED
+  is_whole = len(episodes) == num_episodes
+  if not is_whole:
+    out = out.with_name(f'{out.name}.partial')
+    shutil.rmtree(out, ignore_errors=True)  # An earlier one.
   summary = {
+    **_conditions(flag_values, policy, source),
+    **summarize(env, flag_values.protocol, episodes),
+    'planned_episodes': num_episodes,
+  }
+  _write(out, policy, episodes, summary, flag_values.video)
+  print(f'{files.to_json(summary)}\nWritten to {out}.')
+  if is_whole:
+    return 0
+  print(
+    f'Stopped: only {len(episodes)} of {num_episodes} episodes had ended. Short'
+    ' episodes end early: they are too many among these.'
+  )
+  return _STOPPED
+
+
+def summarize(
+  env: str, protocol: str, episodes: Sequence[episodes_lib.Episode]
+) -> dict[str, Any]:
+  """Mean, median, 95% bootstrap interval of the mean; in human terms too."""
+  scores = np.array([episode.score for episode in episodes])
+  mean = estimates.mean(scores)
+  human = None
+  if atari57.has_human_score(env):
+    human = [
+      None if x is None else atari57.human_normalised(env, x, protocol)
+      for x in mean
+    ]
+  return {
+    'episodes': len(scores),
+    'capped_episodes': sum(episode.capped for episode in episodes),
+    'mean': mean.value,
+    'median': float(np.median(scores)),
+    'interval': [mean.low, mean.high],
+    'human_normalised': human and human[0],
+    'human_normalised_interval': human and human[1:],
+  }
+
+
+def _conditions(
+  flag_values: flags.FlagValues, policy: 'policy_lib.Policy', source: str
+) -> dict[str, Any]:
+  """What was played, and how."""
+  return {
     'env': policy.config.env,
     'env_frames': policy.env_frames,
     'num_updates': policy.num_updates,
@@ -150,106 +162,12 @@ def _run(flag_values: flags.FlagValues):
     'starts': source,
     'policy': 'greedy' if flag_values.greedy else 'sampled',
     'sticky_actions': flag_values.sticky_actions,
+    'max_episode_frames': flag_values.max_episode_frames,
     'seed': flag_values.seed,
-    **summarize(
-      policy.config.env,
-      flag_values.protocol,
-      [episode.score for episode in episodes],
-    ),
-  }
-  unfinished = out.with_name(f'{out.name}.tmp')
-  shutil.rmtree(unfinished, ignore_errors=True)  # Of one that was killed.
-  unfinished.mkdir(parents=True)
-  files.write_atomic(unfinished / 'episodes.csv', _csv(episodes))
-  files.write_json(unfinished / 'summary.json', summary)
-  if flag_values.video:
-    _write_videos(unfinished, policy, episodes)
-  unfinished.rename(out)  # Whole or not there.
-  print(f'{files.to_json(summary)}\nWritten to {out}.')
-
-
-def load_policy(flag_values: flags.FlagValues):
-  """Loads the `policy.Policy` that the checkpoint flags name.
-
-  Raises:
-    FileNotFoundError, ValueError: there is none, or not of --env.
-  """
-  if flag_values.env:
-    environments.spec(flag_values.env)  # Names the nearest ones.
-  from experiments.evaluation import (
-    policy as policy_lib,  # Slow: it brings TensorFlow.
-  )
-
-  return policy_lib.load(flag_values.checkpoint, flag_values.env)
-
-
-def play(
-  policy,
-  starts: list[bytes],
-  *,
-  seed: int,
-  greedy: bool,
-  sticky_actions: float,
-  parallel_games: int,
-) -> list[episodes_lib.Episode]:
-  """Plays an episode from each start; elsewhere than on Atari, as many.
-
-  policy: a `policy.Policy`.
-  """
-  name = policy.config.env
-  num_games = min(parallel_games, len(starts))
-  settings = dict(seed=seed, greedy=greedy)
-  progress = tqdm.tqdm(total=len(starts), unit='episode', disable=None)
-  with progress:
-    if atari_game.exists(name):
-      pool = game_pool.GamePool(
-        name,
-        num_games,
-        sticky_actions=sticky_actions,
-        max_frames=atari.MAX_EPISODE_FRAMES,
-      )
-      with contextlib.closing(pool):
-        return episodes_lib.play_games(
-          policy, pool, num_games, starts, ended=progress.update, **settings
-        )
-    env = environments.make(
-      name,
-      num_games,
-      seed=seed,
-      settings={'sticky_actions': sticky_actions} if sticky_actions else {},
-    )
-    with contextlib.closing(env):
-      return episodes_lib.play_environments(
-        policy, env, len(starts), ended=progress.update, **settings
-      )
-
-
-def no_op_starts(num_episodes: int, seed: int) -> list[bytes]:
-  """1 to 30 no-ops for each episode, uniformly."""
-  rng = np.random.default_rng([seed, 0])
-  return [bytes(n) for n in rng.integers(1, _MAX_NO_OPS + 1, num_episodes)]
-
-
-def summarize(env: str, protocol: str, scores: list[float]) -> dict[str, Any]:
-  """Mean, median, 95% bootstrap interval of the mean; in human terms too."""
-  mean = estimates.mean(np.array(scores))
-  human = None
-  if atari57.has_human_score(env):
-    human = [
-      x if x is None else atari57.human_normalised(env, x, protocol)
-      for x in mean
-    ]
-  return {
-    'episodes': len(scores),
-    'mean': mean.value,
-    'median': float(np.median(scores)),
-    'interval': mean[1:],
-    'human_normalised': human and human[0],
-    'human_normalised_interval': human and human[1:],
   }
 
 
-def _check_new(out: pathlib.Path):
+def _check_new(out: pathlib.Path) -> None:
   if out.exists():
     raise ValueError(
       f'{out} is there already and is not written over: name'
@@ -268,9 +186,10 @@ def _starts(
   if not atari_game.exists(env):
     if flag_values.starts:
       raise ValueError(f'start states are of Atari games, not of {env}.')
-    return [b''] * num_episodes, 'its own'
+    return [b''] * num_episodes, 'its own starts'
   if not flag_values.starts:
-    return no_op_starts(num_episodes, flag_values.seed), '1 to 30 no-ops'
+    starts = start_states.no_ops(num_episodes, flag_values.seed)
+    return starts, '1 to 30 no-ops, each number equally often'
   states = start_states.read(flag_values.starts, env)
   rng = np.random.default_rng([flag_values.seed, 0])
   return (
@@ -279,26 +198,37 @@ def _starts(
   )
 
 
-def _csv(episodes: list[episodes_lib.Episode]) -> str:
+def _write(
+  out: pathlib.Path,
+  policy: 'policy_lib.Policy',
+  episodes: Sequence[episodes_lib.Episode],
+  summary: dict[str, Any],
+  with_videos: bool,
+) -> None:
+  """Writes the folder, atomically."""
+  unfinished = out.with_name(f'{out.name}.tmp')
+  shutil.rmtree(unfinished, ignore_errors=True)  # Left by one that was killed.
+  unfinished.mkdir(parents=True)
+  files.write_atomic(unfinished / 'episodes.csv', _csv(episodes))
+  files.write_json(unfinished / 'summary.json', summary)
+  if with_videos:
+    ranked = sorted(episodes, key=lambda episode: episode.score)
+    for name, episode in (
+      ('worst', ranked[0]),
+      ('best', ranked[-1]),
+      ('median', ranked[len(ranked) // 2]),
+    ):
+      path = unfinished / f'{name}.gif'
+      video.write(path, policy.config.env, episode, policy.hyperparameters)
+  unfinished.rename(out)
+
+
+def _csv(episodes: Sequence[episodes_lib.Episode]) -> str:
   text = io.StringIO()
   writer = csv.writer(text, lineterminator='\n')
   writer.writerow(_COLUMNS)
-  for number, episode in enumerate(episodes):
+  for episode in episodes:
     writer.writerow(
-      [number, episode.score, episode.frames, episode.start_frames]
+      [episode.number, episode.score, episode.frames, episode.start_frames]
     )
   return text.getvalue()
-
-
-def _write_videos(
-  out: pathlib.Path, policy, episodes: list[episodes_lib.Episode]
-):
-  ranked = sorted(episodes, key=lambda episode: episode.score)
-  for name, episode in (
-    ('worst', ranked[0]),
-    ('best', ranked[-1]),
-    ('median', ranked[len(ranked) // 2]),
-  ):
-    video.write(
-      out / f'{name}.gif', policy.config.env, episode, policy.hyperparameters
-    )

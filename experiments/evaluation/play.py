@@ -4,25 +4,22 @@ import pathlib
 
 from absl import flags
 
-from experiments.evaluation import evaluate
+from experiments.evaluation import playing
+from experiments.evaluation import start_states
 from experiments.evaluation import video
+from experiments.launch import processes
 
 
-def define_flags(flag_values: flags.FlagValues):
+def define_flags(flag_values: flags.FlagValues) -> None:
   """Defines the flags of the command."""
-  evaluate.define_checkpoint_flags(flag_values)
+  playing.define_flags(flag_values)
   flags.DEFINE_string(
-    'out', 'play.gif', 'The file to write.', flag_values=flag_values
+    'out', 'play.gif', 'Video to write.', flag_values=flag_values
   )
 
 
 def run(flag_values: flags.FlagValues) -> int:
-  """Plays, writes and prints; returns the exit status."""
-  _run(flag_values)
-  return 0
-
-
-def _run(flag_values: flags.FlagValues):
+  """Plays, writes and prints; returns 0, or 130 after a signal."""
   out = pathlib.Path(flag_values.out)
   if out.exists():
     raise ValueError(
@@ -30,18 +27,25 @@ def _run(flag_values: flags.FlagValues):
       ' another file by --out.'
     )
   out.parent.mkdir(parents=True, exist_ok=True)
-  policy = evaluate.load_policy(flag_values)
-  video.check(policy.config.env)
-  (episode,) = evaluate.play(
-    policy,
-    evaluate.no_op_starts(1, flag_values.seed),
-    seed=flag_values.seed,
-    greedy=flag_values.greedy,
-    sticky_actions=flag_values.sticky_actions,
-    parallel_games=1,
-  )
-  video.write(out, policy.config.env, episode, policy.hyperparameters)
+  policy = playing.load_policy(flag_values)
+  env = policy.config.env
+  video.check(env)
+  with processes.stop_signals() as signals:
+    episodes = playing.play(
+      env,
+      policy,
+      start_states.no_ops(1, flag_values.seed),
+      playing.conditions(flag_values),
+      lambda: bool(signals),
+    )
+  if not episodes:
+    print('Stopped before the game had ended: nothing is written.')
+    return 130
+  (episode,) = episodes
+  video.write(out, env, episode, policy.hyperparameters)
+  capped = ', when it was cut' if episode.capped else ''
   print(
-    f'{policy.config.env}: score {episode.score:g} in {episode.frames}'
-    f' frames, with {episode.start_frames} no-ops before. See {out}.'
+    f'{env}: score {episode.score:g} in {episode.frames} frames{capped},'
+    f' with {episode.start_frames} no-ops before. See {out}.'
   )
+  return 0

@@ -12,14 +12,23 @@ import tensorflow as tf
 from learner.storage import checkpoints
 from learner.storage import workdir as workdir_lib
 from seed_metagrad import agent as agent_lib
+from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 from seed_metagrad import frames
+from seed_metagrad import types
 
 
 class Policy:
   """Acts in E environments at once; `reset` comes first."""
 
-  def __init__(self, workdir: pathlib.Path, config, spec, agent, state):
+  def __init__(
+    self,
+    workdir: pathlib.Path,
+    config: config_lib.Config,
+    spec: types.EnvSpec,
+    agent: agent_lib.Agent,
+    state: types.LearnerState,
+  ):
     self.workdir = workdir
     self.config = config
     self.spec = spec
@@ -30,9 +39,9 @@ class Policy:
       tf.constant, (state.params, state.eta)
     )
     self._act = tf.function(agent.act, reduce_retracing=True, autograph=False)
-    self._stacks = None
+    self.reset(0)
 
-  def reset(self, num_envs: int):
+  def reset(self, num_envs: int) -> None:
     """Makes place for E environments."""
     self._stacks = frames.empty(self.spec, num_envs)
 
@@ -51,7 +60,7 @@ class Policy:
     return outputs.policy_logits.numpy(), outputs.baseline.numpy()
 
 
-def load(checkpoint: str | os.PathLike, env: str = '') -> Policy:
+def load(checkpoint: str | os.PathLike[str], env: str = '') -> Policy:
   """Loads a checkpoint, or the newest one of a workdir.
 
   checkpoint: the .npz file in its workdir, or the workdir.
@@ -78,6 +87,11 @@ def load(checkpoint: str | os.PathLike, env: str = '') -> Policy:
     state, _ = checkpoints.load(path, agent.init(seed=0))
   except checkpoints.DamagedError as error:
     raise ValueError(str(error)) from None
+  for array in tf.nest.flatten((state.params, state.eta)):
+    if not np.isfinite(array).all():
+      raise ValueError(
+        f'{path} has parameters that are not finite: its training diverged.'
+      )
   return Policy(workdir, config, spec, agent, state)
 
 

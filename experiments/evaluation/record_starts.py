@@ -6,6 +6,7 @@ ALE actions (0 to 17), one for each frame from power-on, with blanks between.
 Each start is a game up to a uniformly drawn frame of it.
 """
 
+from collections.abc import Callable
 import os
 import pathlib
 
@@ -14,8 +15,7 @@ import numpy as np
 
 from experiments.evaluation import atari_game
 from experiments.evaluation import episodes as episodes_lib
-from experiments.evaluation import evaluate
-from experiments.evaluation import game_pool
+from experiments.evaluation import playing
 from experiments.evaluation import start_states
 from seed_metagrad import environments
 from seed_metagrad import types
@@ -29,7 +29,7 @@ class RandomPolicy:
   def __init__(self, spec: types.EnvSpec):
     self._num_actions = spec.num_actions
 
-  def reset(self, num_envs: int):
+  def reset(self, num_envs: int) -> None:
     """Keeps nothing."""
 
   def act(
@@ -40,35 +40,51 @@ class RandomPolicy:
     return np.zeros((len(reset), self._num_actions)), np.zeros(len(reset))
 
 
-def define_flags(flag_values: flags.FlagValues):
+def define_flags(flag_values: flags.FlagValues) -> None:
   """Defines the flags of the command."""
   for name, what in (
-    ('env', 'The game, where no checkpoint says it.'),
-    ('checkpoint', 'Who plays: a .npz file or a workdir.'),
-    ('actions', "A file of somebody's games, one a line."),
+    ('env', 'Game, where no checkpoint says it.'),
+    ('checkpoint', 'Policy that plays: a .npz file or a workdir.'),
+    ('actions', "File of somebody's games, one a line."),
   ):
     flags.DEFINE_string(name, '', what, flag_values=flag_values)
   flags.DEFINE_string(
-    'out', None, 'The file to write.', required=True, flag_values=flag_values
+    'out', None, 'File to write.', required=True, flag_values=flag_values
   )
   flags.DEFINE_integer(
-    'num_starts', 100, 'How many.', lower_bound=1, flag_values=flag_values
+    'num_starts',
+    100,
+    'Starts to record.',
+    lower_bound=1,
+    flag_values=flag_values,
   )
   flags.DEFINE_integer(
     'max_start_frames',
     18_000,
-    'Games are played no further than this: by default five minutes.',
+    'Frames that games are played for at most: by default five minutes.',
     lower_bound=2,
     flag_values=flag_values,
   )
   flags.DEFINE_integer(
-    'seed', 1, 'Of games and of where they are cut.', flag_values=flag_values
+    'seed',
+    1,
+    'Seed of games and of where they are cut.',
+    flag_values=flag_values,
   )
 
 
 def run(flag_values: flags.FlagValues) -> int:
   """Plays and writes the file; returns the exit status."""
-  _run(flag_values)
+  out = pathlib.Path(flag_values.out)
+  if out.exists():
+    raise ValueError(f'{out} is there already and is not written over.')
+  out.parent.mkdir(parents=True, exist_ok=True)
+  states = _record(flag_values)
+  start_states.write(out, states)
+  print(
+    f'{len(states.starts)} starts of {states.game}, of {states.source}, are in'
+    f' {out}.'
+  )
   return 0
 
 
@@ -79,20 +95,20 @@ def record(
   *,
   max_start_frames: int,
   seed: int,
+  is_stopped: Callable[[], bool] = lambda: False,
 ) -> list[bytes]:
-  """Plays a game for each start and cuts it."""
-  num_games = min(num_starts, _PARALLEL_GAMES)
-  pool = game_pool.GamePool(env, num_games, max_frames=max_start_frames)
-  try:
-    episodes = episodes_lib.play_games(
-      policy,
-      pool,
-      num_games,
-      evaluate.no_op_starts(num_starts, seed),
-      seed=seed,
-    )
-  finally:
-    pool.close()
+  """Plays a game for each start and cuts it; none once it is stopped."""
+  episodes = playing.play(
+    env,
+    policy,
+    start_states.no_ops(num_starts, seed),
+    playing.Conditions(
+      seed, max_frames=max_start_frames, parallel_games=_PARALLEL_GAMES
+    ),
+    is_stopped,
+  )
+  if len(episodes) < num_starts:
+    return []
   return start_states.cut(
     [episode.played for episode in episodes],
     num_starts,
@@ -100,7 +116,7 @@ def record(
   )
 
 
-def read_actions(path: str | os.PathLike, env: str) -> list[bytes]:
+def read_actions(path: str | os.PathLike[str], env: str) -> list[bytes]:
   """Reads and plays the games of a file of actions.
 
   Raises:
@@ -121,19 +137,16 @@ def read_actions(path: str | os.PathLike, env: str) -> list[bytes]:
   return games
 
 
-def _run(flag_values: flags.FlagValues):
-  out = pathlib.Path(flag_values.out)
-  if out.exists():
-    raise ValueError(f'{out} is there already and is not written over.')
-  out.parent.mkdir(parents=True, exist_ok=True)
+def _record(flag_values: flags.FlagValues) -> start_states.StartStates:
+  env, seed = flag_values.env, flag_values.seed
   if flag_values.checkpoint and flag_values.actions:
     raise ValueError('either --checkpoint or --actions plays, not both.')
-  env, seed = flag_values.env, flag_values.seed
+  policy: episodes_lib.Policy | None = None
   if flag_values.checkpoint:
-    policy = evaluate.load_policy(flag_values)
-    env = policy.config.env
-    source = f'a policy after {policy.env_frames} frames'
-  elif not env:
+    loaded = playing.load_policy(flag_values)
+    policy, env = loaded, loaded.config.env
+    source = f'a policy after {loaded.env_frames} frames'
+  if not env:
     raise ValueError('--env must name the game.')
   if not atari_game.exists(env):
     environments.spec(env)  # Names the nearest games.
@@ -145,15 +158,14 @@ def _run(flag_values: flags.FlagValues):
       flag_values.num_starts,
       np.random.default_rng([seed, 1]),
     )
-  else:
-    if not flag_values.checkpoint:
-      policy, source = RandomPolicy(environments.spec(env)), 'a random policy'
-    starts = record(
-      env,
-      policy,
-      flag_values.num_starts,
-      seed=seed,
-      max_start_frames=flag_values.max_start_frames,
-    )
-  start_states.write(out, start_states.StartStates(env, source, starts))
-  print(f'{len(starts)} starts of {env}, of {source}, are in {out}.')
+    return start_states.StartStates(env, source, starts)
+  if policy is None:
+    policy, source = RandomPolicy(environments.spec(env)), 'a random policy'
+  starts = record(
+    env,
+    policy,
+    flag_values.num_starts,
+    seed=seed,
+    max_start_frames=flag_values.max_start_frames,
+  )
+  return start_states.StartStates(env, source, starts)

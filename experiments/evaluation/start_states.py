@@ -5,7 +5,7 @@ one's own. A file is one JSON object:
 
   format    1
   game      ale-py's name, 'breakout'
-  rom_md5   the digest of the ROM that was played, 32 hexadecimal digits
+  rom_md5   digest of the ROM that was played, 32 hexadecimal digits
   source    who played, in words
   starts    a list of starts, any number but none; a start is the list of ALE
             actions, 0 to 17, one for each frame from power-on to the start
@@ -24,6 +24,7 @@ from experiments.evaluation import atari_game
 from learner.storage import files
 
 _FORMAT = 1
+_MAX_NO_OPS = 30
 _KEYS = {'format', 'game', 'rom_md5', 'source', 'starts'}
 
 
@@ -35,7 +36,7 @@ class StartStates(NamedTuple):
   starts: list[bytes]  # ALE actions, one a frame.
 
 
-def write(path: str | os.PathLike, states: StartStates):
+def write(path: str | os.PathLike[str], states: StartStates) -> None:
   """Writes a file, one start a line."""
   starts = ',\n'.join(
     json.dumps(list(start), separators=(',', ':')) for start in states.starts
@@ -52,7 +53,7 @@ def write(path: str | os.PathLike, states: StartStates):
   files.write_atomic(path, f'{head[:-1]}, "starts": [\n{starts}]}}\n')
 
 
-def read(path: str | os.PathLike, game: str) -> StartStates:
+def read(path: str | os.PathLike[str], game: str) -> StartStates:
   """Reads the start states of a game.
 
   Raises:
@@ -71,8 +72,12 @@ def read(path: str | os.PathLike, game: str) -> StartStates:
       raise ValueError(
         f'{path} has {key} {fields[key]!r}, expected {expected!r}.'
       )
-  if not fields['starts']:
+  if not isinstance(fields['starts'], list) or not fields['starts']:
     raise ValueError(f'{path} holds no start.')
+  if not isinstance(fields['source'], str):
+    raise ValueError(
+      f'{path} has source {fields["source"]!r}, expected a text.'
+    )
   try:
     starts = [bytes(list(start)) for start in fields['starts']]
   except (TypeError, ValueError):
@@ -90,6 +95,17 @@ def cut(
     game[: rng.integers(1, len(game))]
     for game in (games[n % len(games)] for n in range(num_starts))
   ]
+
+
+def no_ops(num_episodes: int, seed: int) -> list[bytes]:
+  """Starts of 1 to 30 no-ops, each number equally often, in a random order.
+
+  Drawn independently, as the papers do, a few dozen episodes would have too
+  many even or odd numbers, on which scores of some games depend.
+  """
+  rng = np.random.default_rng([seed, 0])
+  starts = [bytes(number) for number in range(1, _MAX_NO_OPS + 1)]
+  return sample(starts, num_episodes, rng)
 
 
 def sample(

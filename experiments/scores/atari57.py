@@ -22,7 +22,11 @@ class Cell(NamedTuple):
   reference_discount: float
 
 
-def _cells(learned, human_starts, noop_starts):
+def _cells(
+  learned: tuple[str, ...],
+  human_starts: tuple[float, float],
+  noop_starts: tuple[float, float],
+) -> dict[Cell, float]:
   return {
     Cell(learned, protocol, discount): median
     for protocol, medians in (
@@ -34,7 +38,7 @@ def _cells(learned, human_starts, noop_starts):
 
 
 # Median human-normalised score in %, 57 games, 200M frames, conditioned on the
-# learned hypers (Xu et al. 2018, table 1; 191.8 is Espeholt et al. 2018).
+# meta-parameters (Xu et al. 2018, table 1; 191.8 is Espeholt et al. 2018).
 PUBLISHED_MEDIANS = {
   **_cells((), (144.4, 211.9), (191.8, 257.1)),
   **_cells(('lambda_',), (156.6, 214.2), (185.5, 246.5)),
@@ -84,8 +88,9 @@ def published_impala(game: str, network: str) -> float | None:
 
   network: 'shallow' or 'deep'.
   """
-  scores = _scores().get(game)
-  return scores and scores[f'impala_{network}_noop_starts']
+  if game not in _scores():
+    return None
+  return _scores()[game][f'impala_{network}_noop_starts']
 
 
 @functools.cache

@@ -7,12 +7,12 @@ there is no interval.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
-_SETTINGS = dict(
+_SETTINGS: dict[str, Any] = dict(
   vectorized=True, method='percentile', n_resamples=2000, confidence_level=0.95
 )
 
@@ -56,16 +56,14 @@ def probability_of_improvement(runs: Runs, baseline: Runs) -> Estimate:
   Ties count a half. Raw scores will do: only the order within a game counts.
   """
 
-  def statistic(*games):
+  def statistic(*games: np.ndarray) -> np.ndarray:
     ours, theirs = games[: len(runs)], games[len(runs) :]
-    return np.mean(
-      [
-        stats.mannwhitneyu(x, y, axis=-1, method='asymptotic').statistic
-        / (x.shape[-1] * y.shape[-1])
-        for x, y in zip(ours, theirs)
-      ],
-      axis=0,
-    )
+    wins = [
+      stats.mannwhitneyu(x, y, axis=-1, method='asymptotic').statistic
+      / (x.shape[-1] * y.shape[-1])
+      for x, y in zip(ours, theirs)
+    ]
+    return np.asarray(np.mean(wins, axis=0))
 
   return _bootstrap([*runs, *baseline], statistic)
 
@@ -75,7 +73,7 @@ def band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   interval = stats.bootstrap(
     [curves], np.mean, axis=0, **_SETTINGS, rng=np.random.default_rng(0)
   ).confidence_interval
-  return interval.low, interval.high
+  return np.asarray(interval.low), np.asarray(interval.high)
 
 
 def _bootstrap(samples: Runs, statistic: Callable[..., np.ndarray]) -> Estimate:

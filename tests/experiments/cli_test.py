@@ -87,6 +87,16 @@ class CliTest(parameterized.TestCase):
     self.assertIn('Traceback', ended.stderr)
     self.assertIn('FileNotFoundError', ended.stderr)
 
+  def test_ctrl_c_needs_no_traceback(self):
+    with (
+      absltest.mock.patch.object(
+        cli.importlib, 'import_module', side_effect=KeyboardInterrupt
+      ),
+      self.assertRaises(SystemExit) as ended,
+    ):
+      cli.main(['seed-metagrad', 'evaluate'])
+    self.assertEqual(ended.exception.code, 130)
+
   def test_choosing_train_imports_nothing_slow(self):
     program = (
       'import sys\nfrom experiments import cli\n'

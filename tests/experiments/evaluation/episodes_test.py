@@ -8,7 +8,7 @@ from experiments.evaluation import episodes
 from experiments.evaluation import game_pool
 from seed_metagrad import types
 
-_FRAME = np.zeros((2, 2), np.uint8)
+_FRAME = np.zeros((84, 84), np.uint8)
 
 
 class FakePolicy:
@@ -45,7 +45,7 @@ class FakePool:
       self.left[game] = len(command.ale_actions)
       self.taken[game] = bytearray()
       self.most = max(self.most, len(self.left))
-      return game_pool.Answer(0.0, False, _FRAME, 0, b'')
+      return game_pool.Answer(0.0, False, False, _FRAME, 0, b'')
     self.left[game] -= 1
     self.taken[game].append(command)
     taken = bytes(self.taken[game])
@@ -53,48 +53,80 @@ class FakePool:
     if ended:
       del self.left[game]
     return game_pool.Answer(
-      1.0, ended, _FRAME, 4 * len(taken), taken if ended else b''
+      reward=1.0,
+      ended=ended,
+      capped=ended and len(taken) > 100,
+      frame=_FRAME,
+      frames=4 * len(taken),
+      played=taken if ended else b'',
     )
 
 
 class FakeEnv:
-  """Environment e has episodes of e + 1 steps; the n-th gives n a step."""
+  """Has episodes of so many steps; the n-th gives n a step."""
 
   spec = types.EnvSpec((1,), 'float32', 2, action_repeat=2)
+  num_envs = 1
 
-  def __init__(self, num_envs):
-    self.num_envs, self.steps = num_envs, 0
+  def __init__(self, length):
+    self.length, self.steps, self.resets = length, 0, 0
 
   def reset(self):
-    return self._output(np.zeros(self.num_envs, bool))
+    self.resets += 1
+    return self._output(ended=False)
 
   def step(self, actions):
+    assert actions.shape == (1,)
     self.steps += 1
-    return self._output(self.steps % (np.arange(self.num_envs) + 1) == 0)
+    return self._output(ended=self.steps % self.length == 0)
 
   def _output(self, ended):
-    numbers = 1 + (self.steps - 1) // (np.arange(self.num_envs) + 1)
+    nothing = np.zeros(1, bool)
     return types.EnvOutput(
-      reward=numbers.astype(np.float32),
-      terminated=ended & False,
-      truncated=ended,
-      life_lost=ended & False,
-      observation=np.zeros((self.num_envs, 1), np.float32),
+      reward=np.array([1 + (self.steps - 1) // self.length], np.float32),
+      terminated=nothing,
+      truncated=np.array([ended]),
+      life_lost=nothing,
+      observation=np.full((1, 1), self.steps, np.float32),
     )
+
+
+class NanEnv(FakeEnv):
+  """Its third step gives no number, as a reward or an observation."""
+
+  def __init__(self, field):
+    super().__init__(length=2)
+    self.field = field
+
+  def step(self, actions):
+    output = super().step(actions)
+    if self.steps < 3:
+      return output
+    value = getattr(output, self.field) * np.float32('nan')
+    return output._replace(**{self.field: value})
+
+
+class FakeWatch(episodes.Watch):
+  """Stops after so many steps."""
+
+  def __init__(self, most=10**9):
+    self.most, self.steps, self.episodes = most, 0, 0
+
+  def stepped(self, num_envs):
+    self.steps += 1
+    return self.steps <= self.most
+
+  def ended(self):
+    self.episodes += 1
 
 
 class PlayGamesTest(parameterized.TestCase):
   @parameterized.parameters(1, 3, 8)
   def test_every_episode_that_begins_is_counted(self, num_games):
     starts = [bytes(n) for n in (5, 1, 1, 9, 2, 1, 3)]
-    pool, ended = FakePool(), []
+    pool, watch = FakePool(), FakeWatch()
     played = episodes.play_games(
-      FakePolicy([0.0, 0.0]),
-      pool,
-      num_games,
-      starts,
-      seed=1,
-      ended=lambda: ended.append(1),
+      FakePolicy([0.0, 0.0]), pool, num_games, starts, seed=1, watch=watch
     )
     self.assertEqual(
       [episode.score for episode in played], [5, 1, 1, 9, 2, 1, 3]
@@ -106,7 +138,30 @@ class PlayGamesTest(parameterized.TestCase):
       [episode.frames for episode in played], [20, 4, 4, 36, 8, 4, 12]
     )
     self.assertEqual(pool.most, min(num_games, 7))
-    self.assertLen(ended, 7)
+    self.assertEqual([episode.number for episode in played], [*range(7)])
+    self.assertEqual(watch.episodes, 7)
+    self.assertFalse(any(episode.capped for episode in played))
+
+  def test_what_had_ended_comes_back_when_it_is_stopped(self):
+    starts = [bytes(n) for n in (5, 1, 200, 9)]
+    played = episodes.play_games(
+      FakePolicy([0.0]), FakePool(), 2, starts, seed=1, watch=FakeWatch(7)
+    )
+    self.assertEqual([episode.number for episode in played], [0, 1])
+    self.assertEqual([episode.score for episode in played], [5, 1])
+
+  def test_capped_episodes_are_marked(self):
+    played = episodes.play_games(
+      FakePolicy([0.0]), FakePool(), 2, [bytes(200), bytes(3)], seed=1
+    )
+    self.assertEqual([episode.capped for episode in played], [True, False])
+
+  def test_a_policy_that_is_not_finite_is_refused(self):
+    policy = FakePolicy([0.0, np.nan])
+    with self.assertRaisesRegex(
+      ValueError, r'policy is not finite: logits \[0.0, nan\] at step 0 of epi'
+    ):
+      episodes.play_games(policy, FakePool(), 1, [bytes(3)], seed=1)
 
   def test_an_episode_depends_on_its_number_alone(self):
     starts = [bytes(n) for n in (30, 10, 20, 40, 15)]
@@ -149,9 +204,7 @@ class PlayGamesTest(parameterized.TestCase):
 
 class PlayEnvironmentsTest(parameterized.TestCase):
   def test_the_first_of_each_environment_are_counted(self):
-    played = episodes.play_environments(
-      FakePolicy([0.0, 0.0]), FakeEnv(3), 7, seed=1
-    )
+    played = self._play([FakeEnv(n) for n in (1, 2, 3)], 7)
     # Short episodes of the first environment do not crowd out the others.
     self.assertEqual(
       [episode.score for episode in played], [1, 2, 3, 2, 4, 6, 3]
@@ -161,10 +214,41 @@ class PlayEnvironmentsTest(parameterized.TestCase):
     )
 
   def test_fewer_episodes_than_environments(self):
-    played = episodes.play_environments(
-      FakePolicy([0.0, 0.0]), FakeEnv(4), 2, seed=1
-    )
+    played = self._play([FakeEnv(n) for n in (1, 2, 3, 4)], 2)
     self.assertEqual([episode.score for episode in played], [1, 2])
+
+  def test_an_episode_without_an_end_is_cut_and_its_environment_reset(self):
+    endless = FakeEnv(10**9)
+    played = self._play([endless, FakeEnv(5), FakeEnv(2)], 6, max_frames=10)
+    self.assertEqual(
+      [episode.capped for episode in played], [True, False, False] * 2
+    )
+    # Action repeat 2: five steps of reward 1.
+    self.assertEqual(
+      (played[0].score, played[0].frames, played[3].score), (5, 10, 5)
+    )
+    self.assertEqual(endless.resets, 3)  # Before each of two, and at the end.
+
+  @parameterized.parameters('reward', 'observation')
+  def test_what_is_not_finite_is_refused(self, field):
+    with self.assertRaisesRegex(
+      ValueError, f'a {field} that is not finite, .*nan.*step 1 of episode 1'
+    ):
+      self._play([NanEnv(field)], 2)
+
+  def test_what_had_ended_comes_back_when_it_is_stopped(self):
+    played = self._play([FakeEnv(100), FakeEnv(2)], 8, watch=FakeWatch(5))
+    self.assertEqual([episode.number for episode in played], [1, 3])
+
+  def _play(self, envs, num_episodes, max_frames=10**6, watch=None):
+    return episodes.play_environments(
+      FakePolicy([0.0, 0.0]),
+      envs,
+      num_episodes,
+      seed=1,
+      max_frames=max_frames,
+      watch=watch,
+    )
 
 
 if __name__ == '__main__':

@@ -7,7 +7,9 @@ import contextlib
 import csv
 import io
 import json
+import os
 import pathlib
+import signal
 import tempfile
 
 from absl import flags
@@ -16,8 +18,10 @@ from absl.testing import parameterized
 import numpy as np
 
 from experiments.evaluation import evaluate
+from experiments.evaluation import playing
 from experiments.evaluation import start_states
 from tests.support import command_flags
+from tests.support import gym_cases  # noqa: F401
 from tests.support import untrained
 
 
@@ -25,21 +29,21 @@ class EvaluateTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
     self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    self.enterContext(
-      absltest.mock.patch.object(evaluate.atari, 'MAX_EPISODE_FRAMES', 48)
-    )
 
-  def _evaluate(self, env, *arguments):
+  def _evaluate(self, env, *arguments, status=0):
     if not (self.folder / env).exists():
       untrained.make_workdir(self.folder / env, env)
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
-      status = evaluate.run(
+      found = evaluate.run(
         command_flags.parse(
-          evaluate, f'--checkpoint={self.folder / env}', *arguments
+          evaluate,
+          f'--checkpoint={self.folder / env}',
+          '--max_episode_frames=48',
+          *arguments,
         )
       )
-    self.assertEqual(status, 0)
+    self.assertEqual(found, status)
     return stdout.getvalue()
 
   def _refused(self, text, env, *arguments):
@@ -62,7 +66,11 @@ class EvaluateTest(parameterized.TestCase):
     low, high = summary['interval']
     self.assertTrue(low < summary['mean'] < high)
     self.assertIsNone(summary['human_normalised'])
-    self.assertEqual(summary['episodes'], 40)
+    self.assertEqual(
+      (summary['episodes'], summary['planned_episodes']), (40, 40)
+    )
+    self.assertEqual(summary['capped_episodes'], 0)
+    self.assertEqual(summary['starts'], 'its own starts')
     self.assertIn(json.dumps(summary, indent=2), printed)
 
   def test_atari_from_no_ops_with_videos(self):
@@ -75,6 +83,7 @@ class EvaluateTest(parameterized.TestCase):
       self.assertBetween(int(row['start_frames']), 1, 30)
       self.assertEqual(row['frames'], '48')
     # No brick in 48 frames; random 1.7 and human 30.5.
+    self.assertEqual(summary['capped_episodes'], 3)
     self.assertEqual(summary['mean'], 0.0)
     self.assertAlmostEqual(summary['human_normalised'], -170 / 28.8)
     self.assertEqual(
@@ -104,14 +113,47 @@ class EvaluateTest(parameterized.TestCase):
     self.assertAlmostEqual(summary['human_normalised'], -160 / 26.3)
     self.assertEqual(summary['starts'], '2 start states of a test')
 
-  def test_no_op_starts_are_uniform_in_1_to_30(self):
-    lengths = [len(start) for start in evaluate.no_op_starts(6000, seed=1)]
-    counts = np.bincount(lengths, minlength=31)
-    np.testing.assert_allclose(counts, [0] + [200] * 30, atol=50)
-    self.assertLen(counts, 31)
-    self.assertNotEqual(
-      lengths[:50], [len(start) for start in evaluate.no_op_starts(50, seed=2)]
+  def test_endless_episodes_are_cut_and_counted(self):
+    out = self.folder / 'out'
+    self._evaluate('gym:EndlessTest-v0', '--episodes=3', f'--out={out}')
+    rows, summary = self._read(out)
+    self.assertEqual([row['frames'] for row in rows], ['48'] * 3)
+    self.assertEqual(
+      (summary['capped_episodes'], summary['max_episode_frames']), (3, 48)
     )
+
+  def test_what_is_not_finite_is_refused(self):
+    self._refused('observation that is not finite', 'gym:NanObservationTest-v0')
+    self.assertFalse(
+      (self.folder / 'gym:NanObservationTest-v0/evaluation').exists()
+    )
+
+  def test_a_signal_keeps_the_episodes_that_have_ended(self):
+    def interrupt(unused_progress):
+      os.kill(os.getpid(), signal.SIGINT)
+
+    out = self.folder / 'out'
+    with absltest.mock.patch.object(playing.Progress, 'ended', interrupt):
+      printed = self._evaluate(
+        'catch', '--episodes=40', f'--out={out}', status=130
+      )
+    self.assertIn('only 16 of 40 episodes had ended', printed)
+    self.assertFalse(out.exists())  # Nobody takes it for an evaluation.
+    rows, summary = self._read(self.folder / 'out.partial')
+    self.assertLen(rows, 16)  # The games that are played at a time.
+    self.assertEqual(
+      (summary['episodes'], summary['planned_episodes']), (16, 40)
+    )
+
+  def test_a_signal_before_an_episode_has_ended_writes_nothing(self):
+    def interrupt(unused_progress, unused_num_envs):
+      os.kill(os.getpid(), signal.SIGINT)
+      return False
+
+    with absltest.mock.patch.object(playing.Progress, 'stepped', interrupt):
+      printed = self._evaluate('catch', status=130)
+    self.assertIn('nothing is written', printed)
+    self.assertFalse((self.folder / 'catch/evaluation').exists())
 
   def test_nothing_is_written_over(self):
     out = self.folder / 'out'

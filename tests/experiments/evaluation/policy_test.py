@@ -9,7 +9,9 @@ import tempfile
 
 from absl.testing import absltest
 import numpy as np
+import tensorflow as tf
 
+from learner.storage import checkpoints
 from learner.storage import workdir as workdir_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import environments
@@ -85,6 +87,17 @@ class PolicyTest(absltest.TestCase):
     path = self.workdir / 'checkpoints/checkpoint_0.npz'
     path.write_bytes(path.read_bytes()[:-100])
     self._refused(ValueError, 'checkpoint_0.npz is damaged')
+
+  def test_checkpoint_of_a_run_that_diverged(self):
+    state = untrained.make_workdir(self.workdir, 'catch')
+    params = [param * np.float32('inf') for param in state.params]
+    checkpoints.save(
+      self.workdir / 'checkpoints',
+      state._replace(params=params, num_updates=tf.constant(1, tf.int64)),
+      extra={},
+      keep=1,
+    )
+    self._refused(ValueError, 'checkpoint_1.npz has parameters .* not finite')
 
 
 if __name__ == '__main__':

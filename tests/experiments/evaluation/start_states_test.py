@@ -74,6 +74,26 @@ class StartStatesTest(parameterized.TestCase):
     self.assertLen(set(drawn[10:]), 3)
     self.assertNotEqual(drawn[:5], drawn[5:10])
 
+  @parameterized.parameters(1, 20, 30, 100, 200)
+  def test_no_ops_are_1_to_30_each_equally_often(self, num_episodes):
+    lengths = [len(start) for start in start_states.no_ops(num_episodes, 1)]
+    self.assertLen(lengths, num_episodes)
+    counts = np.bincount(lengths, minlength=31)
+    self.assertEqual((counts[0], len(counts)), (0, 31))
+    self.assertLessEqual(counts[1:].max() - counts[1:].min(), 1)
+
+  def test_no_ops_come_in_a_random_order_of_the_seed(self):
+    lengths = [len(start) for start in start_states.no_ops(60, 1)]
+    again, other = (
+      [len(start) for start in start_states.no_ops(60, seed)] for seed in (1, 2)
+    )
+    self.assertEqual(again, lengths)
+    self.assertNotEqual(other, lengths)
+    self.assertNotEqual(lengths[:30], lengths[30:])
+    self.assertNotEqual(lengths[:30], sorted(lengths[:30]))
+    # Of thirty episodes half have an even number.
+    self.assertEqual(sum(n % 2 for n in lengths[:30]), 15)
+
 
 if __name__ == '__main__':
   absltest.main()

@@ -18,6 +18,8 @@ _HYPERPARAMETERS = {'discount': 0.991, 'lambda_': 0.97, 'entropy_cost': 0.01}
 def _video(num_steps, hyperparameters=_HYPERPARAMETERS):
   """The images [N, height, width, 3] of so many steps in Pong."""
   episode = episodes.Episode(
+    number=0,
+    capped=False,
     score=0.0,
     frames=4 * num_steps,
     start_frames=7,
