@@ -4,9 +4,9 @@ T time, B batch, A actions, E environments of one group, S stacked frames.
 Time-major [T, B, ...] in the learner, batch-major [E, ...] in actors and on the
 wire.
 
-        t = 0            1            2        ...       T
-env     r0 d0 x0     r1 d1 x1     r2 d2 x2     ...    rT dT xT
-agent   a0 mu0       a1 mu1       a2 mu2       ...   (aT unused)
+            t = 0            1            2        ...       T
+    env     r0 d0 x0     r1 d1 x1     r2 d2 x2     ...    rT dT xT
+    agent   a0 mu0       a1 mu1       a2 mu2       ...   (aT unused)
 
 r1 and d1 answer a0; a_t was sampled from mu_t at x_t. d_t says that the episode
 was ended by a_{t-1}: x_t is already the first observation of the next one.
