@@ -1,9 +1,11 @@
 """What is written goes into every file, and is truncated in all on resume."""
 
 import pathlib
+import resource
 import tempfile
 
 from absl.testing import absltest
+import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
 from learner.reporting import writer as writer_lib
@@ -56,6 +58,27 @@ class WriterTest(absltest.TestCase):
       '100,1,1.0,-20.5,0.99,0.9,2.5\n200,2,2.0,-20.5,0.5,0.9,2.5\n',
     )
     self.assertEqual(self.scalars('policy_lag'), [(100, 2.5), (200, 2.5)])
+
+  @pytest.mark.filterwarnings(  # TensorFlow's thread ends by its error.
+    'ignore::pytest.PytestUnhandledThreadExceptionWarning'
+  )
+  def test_no_row_is_lost_while_the_disk_is_full(self):
+    writer = self.writer()
+    writer.write(_row(100))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, limit)
+    with self.assertLogs(level='ERROR') as logs:
+      resource.setrlimit(resource.RLIMIT_FSIZE, (150, limit[1]))
+      for env_frames in range(200, 1000, 100):
+        writer.write(_row(env_frames))
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    self.assertRegex('\n'.join(logs.output), 'metrics.csv wait: .*too large')
+    writer.write(_row(1000))
+    lines = (self.workdir / 'metrics.csv').read_text().splitlines()
+    self.assertEqual(
+      [line.split(',')[0] for line in lines[1:]],
+      [str(env_frames) for env_frames in range(100, 1001, 100)],
+    )
 
   def test_write_raises_when_the_columns_change(self):
     writer = self.writer()
