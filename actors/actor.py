@@ -37,14 +37,14 @@ class Group:
     state = self._save(outputs) if reply.send_state else b''
     self._client.send(outputs, state)
 
-  def _save(self, outputs: types.EnvOutput) -> bytes:
+  def _save(self, outputs: types.EnvOutput[np.ndarray]) -> bytes:
     if not isinstance(self._env, environment.Savable):
       return b''
     step = codec.encode_step(outputs)
     step.env_state = self._env.get_state()
     return step.SerializeToString()
 
-  def _restore(self, saved: bytes) -> types.EnvOutput:
+  def _restore(self, saved: bytes) -> types.EnvOutput[np.ndarray]:
     assert isinstance(self._env, environment.Savable)
     step = inference_pb2.ActRequest.FromString(saved)
     self._env.set_state(step.env_state)

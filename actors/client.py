@@ -145,7 +145,9 @@ class Client:
       env_state: bytes = reply.env_state
       return env_state
 
-  def send(self, outputs: types.EnvOutput, env_state: bytes = b'') -> None:
+  def send(
+    self, outputs: types.EnvOutput[np.ndarray], env_state: bytes = b''
+  ) -> None:
     """Sends a step without waiting for the actions."""
     request = codec.encode_step(outputs)
     request.run_id = self._run_id

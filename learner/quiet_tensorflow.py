@@ -1,8 +1,8 @@
-"""Imports TensorFlow without the lines that its C++ side prints meanwhile.
+"""Imports TensorFlow without the messages that its C++ side prints.
 
-They come before its logging starts, so that no setting reaches them: standard
-error is kept back during the import, and shown where the import fails. To be
-imported before any module that imports TensorFlow.
+It prints them before its logging starts, so that no setting reaches them:
+standard error is held back during the import, and printed where that fails. To
+be imported before any module that imports TensorFlow.
 """
 
 import faulthandler
@@ -12,17 +12,17 @@ import sys
 import tempfile
 
 
-def _import_quietly(name: str):
+def _import_quietly(name: str) -> None:
   sys.stderr.flush()
   stderr = os.dup(2)
-  faulthandler.enable(stderr)  # An abort, say without AVX, must not be mute.
-  with tempfile.TemporaryFile() as kept_back:
-    os.dup2(kept_back.fileno(), 2)
+  faulthandler.enable(stderr)  # For an abort, say without AVX.
+  with tempfile.TemporaryFile() as held_back:
+    os.dup2(held_back.fileno(), 2)
     try:
       importlib.import_module(name)
     except ImportError:
-      kept_back.seek(0)
-      os.write(stderr, kept_back.read())
+      held_back.seek(0)
+      os.write(stderr, held_back.read())
       raise
     finally:
       os.dup2(stderr, 2)

@@ -95,7 +95,9 @@ def decode_settings(text: str) -> dict[str, Any]:
   return settings
 
 
-def encode_step(outputs: types.EnvOutput) -> inference_pb2.ActRequest:
+def encode_step(
+  outputs: types.EnvOutput[np.ndarray],
+) -> inference_pb2.ActRequest:
   """Packs one step of E environments; who sends it is left to the caller."""
   return inference_pb2.ActRequest(
     rewards=encode(outputs.reward, 'float32'),
@@ -106,7 +108,7 @@ def encode_step(outputs: types.EnvOutput) -> inference_pb2.ActRequest:
 
 def decode_step(
   step: inference_pb2.ActRequest, num_envs: int, spec: types.EnvSpec
-) -> types.EnvOutput:
+) -> types.EnvOutput[np.ndarray]:
   """Undoes `encode_step`; the arrays are read-only, [E, ...].
 
   Raises:
@@ -127,7 +129,7 @@ def decode_step(
   )
 
 
-def _pack_flags(outputs: types.EnvOutput) -> bytes:
+def _pack_flags(outputs: types.EnvOutput[np.ndarray]) -> bytes:
   packed = np.where(outputs.terminated, _TERMINATED, 0)
   packed |= np.where(outputs.truncated, _TRUNCATED, 0)
   packed |= np.where(outputs.life_lost, _LIFE_LOST, 0)

@@ -1,12 +1,13 @@
-"""The learner hosts of one run: who they are, what they agree on, who is gone.
+"""The learner hosts of one run: which they are, what they share, which is lost.
 
-Each host serves its own actors; all join in the update (`strategies`). What is
-said between updates, a few numbers, goes through the same collectives.
+Each host serves its own actors; all take part in the update (`strategies`).
+Between updates a few numbers go through the same collectives.
 """
 
 from collections.abc import Iterator, Sequence
 import contextlib
 import re
+from typing import TypeVar
 import zlib
 
 import numpy as np
@@ -24,15 +25,18 @@ _CONNECTION_ERRORS = (
 )
 
 
+_NestT = TypeVar('_NestT')
+
+
 class LostError(Exception):
-  """Another host is gone; the others cannot go on without it."""
+  """Another host is lost; the others cannot continue without it."""
 
 
 class Hosts:
   """The hosts that TF_CONFIG lists, or this one alone; the first is the chief.
 
   Every method but the properties is to be called by all hosts in the same
-  order, and raises `LostError` where one of them is gone.
+  order, and raises `LostError` where one of them is lost.
   """
 
   def __init__(self, strategy: tf.distribute.Strategy | None = None):
@@ -59,18 +63,20 @@ class Hosts:
     if self.num == 1:
       return list(values)
     with self.watched():
-      return self._sum(np.array(values, np.int64)).numpy().tolist()
+      sums: list[int] = self._sum(np.array(values, np.int64)).numpy().tolist()
+      return sums
 
-  def from_chief(self, nest):
+  def from_chief(self, nest: _NestT) -> _NestT:
     """The chief's tensors, shaped as this host's own."""
     if self.num == 1:
       return nest
     with self.watched():
-      return tf.nest.map_structure(
+      shared: _NestT = tf.nest.map_structure(
         lambda x: self._sum(x if self.is_chief else tf.zeros_like(x)), nest
       )
+      return shared
 
-  def check_same(self, config: config_lib.Config, names: Sequence[str]):
+  def check_same(self, config: config_lib.Config, names: Sequence[str]) -> None:
     """Checks that some fields of the config are those of the chief.
 
     Raises:
@@ -89,32 +95,39 @@ class Hosts:
 
   @contextlib.contextmanager
   def watched(self) -> Iterator[None]:
-    """Says in a block of collectives which host is gone."""
+    """Names in a block of collectives the host that is lost.
+
+    Raises:
+      LostError: a collective failed since a host is lost.
+    """
     try:
       yield
     except _CONNECTION_ERRORS as error:
       reason = re.search(r'aborted by: .+|.*/task:\d+.*', error.message)
       if self.num == 1 or not reason:
         raise
-      # Who loses the chief may hear of its missing heartbeat alone.
+      # Of a lost chief the others may only notice the missing heartbeat.
       found = re.search(r'/task:(\d+)', error.message)
       index = int(found[1]) if found else 0
       raise LostError(
-        f'learner host {index}, {self._addresses[index]}, is gone'
-        f' ({reason[0]}). Start all hosts again: they go on from the'
+        f'learner host {index}, {self._addresses[index]}, is lost'
+        f' ({reason[0]}). Start all hosts again: they resume from the'
         ' checkpoint.'
       ) from error
 
-  def _sum_over_replicas(self, value):
+  def _sum_over_replicas(self, value: tf.Tensor) -> tf.Tensor:
+    assert self._strategy, 'One host has nothing to sum over.'
     num_replicas = self._strategy.num_replicas_in_sync // self.num
 
-    def replica_sum(value):
+    def replica_sum(value: tf.Tensor) -> tf.Tensor:
       context = tf.distribute.get_replica_context()
       ours = context.replica_id_in_sync_group % num_replicas == 0
-      return context.all_reduce(
+      total: tf.Tensor = context.all_reduce(
         tf.distribute.ReduceOp.SUM, tf.where(ours, value, tf.zeros_like(value))
       )
+      return total
 
-    return self._strategy.experimental_local_results(
+    first: tf.Tensor = self._strategy.experimental_local_results(
       self._strategy.run(replica_sum, (value,))
     )[0]
+    return first

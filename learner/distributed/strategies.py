@@ -6,6 +6,7 @@ meta-gradient goes through that sum: each replica makes the same step, and it is
 the step that one device would have made of all unrolls.
 """
 
+from collections.abc import Sequence
 import functools
 import json
 import os
@@ -16,7 +17,11 @@ import tensorflow as tf
 from learner.inference import unrolls as unrolls_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
+from seed_metagrad import meta
 from seed_metagrad import types
+
+_Unroll = types.Unroll[tf.Tensor]
+_Updated = tuple[types.LearnerState, meta.Metrics]
 
 
 def make(config: config_lib.Config) -> tf.distribute.Strategy | None:
@@ -59,7 +64,11 @@ def make_agent(
   agent = agent_lib.make(config, spec, all_reduce=_all_reduce)
   num_replicas = strategy.num_replicas_in_sync // num_hosts
 
-  def replica_update(state, unrolls, meta_unroll):
+  def replica_update(
+    state: types.LearnerState,
+    unrolls: Sequence[_Unroll],
+    meta_unroll: _Unroll | None,
+  ) -> _Updated:
     context = tf.distribute.get_replica_context()
     part = functools.partial(
       _part,
@@ -72,28 +81,33 @@ def make_agent(
       meta_unroll and part(meta_unroll),
     )
 
-  def update(state, unrolls, meta_unroll):
+  def update(
+    state: types.LearnerState,
+    unrolls: Sequence[_Unroll],
+    meta_unroll: _Unroll | None,
+  ) -> _Updated:
     results = strategy.run(replica_update, (state, unrolls, meta_unroll))
-    return tf.nest.map_structure(  # All replicas made the same.
+    updated: _Updated = tf.nest.map_structure(  # All replicas made the same.
       lambda x: strategy.experimental_local_results(x)[0], results
     )
+    return updated
 
   return agent._replace(update=update)
 
 
-def _all_reduce(nest):
+def _all_reduce(nest: types.Nest) -> types.Nest:
   """The nest summed over replicas; TensorFlow sums its gradient as well."""
   return tf.distribute.get_replica_context().all_reduce(
     tf.distribute.ReduceOp.SUM, nest
   )
 
 
-def _part(
-  unroll: types.Unroll, index: tf.Tensor, num_parts: int
-) -> types.Unroll:
+def _part(unroll: _Unroll, index: tf.Tensor, num_parts: int) -> _Unroll:
   """Part `index` of an unroll of a batch."""
   with tf.device('/CPU:0'):  # Only the part goes to the replica's device.
-    size = unroll.env_outputs.reward.shape[1] // num_parts
+    batch_size = unroll.env_outputs.reward.shape[1]
+    assert batch_size, 'The size of a batch is known when tracing.'
+    size = batch_size // num_parts
     return unrolls_lib.columns(unroll, index * size, (index + 1) * size)
 
 

@@ -57,7 +57,7 @@ def check_join(
 
 def env_outputs(
   request: inference_pb2.ActRequest, num_envs: int, spec: types.EnvSpec
-) -> types.EnvOutput:
+) -> types.EnvOutput[np.ndarray]:
   """Views the arrays of a request, [E, ...], read-only.
 
   Raises:

@@ -44,7 +44,9 @@ def _spec(game: str) -> types.EnvSpec:
       f'ale-py name of a game, got {game!r}.{hint}'
     )
   ale = ale_py.ALEInterface()
-  ale.loadROM(roms.get_rom_path(game))
+  path = roms.get_rom_path(game)
+  assert path, f'{game} has no ROM, though ale-py lists it.'
+  ale.loadROM(path)
   return types.EnvSpec(
     observation_shape=(84, 84),
     observation_dtype='uint8',
@@ -95,20 +97,22 @@ class Atari:
       reward_clipping=False,
     )
     # A seeded reset loads the ROM again: only the first one is seeded.
-    self._seeds = np.random.SeedSequence(seed).generate_state(num_envs) >> 1
-    self._lives = None
+    self._seeds: np.ndarray | None = (
+      np.random.SeedSequence(seed).generate_state(num_envs) >> 1
+    )
+    self._lives: np.ndarray | None = None
 
-  def reset(self) -> types.EnvOutput:
+  def reset(self) -> types.EnvOutput[np.ndarray]:
     """Starts E games; the first call seeds them."""
     frames, info = self._envs.reset(seed=self._seeds)
     self._seeds = None
     self._lives = info['lives']
     return environment.first_output(frames[:, 0])
 
-  def step(self, actions: np.ndarray) -> types.EnvOutput:
+  def step(self, actions: np.ndarray) -> types.EnvOutput[np.ndarray]:
     """Repeats each action for four frames."""
     assert self._lives is not None, 'reset() comes before step().'
-    # An action out of range would make ale-py wait for ever.
+    # An action out of range would make ale-py wait forever.
     environment.check_actions(actions, self.num_envs, self.spec.num_actions)
     frames, rewards, terminated, truncated, info = self._envs.step(
       actions.astype(np.int32, copy=False)

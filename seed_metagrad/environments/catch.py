@@ -27,12 +27,12 @@ class Catch:
     self._column = np.zeros(num_envs, np.int64)
     self._paddle = np.zeros(num_envs, np.int64)
 
-  def reset(self) -> types.EnvOutput:
+  def reset(self) -> types.EnvOutput[np.ndarray]:
     """Drops E new balls."""
     self._drop_balls(np.ones(self.num_envs, bool))
     return environment.first_output(self._observation())
 
-  def step(self, actions: np.ndarray) -> types.EnvOutput:
+  def step(self, actions: np.ndarray) -> types.EnvOutput[np.ndarray]:
     """Moves the paddles by `actions` - 1 and the balls down by one row."""
     environment.check_actions(actions, self.num_envs, self.spec.num_actions)
     self._paddle = np.clip(
@@ -73,7 +73,7 @@ class Catch:
     self._rng.bit_generator.state = saved['rng']
     self._row, self._column, self._paddle = boards
 
-  def _drop_balls(self, where: np.ndarray):
+  def _drop_balls(self, where: np.ndarray) -> None:
     self._row[where] = 0
     self._column[where] = self._rng.integers(COLUMNS, size=where.sum())
     self._paddle[where] = COLUMNS // 2

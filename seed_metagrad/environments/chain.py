@@ -70,13 +70,13 @@ class Chain:
     self._lane = np.zeros(num_envs, np.int64)
     self._step = np.zeros(num_envs, np.int64)
 
-  def reset(self) -> types.EnvOutput:
+  def reset(self) -> types.EnvOutput[np.ndarray]:
     """Goes to the decision."""
     self._lane[:] = 0
     self._step[:] = 0
     return environment.first_output(self._observation())
 
-  def step(self, actions: np.ndarray) -> types.EnvOutput:
+  def step(self, actions: np.ndarray) -> types.EnvOutput[np.ndarray]:
     """Decides where an episode begins, moves on elsewhere."""
     environment.check_actions(actions, self.num_envs, self.spec.num_actions)
     lane = np.where(self._step == 0, actions, self._lane)

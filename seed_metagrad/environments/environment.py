@@ -20,10 +20,10 @@ class Environment(Protocol):
   spec: types.EnvSpec
   num_envs: int
 
-  def reset(self) -> types.EnvOutput:
+  def reset(self) -> types.EnvOutput[np.ndarray]:
     """Starts all E episodes: zero rewards, no flags, first observations."""
 
-  def step(self, actions: np.ndarray) -> types.EnvOutput:
+  def step(self, actions: np.ndarray) -> types.EnvOutput[np.ndarray]:
     """Takes one action per environment.
 
     Raises:
@@ -49,7 +49,7 @@ class Savable(Protocol):
     """
 
 
-def first_output(observation: np.ndarray) -> types.EnvOutput:
+def first_output(observation: np.ndarray) -> types.EnvOutput[np.ndarray]:
   """Returns the answer to a reset: no reward, no flags."""
   num_envs = len(observation)
   return types.EnvOutput(

@@ -60,17 +60,19 @@ class GymnasiumAdapter:
       copy=False,
       autoreset_mode=vector.AutoresetMode.SAME_STEP,
     )
-    self._first_action = int(self._envs.single_action_space.start)
+    actions = self._envs.single_action_space
+    assert isinstance(actions, spaces.Discrete)  # As `spec` has checked.
+    self._first_action = int(actions.start)
     seeds = np.random.SeedSequence(seed).generate_state(num_envs)
     self._seeds = seeds.tolist()
 
-  def reset(self) -> types.EnvOutput:
+  def reset(self) -> types.EnvOutput[np.ndarray]:
     """Starts E episodes; the first call seeds them."""
     observation, _ = self._envs.reset(seed=self._seeds)
     self._seeds = None
     return environment.first_output(self._copy(observation))
 
-  def step(self, actions: np.ndarray) -> types.EnvOutput:
+  def step(self, actions: np.ndarray) -> types.EnvOutput[np.ndarray]:
     """Steps every environment."""
     environment.check_actions(actions, self.num_envs, self.spec.num_actions)
     observation, reward, terminated, truncated, _ = self._envs.step(

@@ -84,7 +84,7 @@ class LearnerHostsSoak(absltest.TestCase):
     self._wait_for_frames(3000)
     hosts[lost].kill()
     self.assertEqual(hosts[1 - lost].wait(_DEADLINE_SECS), _LOST)
-    self.assertRegex(self._log(1 - lost), f'learner host {lost}, .* is gone')
+    self.assertRegex(self._log(1 - lost), f'learner host {lost}, .* is lost')
     for actor in actors:
       actor.kill()
     logging.info(

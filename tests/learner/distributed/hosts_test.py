@@ -1,4 +1,4 @@
-"""What hosts tell each other, and who is gone."""
+"""What hosts share, and which is lost."""
 
 import subprocess
 import sys
@@ -74,7 +74,7 @@ class HostsTest(parameterized.TestCase):
     agreed = ['[1, 20]', '[1.5, 2.5] 7']
     self.assertEqual(chief[:-1], ['2 0 True', *agreed])
     self.assertRegex(
-      chief[-1], r'^learner host 1, 127.0.0.1:\d+, is gone \(.*\). Start all'
+      chief[-1], r'^learner host 1, 127.0.0.1:\d+, is lost \(.*\). Start all'
     )
     self.assertEqual(
       other,
