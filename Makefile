@@ -3,7 +3,9 @@
 #   make test ARGS=tests/seed_metagrad/returns_test.py
 #   make test PYTHON=python3.13 VENV=.venv-3.13
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first that runs: pyenv puts commands on the PATH that do not.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+	$$name -c "" 2>/dev/null && echo $$name && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(notdir $(PYTHON))
@@ -18,7 +20,7 @@ setup: $(READY)
 # An environment of another Python makes room. Without ensurepip: some systems
 # ship Python and pip but not that.
 $(READY): requirements.txt pyproject.toml
-	[ -e $@ ] || rm -rf $(VENV)
+	[ -e $@ ] || [ ! -e $(VENV)/pyvenv.cfg ] || rm -rf $(VENV)
 	$(PYTHON) -m venv --without-pip $(VENV)
 	$(PYTHON) -m pip --python $(BIN)/python install -r requirements.txt
 	$(BIN)/pip install --no-deps --no-build-isolation --editable .
