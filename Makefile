@@ -45,7 +45,7 @@ soak: $(RAY)
 	$(BIN)/pytest $(or $(ARGS),$(wildcard tests/soak/*_soak.py))
 
 # The processes that tests start are counted too.
-coverage: $(READY)
+coverage: $(RAY)
 	$(BIN)/pytest $(SOURCES:%=--cov=%) --cov-report=term $(ARGS)
 
 lint: $(READY)
