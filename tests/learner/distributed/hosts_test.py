@@ -96,7 +96,9 @@ class HostsTest(parameterized.TestCase):
   )
   def test_lost_host_is_named(self, reason, name):
     error = tf.errors.UnavailableError(None, None, reason)
-    with self.assertRaisesRegex(hosts_lib.LostError, f'learner {name}, is lost'):
+    with self.assertRaisesRegex(
+      hosts_lib.LostError, f'learner {name}, is lost'
+    ):
       with _two_hosts().watched():
         raise error
 
