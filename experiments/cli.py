@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import difflib
 import importlib
+import os
 import sys
 import types
 from typing import NamedTuple
@@ -77,6 +78,10 @@ def main(argv: list[str] | None = None) -> None:
 
 def _main(argv: list[str]) -> None:
   _, *arguments = argv
+  if not sys.flags.safe_path and os.getcwd() not in sys.path:
+    sys.path.insert(
+      0, os.getcwd()
+    )  # As `python -m` does: environments' modules.
   commands = {**COMMANDS, **PROCESSES}
   if not arguments or arguments[0] in ('--help', '-h', 'help'):
     print(_usage(commands))

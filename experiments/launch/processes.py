@@ -17,10 +17,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def python_path() -> str:
-  """PYTHONPATH with this package in it, installed or not."""
-  return os.pathsep.join(
-    filter(None, [str(ROOT), os.environ.get('PYTHONPATH')])
-  )
+  """PYTHONPATH with this package, installed or not, and the current folder."""
+  paths = str(ROOT), os.getcwd(), os.environ.get('PYTHONPATH')
+  return os.pathsep.join(filter(None, paths))
 
 
 def start(
