@@ -9,7 +9,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(notdir $(PYTHON))
-RAY := $(VENV)/.ray
+EXTRAS := $(VENV)/.extras
 DOCS := $(VENV)/.docs
 SOURCES := actors benchmarks experiments learner protos seed_metagrad
 
@@ -29,11 +29,11 @@ $(READY): requirements.txt pyproject.toml
 train: $(READY)
 	$(BIN)/seed-metagrad train $(ARGS)
 
-# An extra that only tests need here; without it theirs are skipped.
-$(RAY): $(READY)
-	-$(BIN)/pip install --no-build-isolation --editable '.[ray]' && touch $@
+# Extras that only tests need here; without them theirs are skipped.
+$(EXTRAS): $(READY)
+	-$(BIN)/pip install --no-build-isolation --editable '.[minatar,ray]' && touch $@
 
-test: $(RAY)
+test: $(EXTRAS)
 	$(BIN)/pytest $(ARGS)
 
 # The tests without the long ones.
@@ -41,7 +41,7 @@ unit: $(READY)
 	$(BIN)/pytest -m "not integration" $(ARGS)
 
 # The long tests.
-soak: $(RAY)
+soak: $(EXTRAS)
 	$(BIN)/pytest $(or $(ARGS),$(wildcard tests/soak/*_soak.py))
 
 # The processes that tests start are counted too.

@@ -50,7 +50,8 @@ class Config:
   # Task.
   env: str = _field(
     'pong',
-    "Environment: ale-py's name of a game, catch, chain, snake, or gym:<id>.",
+    "Environment: ale-py's name of a game, catch, chain, snake, "
+    'minatar:<game>, or gym:<id>.',
   )
   learned: tuple[str, ...] = _field(
     ('discount', 'lambda_'), 'Meta-parameters; none is plain IMPALA.'
@@ -182,8 +183,8 @@ class Config:
   )
   sticky_actions: float = _field(
     0.0,
-    'Probability that a frame repeats the last action, Atari only (the 2018 '
-    'papers: 0).',
+    "Probability that a frame repeats the last action (0: the environment's "
+    'own, .1 on MinAtar and none on Atari, as in the 2018 papers).',
     low=0,
     high=1,
   )

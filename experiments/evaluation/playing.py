@@ -57,7 +57,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
   flags.DEFINE_float(
     'sticky_actions',
     0.0,
-    'Probability that a frame repeats the last action.',
+    "Probability that a frame repeats the last action (0: the environment's "
+    'own, .1 on MinAtar and none elsewhere).',
     lower_bound=0.0,
     upper_bound=1.0,
     flag_values=flag_values,

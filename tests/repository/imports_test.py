@@ -21,6 +21,7 @@ _ALLOWED = {
     'seed_metagrad.types',
     'ale_py',
     'gymnasium',
+    'minatar',
     'numpy',
   ),
   'seed_metagrad.returns': _TF,

