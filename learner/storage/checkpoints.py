@@ -24,6 +24,16 @@ from seed_metagrad import types
 
 _DIGEST_BYTES = 64
 _ARRAY = 'array'  # The key by which the JSON object refers to an array.
+# What the parts of a file that is no checkpoint make Python and NumPy raise.
+_NO_CHECKPOINT = (
+  zipfile.BadZipFile,
+  EOFError,
+  KeyError,
+  MemoryError,
+  RecursionError,
+  TypeError,
+  ValueError,
+)
 
 
 class DamagedError(Exception):
@@ -108,7 +118,8 @@ def load(
 
   Raises:
     DamagedError: the file is truncated or corrupted.
-    ValueError: paths, shapes or dtypes differ from those of `template`.
+    ValueError: it is no checkpoint, or paths, shapes or dtypes differ from
+      those of `template`.
   """
   contents = pathlib.Path(path).read_bytes()
   digest = contents[-_DIGEST_BYTES:]
@@ -116,14 +127,12 @@ def load(
     raise DamagedError(
       f'{path} is damaged: its checksum differs from its {len(contents)} bytes.'
     )
-  with np.load(io.BytesIO(contents), allow_pickle=False) as npz:
-    arrays = {key: npz[key] for key in npz.files}
-  extra = json.loads(
-    arrays.pop('extra').tobytes(),
-    object_hook=lambda item: (
-      arrays.pop(item[_ARRAY]) if _ARRAY in item else item
-    ),
-  )
+  try:
+    arrays, extra = _decode(contents)
+  except _NO_CHECKPOINT as error:  # Somebody else's, with a checksum.
+    raise ValueError(
+      f'{path} is no checkpoint: {type(error).__name__}: {error}.'
+    ) from None
   _check(path, arrays, _flatten(template, 'state'))
   return _unflatten(template, 'state', arrays), extra
 
@@ -209,6 +218,25 @@ def _encode(arrays: dict[str, np.ndarray], extra: dict[str, Any]) -> bytes:
     archive.comment = bytes(_DIGEST_BYTES)
   contents = buffer.getvalue()[:-_DIGEST_BYTES]
   return contents + _digest(contents)
+
+
+def _decode(contents: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+  """What `_encode` was given; parts that unpack to more are not read."""
+  with zipfile.ZipFile(io.BytesIO(contents)) as archive:
+    parts = archive.infolist()
+  if {part.compress_type for part in parts} - {zipfile.ZIP_STORED} or sum(
+    part.file_size for part in parts
+  ) > len(contents):
+    raise ValueError('its arrays are compressed')
+  with np.load(io.BytesIO(contents), allow_pickle=False) as npz:
+    arrays = {key: npz[key] for key in npz.files}
+  extra = json.loads(
+    arrays.pop('extra').tobytes(),
+    object_hook=lambda item: (
+      arrays.pop(item[_ARRAY]) if _ARRAY in item else item
+    ),
+  )
+  return arrays, extra
 
 
 def _check(

@@ -2,13 +2,17 @@
 
 import contextlib
 import errno
+import hashlib
+import io
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 import tempfile
 import textwrap
 from unittest import mock
+import zipfile
 
 from absl import logging
 from absl.testing import absltest
@@ -197,6 +201,38 @@ class CheckpointsTest(parameterized.TestCase):
     template = _state(0)._replace(**changed)
     with self.assertRaisesRegex(ValueError, message):
       checkpoints.restore(self.directory, template)
+
+  @parameterized.named_parameters(
+    ('pickle', lambda file: pickle.dump([np.ones(3)], file), 'BadZipFile'),
+    ('pickled_array', lambda file: np.savez(file, a=np.array([{}])), 'pickle'),
+    (
+      'bomb',
+      lambda file: np.savez_compressed(file, extra=np.zeros(1 << 27, np.int8)),
+      'its arrays are compressed',
+    ),
+    ('no_extra', lambda file: np.savez(file, a=np.ones(3)), 'extra'),
+    (
+      'deep_extra',
+      lambda file: np.savez(file, extra=np.full(200_000, ord('['), np.uint8)),
+      'RecursionError',
+    ),
+    ('text', lambda file: file.write(b'hello' * 99), 'BadZipFile'),
+  )
+  def test_load_names_what_is_no_checkpoint(self, write, text):
+    buffer = io.BytesIO()
+    write(buffer)
+    contents = buffer.getvalue()
+    if zipfile.is_zipfile(buffer):
+      with zipfile.ZipFile(buffer, 'a') as archive:
+        archive.comment = bytes(64)
+      contents = buffer.getvalue()[:-64]
+    path = self.directory / 'checkpoint_1.npz'
+    digest = hashlib.sha256(contents).hexdigest().encode()
+    path.write_bytes(contents + digest)
+    with self.assertRaisesRegex(
+      ValueError, f'checkpoint_1.npz is no checkpoint: .*{text}'
+    ):
+      checkpoints.load(path, _state(1))
 
   def test_load_raises_when_there_is_no_such_file(self):
     with self.assertRaises(FileNotFoundError):
