@@ -118,7 +118,7 @@ class Client:
     self._call: grpc.Future[inference_pb2.ActReply] | None = None
 
   def join(self) -> bytes:
-    """Leases environments anew; returns the state to restore, mostly b''.
+    """Makes a new lease; returns the state to restore, mostly b''.
 
     Raises:
       Done, Refused, Unreachable.

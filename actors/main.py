@@ -27,14 +27,18 @@ _REFUSED, _UNREACHABLE = 2, 3
 _DEFAULTS = config_lib.Config()
 
 flags.DEFINE_string(
-  'address', 'localhost:50051', "The learner's, host:port or unix:path."
+  'address',
+  'localhost:50051',
+  'Address of the learner, host:port or unix:path.',
 )
-flags.DEFINE_string('name', '', 'Unique among actors; default actor-<index>.')
+flags.DEFINE_string(
+  'name', '', 'Name, unique among actors (empty: actor-<index>).'
+)
 flags.DEFINE_integer(
-  'index', 0, 'Which actor of the run this is, for its seed.', lower_bound=0
+  'index', 0, 'Index of this actor in the run, for its seed.', lower_bound=0
 )
-flags.DEFINE_string('env', _DEFAULTS.env, 'Environment.')
-flags.DEFINE_integer('seed', _DEFAULTS.seed, "The run's root seed.")
+flags.DEFINE_string('env', _DEFAULTS.env, "Environment, the learner's.")
+flags.DEFINE_integer('seed', _DEFAULTS.seed, 'Root seed of the run.')
 flags.DEFINE_integer(
   'envs_per_group',
   _DEFAULTS.envs_per_group,
@@ -50,19 +54,23 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
   'env_settings', '{}', 'Settings of the environment, a JSON object.'
 )
-flags.DEFINE_string('token_file', '', 'Holds the secret the learner wants.')
 flags.DEFINE_string(
-  'ca_file', '', "CA of the learner's certificate: connects by TLS."
+  'token_file', '', 'File with the token that the learner requires.'
 )
-flags.DEFINE_string('cert_file', '', "This actor's certificate, if wanted.")
-flags.DEFINE_string('key_file', '', "The certificate's key.")
+flags.DEFINE_string(
+  'ca_file', '', "CA of the learner's certificate (empty: no TLS)."
+)
+flags.DEFINE_string(
+  'cert_file', '', 'Certificate of this actor, where the learner requires one.'
+)
+flags.DEFINE_string('key_file', '', 'Key of the certificate.')
 flags.DEFINE_bool(
-  'insecure', False, 'Allow another machine without TLS and a token.'
+  'insecure', False, 'Connection to another machine without TLS and token.'
 )
 flags.DEFINE_float(
   'reconnect_secs',
   300.0,
-  'Give up when the learner is away for longer.',
+  'Seconds without the learner after which the actor gives up.',
   lower_bound=1.0,
   upper_bound=1e6,
 )  # Also a request's deadline.

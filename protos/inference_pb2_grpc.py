@@ -57,7 +57,7 @@ class InferenceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Act(self, request, context):
-        """Sends one step of every environment of a group and waits for the actions.
+        """Sends one step of every environment of a group; the reply has the actions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

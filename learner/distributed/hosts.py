@@ -59,7 +59,7 @@ class Hosts:
     return self.index == 0
 
   def sum(self, values: Sequence[int]) -> list[int]:
-    """The sums over hosts of a few numbers."""
+    """Returns the sums of a few numbers over hosts."""
     if self.num == 1:
       return list(values)
     with self.watched():
@@ -67,7 +67,7 @@ class Hosts:
       return sums
 
   def from_chief(self, nest: _NestT) -> _NestT:
-    """The chief's tensors, shaped as this host's own."""
+    """Returns the chief's tensors, in the shapes of this host's own."""
     if self.num == 1:
       return nest
     with self.watched():
@@ -106,7 +106,7 @@ class Hosts:
       reason = re.search(r'aborted by: .+|.*/task:\d+.*', error.message)
       if self.num == 1 or not reason:
         raise
-      # Of a lost chief the others may only notice the missing heartbeat.
+      # Where the chief is lost, others may only miss its heartbeat.
       found = re.search(r'/task:(\d+)', error.message)
       index = int(found[1]) if found else 0
       raise LostError(

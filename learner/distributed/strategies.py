@@ -1,9 +1,9 @@
 """Spreads the learner's update over devices and hosts, by tf.distribute.
 
-Every replica holds the whole state and its part of the unrolls, T as well as
-T'. The agent's gradient is summed before the clip and the optimizer, and the
-meta-gradient goes through that sum: each replica makes the same step, and it is
-the step that one device would have made of all unrolls.
+Every replica holds the full state and its part of the unrolls, T as well as T'.
+The agent's gradient is summed before the clip and the optimizer, and the
+meta-gradient passes through that sum: all replicas make the same step, that of
+one device with all unrolls.
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ _Updated = tuple[types.LearnerState, meta.Metrics]
 
 
 def make(config: config_lib.Config) -> tf.distribute.Strategy | None:
-  """The strategy that a config names; None where one device learns.
+  """Returns the strategy that a config names; None for one device.
 
-  To be called before TensorFlow does anything else. `multi_worker` takes the
+  To be called before TensorFlow does anything else. `multi_worker` reads the
   hosts from the environment variable TF_CONFIG and waits for all of them.
 
   Raises:
@@ -54,7 +54,7 @@ def make_agent(
   strategy: tf.distribute.Strategy | None,
   num_hosts: int,
 ) -> agent_lib.Agent:
-  """The agent of a config, its update on all replicas of a strategy.
+  """Returns the agent of a config; its update runs on all replicas.
 
   The update takes the unrolls of this host and is to be called in a
   tf.function, by all hosts.
@@ -129,7 +129,7 @@ def _multi_worker() -> tf.distribute.Strategy:
       'strategy multi_worker needs TF_CONFIG to list the hosts '
       f"as 'worker', got {cluster}."
     )
-  # It waits for the other hosts in C++, where no handler of ours would run.
+  # It waits for the other hosts in C++, where no Python handler would run.
   handlers = {
     number: signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGINT, signal.SIGTERM)

@@ -76,7 +76,7 @@ class Lease:
 class Leases:
   """Slots 0 to max_envs - 1; the lowest free ones are leased first.
 
-  A lease ends when its peer joins anew, when its connection is lost, or when
+  A lease ends when its peer joins again, when its connection is lost, or when
   it has been silent for `lease_secs`. It is not silent while its request waits
   for the learner.
   """

@@ -9,10 +9,10 @@ from protos import inference_pb2
 from seed_metagrad import types
 
 _ACTOR = re.compile(r'[\w.:-]{1,64}', re.ASCII)  # It goes into logs.
-_MAX_GROUPS = 64  # Of one actor.
+_MAX_GROUPS = 64  # Per actor.
 _OVERHEAD_BYTES = 1 << 16  # Everything in a request but the arrays.
-_STATE_BYTES = 1 << 14  # Of one environment.
-_ENV_STEP_BYTES = 5  # A reward and the flags.
+_STATE_BYTES = 1 << 14  # Per environment.
+_ENV_STEP_BYTES = 5  # Reward and flags of one environment.
 _SHOWN = 200  # Characters of a wrong value in the error, which is logged.
 
 

@@ -62,7 +62,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     return json.loads(pathlib.Path(path).read_bytes())
   except RecursionError:
     raise ValueError(f'{path} is nested too deeply.') from None
-  except ValueError as error:  # Of the encoding, of the syntax.
+  except ValueError as error:  # The encoding or the syntax is wrong.
     raise ValueError(f'{path} is not JSON: {error}.') from None
 
 

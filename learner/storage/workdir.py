@@ -53,7 +53,7 @@ def open_workdir(
     path: the folder.
     config: written to config.json; on a resume it must be that of the first
       run, but for the fields that are `CHANGEABLE`.
-    restart: moves what the folder holds to a folder beside it and starts anew.
+    restart: moves the folder's contents to a folder beside it first.
 
   Raises:
     lock.InUseError: another process holds the folder.
@@ -68,7 +68,7 @@ def open_workdir(
     elif restart:
       _move_aside(path)
       path.mkdir()
-      stack.close()  # Of the folder that was moved.
+      stack.close()  # Releases the folder that was moved.
       stack.enter_context(lock.held(path))
     else:
       _check_same(path, config)

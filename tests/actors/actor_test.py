@@ -75,7 +75,7 @@ class ActorTest(absltest.TestCase):
     for (outputs, _), wanted in zip(client.sent, expected, strict=True):
       np.testing.assert_array_equal(outputs.observation, wanted.observation)
 
-  def test_a_lost_lease_is_joined_anew_with_new_episodes(self):
+  def test_a_lost_lease_is_replaced_with_new_episodes(self):
     log = []
     client = _FakeClient(
       log,
@@ -99,18 +99,20 @@ class ActorTest(absltest.TestCase):
     with self.assertRaisesRegex(ValueError, '3'):
       actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), client)])
 
-  def test_a_saved_state_goes_on_exactly(self):
+  def test_a_saved_state_continues_exactly(self):
     actions = [_reply(0, 1), _reply(1, 2, send_state=True), *[_reply(2, 0)] * 9]
-    whole = _FakeClient([], 'a', [*actions, client_lib.Done()])
-    actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), whole)])
-    states = [state for _, state in whole.sent]
+    uninterrupted = _FakeClient([], 'a', [*actions, client_lib.Done()])
+    actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), uninterrupted)])
+    states = [state for _, state in uninterrupted.sent]
     self.assertEqual([i for i, state in enumerate(states) if state], [2])
 
     resumed = _FakeClient(
       [], 'a', [*actions[2:], client_lib.Done()], states=[states[2]]
     )
     actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=7), resumed)])
-    for (got, _), (wanted, _) in zip(resumed.sent, whole.sent[2:], strict=True):
+    for (got, _), (wanted, _) in zip(
+      resumed.sent, uninterrupted.sent[2:], strict=True
+    ):
       for name, value in wanted._asdict().items():
         np.testing.assert_array_equal(getattr(got, name), value, name)
 

@@ -84,7 +84,7 @@ class ClientTest(absltest.TestCase):
     new.send(_STEP)
     new.receive()
 
-  def test_an_expired_lease_is_joined_anew(self):
+  def test_an_expired_lease_is_replaced(self):
     client = self.connect()
     client.join()
     self.learner.now = 1e6
@@ -112,7 +112,7 @@ class ClientTest(absltest.TestCase):
     client.receive()
     self.assertTrue(learner.requests[0].reset)
 
-  def test_a_learner_that_never_comes_is_given_up(self):
+  def test_it_gives_up_when_no_learner_comes(self):
     client = self.connect('unix:/nonexistent/s', reconnect_secs=0.5)
     start = time.monotonic()
     with self.assertRaisesRegex(

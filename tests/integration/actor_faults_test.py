@@ -1,4 +1,4 @@
-"""What happens to actors, as real processes, hurts no other actor."""
+"""A fault of one actor, a real process, disturbs no other actor."""
 
 import signal
 import subprocess

@@ -28,7 +28,7 @@ def _flags(num_envs):
 
 @st.composite
 def _steps(draw):
-  """What environments answer, whatever its values."""
+  """A valid step of environments with any values."""
   num_envs = draw(st.integers(1, 5))
   return types.EnvOutput(
     draw(st_numpy.arrays(np.float32, num_envs)),
@@ -82,7 +82,7 @@ class ServiceTest(absltest.TestCase):
 
   @hypothesis.settings(**_FUZZ)
   @hypothesis.given(st.lists(bad_requests.ALL, min_size=10, max_size=20))
-  def test_bad_requests_are_refused_and_hurt_nobody(self, requests):
+  def test_bad_requests_are_refused_and_others_served(self, requests):
     calls = [self.eve.send(request) for request in requests]
     self.ann.step(1, next(self.sequence))
     for request, call in zip(requests, calls):

@@ -1,6 +1,6 @@
 """100,000 bad requests and thousands of idle connections at a training run.
 
-It must not notice: it goes on, ends well, and its memory stays bounded.
+Training continues undisturbed, ends well, and its memory stays bounded.
 """
 
 import collections
@@ -124,7 +124,7 @@ class FuzzSoak(absltest.TestCase):
     send()
     self.assertGreaterEqual(counts.total(), _REQUESTS)
     growth = self.memory() - memory
-    for connection in idle:  # All were hung up on by now.
+    for connection in idle:  # All were closed by now.
       connection.settimeout(fakes.DEADLINE_SECS)
       while connection.recv(4096):
         pass

@@ -1,4 +1,4 @@
-"""Two learner hosts lose each other, and one goes on alone: Catch is solved."""
+"""Two learner hosts lose each other, and one continues: Catch is solved."""
 
 import os
 import pathlib

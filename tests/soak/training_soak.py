@@ -75,7 +75,7 @@ class TrainingSoak(absltest.TestCase):
     return self.start('actors.main', f'--index={index}', '--envs_per_group=8')
 
   def frames(self):
-    """Of every row, in order."""
+    """env_frames of every row, in order."""
     path = self.workdir / 'metrics.csv'
     if not path.exists():
       return []
@@ -131,15 +131,15 @@ class TrainingSoak(absltest.TestCase):
         break
     learner.terminate()
     self.assertEqual(learner.wait(60), 0)
-    self.assert_whole()
+    self.assert_consistent()
     print(
       f'{kills} kills of actors, {len(self.lost)} of the learner, which'
       f' lost {self.lost} frames of {self.frames()[-1]}.',
       file=sys.stderr,
     )
 
-  def assert_whole(self):
-    """The rows have no fold or gap, and all files agree on the end."""
+  def assert_consistent(self):
+    """Rows are in order, none is twice; all files agree on the end."""
     frames = self.frames()
     self.assertEqual(frames, sorted(set(frames)))
     summary = json.loads((self.workdir / 'summary.json').read_text())

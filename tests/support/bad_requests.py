@@ -10,7 +10,7 @@ import numpy as np
 from protos import codec
 from tests.support import fakes
 
-RUN_ID = 1 << 40  # Of the lease that bad steps are sent for; none was taken.
+RUN_ID = 1 << 40  # Bad steps are sent for this lease, which has taken none.
 MAX_BYTES = 1 << 17  # A good request has less.
 CODES = (
   grpc.StatusCode.INVALID_ARGUMENT,
@@ -24,7 +24,7 @@ _SERVICE = '/seed_metagrad.v1.Inference/'
 
 
 class BadRequest(NamedTuple):
-  """What goes on the wire."""
+  """A message as it is sent."""
 
   method: str
   message: bytes
@@ -103,7 +103,7 @@ _JOINS = _one_bad_field(
     ('env_settings', st.integers(1, 10_000).map(lambda depth: '[' * depth)),
   ],
 )
-_NOISE = st.builds(
+_RANDOM = st.builds(
   BadRequest,
   st.sampled_from([_SERVICE + 'Join', _SERVICE + 'Act']),
   st.binary(max_size=1000),
@@ -116,12 +116,13 @@ _HUGE = st.builds(
 _OTHERS = st.sampled_from(
   [BadRequest(_SERVICE + 'Nothing', b''), BadRequest('/other.Service/Act', b'')]
 )
-_STRANGERS = st.builds(
+_WITHOUT_TOKEN = st.builds(
   BadRequest, st.just(_SERVICE + 'Act'), st.binary(max_size=100), st.just(False)
 )
 
 ALL = st.one_of(
-  _STEPS, _STEPS, _JOINS, _JOINS, _NOISE, _NOISE, _OTHERS, _STRANGERS, _HUGE
+  *[_STEPS, _STEPS, _JOINS, _JOINS, _RANDOM, _RANDOM],
+  *[_OTHERS, _WITHOUT_TOKEN, _HUGE],
 )
 
 

@@ -85,7 +85,7 @@ class BatcherTest(absltest.TestCase):
 
   def test_a_cancelled_request_is_in_no_batch_and_counts_for_none(self):
     batcher = self.make(2, 2, timeout_ms=None)
-    self.assertTrue(batcher.submit(_request('zombie')).cancel())
+    self.assertTrue(batcher.submit(_request('cancelled')).cancel())
     batcher.submit(_request('a'))
     got = self.pool.submit(batcher.get)
     with self.assertRaises(TimeoutError):

@@ -49,7 +49,7 @@ class SecurityTest(parameterized.TestCase):
     (_bearer(_TOKEN + 'x'),),
     ((('authorization', _TOKEN),),),
   )
-  def test_a_stranger_is_refused_and_logged(self, metadata):
+  def test_a_call_without_the_token_is_refused_and_logged(self, metadata):
     learner = self.start(token=_TOKEN)
     with self.assertLogs(level='WARNING') as logs:
       call = _join(learner.stub(), metadata=metadata)
@@ -120,7 +120,7 @@ class SecurityTest(parameterized.TestCase):
 class TlsTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
-    self.ca, self.strangers = (
+    self.ca, self.other_ca = (
       make_certs.Authority(
         self.enterContext(tempfile.TemporaryDirectory()), name, valid=_DAY
       )
@@ -146,7 +146,7 @@ class TlsTest(absltest.TestCase):
 
   def test_a_certificate_of_another_ca_is_refused(self):
     call = self.connect(
-      self.issue('learner', authority=self.strangers), ca_file=self.ca.ca_file
+      self.issue('learner', authority=self.other_ca), ca_file=self.ca.ca_file
     )
     self.assertRegex(call.details(), 'CERTIFICATE_VERIFY_FAILED')
 
@@ -160,7 +160,7 @@ class TlsTest(absltest.TestCase):
     call = self.connect(self.issue('learner'))
     self.assertEqual(call.code(), _Code.UNAVAILABLE)
 
-  def test_handshakes_that_never_end_are_hung_up_on(self):
+  def test_handshakes_that_never_end_are_closed(self):
     with mock.patch.object(server_lib, '_HANDSHAKE_SECS', 1.0):
       learner = fakes.FakeLearner(
         credentials=security.server_credentials(*self.issue('learner'), '')

@@ -74,7 +74,7 @@ class ServiceTest(absltest.TestCase):
       '1 of 4 are free',
     )
 
-  def test_act_with_bad_arrays_is_refused_and_hurts_nobody(self):
+  def test_act_with_bad_arrays_is_refused_and_the_lease_stands(self):
     learner = self.start()
     self.join().result()
     with self.assertLogs(level='WARNING') as logs:
@@ -135,7 +135,7 @@ class ServiceTest(absltest.TestCase):
     for call in (waiting, self.act(sequence=1)):
       self.assert_refused(call, _Code.FAILED_PRECONDITION, 'superseded')
     current = self.act(run_id=2)
-    ((request, future, _),) = learner.batcher.get()  # Without the zombie's.
+    ((request, future, _),) = learner.batcher.get()  # Not the old one.
     self.assertTrue(request.reset)
     future.set_result(np.int32([1, 2]))
     self.assertEqual(current.code(), _Code.OK)

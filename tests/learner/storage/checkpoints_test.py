@@ -79,7 +79,7 @@ class CheckpointsTest(parameterized.TestCase):
         """)
     template = {'num_updates': np.int64(0), 'w': np.zeros(10**6, np.int64)}
     saved = 0
-    for moment in range(4):  # Of 30 ms that a save takes.
+    for moment in range(4):  # A save takes 30 ms.
       with subprocess.Popen(
         [sys.executable, '-c', script, self.directory, str(saved + 1)],
         cwd=sources.ROOT,
@@ -139,7 +139,7 @@ class CheckpointsTest(parameterized.TestCase):
     self.assertEqual(state.params['heads'][0], 0.25)
     self.assertIn('checkpoint_2.npz', logs.output[-1])
     self.assertIn('checkpoint_1.npz', logs.output[-1])
-    # It must not count as the newest of the history that goes on from 1.
+    # It must not count as the newest of the history that continues from 1.
     self.assertLen(checkpoints.paths(self.directory), 1)
     self.assertTrue((self.directory / 'checkpoint_2.npz.damaged').exists())
 

@@ -1,4 +1,4 @@
-"""One learner at a time, one config for good, nothing deleted."""
+"""One learner at a time, one config throughout, nothing deleted."""
 
 import dataclasses
 import json
