@@ -103,12 +103,12 @@ def _adopt(
           f'{workdir} is of a study with {name} {was!r}, now'
           f' {now!r}: name another --workdir.'
         )
-  files.write_atomic(copy, path.read_text(encoding='utf-8'))
+  files.write_atomic(copy, files.read_text(path))
 
 
 def _start_states(study: pathlib.Path) -> str:
   """As it is written there: the copy lies in another folder."""
-  fields = tomllib.loads(study.read_text(encoding='utf-8'))
+  fields = tomllib.loads(files.read_text(study))
   return str(fields.get('start_states', ''))
 
 

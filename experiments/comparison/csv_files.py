@@ -1,19 +1,14 @@
 """CSV files as people and programs write them."""
 
-import codecs
 from collections.abc import Iterable, Mapping, Sequence
 import csv
 import io
 import os
-import pathlib
 from typing import NamedTuple
 
+from learner.storage import files
+
 _DELIMITERS = (',', ';', '\t')
-_BYTE_ORDER_MARKS = {
-  codecs.BOM_UTF8: 'utf-8-sig',
-  codecs.BOM_UTF16_LE: 'utf-16',
-  codecs.BOM_UTF16_BE: 'utf-16',
-}
 
 
 class Row(NamedTuple):
@@ -59,7 +54,12 @@ def read(path: str | os.PathLike[str], columns: Iterable[str]) -> list[Row]:
     OSError: it cannot be read.
     ValueError: it is no such file; says what was found, and where.
   """
-  text = _decode(path)
+  text = files.read_text(path)
+  if '\0' in text:
+    raise ValueError(
+      f'{path} holds zero bytes: it is no CSV file, or in UTF-16 without a'
+      ' byte-order mark.'
+    )
   header = text.partition('\n')[0]
   delimiter = max(_DELIMITERS, key=header.count)
   reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter)
@@ -96,25 +96,3 @@ def to_text(rows: Sequence[Mapping[str, str]]) -> str:
   writer.writeheader()
   writer.writerows(rows)
   return text.getvalue()
-
-
-def _decode(path: str | os.PathLike[str]) -> str:
-  contents = pathlib.Path(path).read_bytes()
-  encoding = next(
-    (
-      encoding
-      for mark, encoding in _BYTE_ORDER_MARKS.items()
-      if contents.startswith(mark)
-    ),
-    'utf-8',
-  )
-  try:
-    text = contents.decode(encoding)
-  except UnicodeDecodeError as error:
-    raise ValueError(f'{path} is no text in {encoding}: {error}.') from None
-  if '\0' in text:
-    raise ValueError(
-      f'{path} holds zero bytes: it is no CSV file, or in UTF-16 without a'
-      ' byte-order mark.'
-    )
-  return text

@@ -83,7 +83,7 @@ def _write(
   sections = report_sections.sections(
     report_sections.Contents(
       study,
-      (workdir / results_lib.STUDY).read_text('utf-8'),
+      files.read_text(workdir / results_lib.STUDY),
       results,
       others,
       tables,

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 from experiments.evaluation import atari_game
 from experiments.scores import atari57
+from learner.storage import files
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 
@@ -127,7 +128,7 @@ def read(path: str | os.PathLike[str]) -> Study:
   """
   path = pathlib.Path(path)
   try:
-    fields = tomllib.loads(path.read_text(encoding='utf-8'))
+    fields = tomllib.loads(files.read_text(path))
     study = _study(fields, path.parent)
     for run in study.runs():
       study.config(run)

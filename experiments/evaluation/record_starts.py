@@ -17,6 +17,7 @@ from experiments.evaluation import atari_game
 from experiments.evaluation import episodes as episodes_lib
 from experiments.evaluation import playing
 from experiments.evaluation import start_states
+from learner.storage import files
 from seed_metagrad import environments
 from seed_metagrad import types
 
@@ -123,8 +124,7 @@ def read_actions(path: str | os.PathLike[str], env: str) -> list[bytes]:
     ValueError: a line is no game, or goes on when its game is over.
   """
   games, game = [], atari_game.Game(env)
-  lines = pathlib.Path(path).read_text(encoding='utf-8').splitlines()
-  for number, line in enumerate(lines, 1):
+  for number, line in enumerate(files.read_text(path).splitlines(), 1):
     try:
       games.append(bytes(map(int, line.split())))
       if len(games[-1]) < 2:

@@ -1,5 +1,6 @@
-"""Atomic writes, and JSON as the standard has it."""
+"""Atomic writes, texts, and JSON as the standard has it."""
 
+import codecs
 from collections.abc import Mapping
 import json
 import math
@@ -64,6 +65,23 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     raise ValueError(f'{path} is nested too deeply.') from None
   except ValueError as error:  # The encoding or the syntax is wrong.
     raise ValueError(f'{path} is not JSON: {error}.') from None
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+  """Reads a text in UTF-8, or in UTF-16 with a byte-order mark.
+
+  Raises:
+    OSError: it cannot be read.
+    ValueError: it is no such text, with its path.
+  """
+  contents = pathlib.Path(path).read_bytes()
+  encoding = 'utf-8-sig'
+  if contents.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    encoding = 'utf-16'
+  try:
+    return contents.decode(encoding)
+  except UnicodeDecodeError as error:
+    raise ValueError(f'{path} is no text: {error}.') from None
 
 
 def _finite(value: Any) -> Any:

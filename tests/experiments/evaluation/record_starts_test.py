@@ -79,6 +79,12 @@ class RecordStartsTest(parameterized.TestCase):
       self._record('--env=breakout', self._write_actions(*games))
     self.assertFalse(self.out.exists())
 
+  def test_actions_that_are_no_text(self):
+    path = self.folder / 'ann.txt'
+    path.write_bytes(b'0 1\xff')
+    with self.assertRaisesRegex(ValueError, 'ann.txt is no text'):
+      self._record('--env=breakout', f'--actions={path}')
+
   @parameterized.parameters(
     ("'brakeout'.*breakout", '--env=brakeout'),
     ('of Atari games only', '--env=catch'),

@@ -57,6 +57,17 @@ class FilesTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, f'^{self.path} {text}'):
       files.read_json(self.path)
 
+  @parameterized.parameters('utf-8', 'utf-8-sig', 'utf-16')
+  def test_text_may_have_a_byte_order_mark(self, encoding):
+    self.path.write_bytes('Ünruh\r\n'.encode(encoding))
+    self.assertEqual(files.read_text(self.path), 'Ünruh\r\n')
+
+  @parameterized.parameters((b'\xff',), (b'\xff\xfea',))
+  def test_what_is_no_text_is_named(self, contents):
+    self.path.write_bytes(contents)
+    with self.assertRaisesRegex(ValueError, f'^{self.path} is no text: .*utf'):
+      files.read_text(self.path)
+
 
 if __name__ == '__main__':
   absltest.main()
