@@ -2,7 +2,7 @@
 
 Exit status: 0 all frames are done, or a signal said to stop (all is saved);
 1 a bad flag, address or workdir, or a bug here; 4 too many updates in a row
-were not finite; 5 another learner host is gone (start all again: they go on);
+were not finite; 5 another learner host is lost (start all: they resume);
 128 + n a second signal, of number n, came before all was saved.
 """
 
@@ -61,32 +61,38 @@ _SAME_ON_HOSTS = (
   ),
 )
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_FINISH_SECS = 10.0  # For actors to hear that training is over.
+_FINISH_SECS = 10.0  # Until actors are told that training is over.
 
 FLAGS = flags.FLAGS
 config_flags.define(FLAGS)
 flags.DEFINE_string(
-  'address', '127.0.0.1:0', 'To serve at, host:port or unix:path.'
+  'address',
+  '127.0.0.1:0',
+  'Address to serve at, host:port (0: a free port) or unix:path.',
 )
-flags.DEFINE_string('address_file', '', 'Where to write the address served.')
+flags.DEFINE_string('address_file', '', 'File to write the address to.')
 flags.DEFINE_bool(
-  'restart', False, 'Move what the workdir holds aside and start anew.'
+  'restart', False, "New run; the workdir's contents are moved aside."
 )
-flags.DEFINE_string('cert_file', '', "The server's certificate, for TLS.")
-flags.DEFINE_string('key_file', '', "The certificate's key.")
 flags.DEFINE_string(
-  'client_ca_file', '', 'Actors need a certificate of this CA.'
+  'cert_file', '', 'Certificate of the server (empty: no TLS).'
 )
-flags.DEFINE_string('token_file', '', 'Holds the secret actors must show.')
+flags.DEFINE_string('key_file', '', 'Key of the certificate.')
+flags.DEFINE_string(
+  'client_ca_file', '', 'CA of the certificates that actors must have.'
+)
+flags.DEFINE_string(
+  'token_file', '', 'File with the token that actors must send.'
+)
 flags.DEFINE_integer(
   'metrics_port',
   0,
-  'Of a page for Prometheus on 127.0.0.1; 0 is none.',
+  'Port for the Prometheus endpoint on 127.0.0.1 (0: off).',
   lower_bound=0,
   upper_bound=65535,
 )
 flags.DEFINE_bool(
-  'insecure', False, 'Allow an address others reach without TLS and token.'
+  'insecure', False, 'Address open to other machines without TLS and token.'
 )
 
 
@@ -186,7 +192,7 @@ def _server(config: config_lib.Config, acting: _Acting) -> server_lib.Server:
 
 
 def _start_thread(target: Callable[..., None], *args: Any) -> threading.Thread:
-  """Starts a thread that takes the process with it when it fails."""
+  """Starts a thread that crashes the process on error."""
 
   def run() -> None:
     try:

@@ -12,7 +12,7 @@ from seed_metagrad import types
 PROTOCOL = 2  # Both sides must speak the same version.
 
 _TERMINATED, _TRUNCATED, _LIFE_LOST = 1, 2, 4
-_ALL_FLAGS = _TERMINATED | _TRUNCATED | _LIFE_LOST
+_ALL_BITS = _TERMINATED | _TRUNCATED | _LIFE_LOST
 _MAX_SETTINGS = 1000  # Characters.
 
 
@@ -115,8 +115,8 @@ def decode_step(
     ValueError: a wrong number of bytes, or an unknown flag.
   """
   flags = decode(step.flags, 'uint8', (num_envs,), 'flags')
-  if flags.max(initial=0) > _ALL_FLAGS:
-    raise ValueError(f'flags must be at most {_ALL_FLAGS}, got {flags.max()}.')
+  if flags.max(initial=0) > _ALL_BITS:
+    raise ValueError(f'flags must be at most {_ALL_BITS}, got {flags.max()}.')
   shape = (num_envs, *spec.observation_shape)
   return types.EnvOutput(
     reward=decode(step.rewards, 'float32', (num_envs,), 'rewards'),

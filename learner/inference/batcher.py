@@ -42,7 +42,7 @@ class Batcher:
 
   `get` waits for `min_envs` environments, or until the oldest request has
   waited for `timeout_ms`; None waits for ever. With `min_envs` the number of
-  all environments and no timeout, a batch is the same whoever came first.
+  all environments and no timeout, a batch does not depend on their order.
   """
 
   def __init__(
@@ -58,9 +58,9 @@ class Batcher:
     self._min_envs = min_envs
     self._timeout_secs = None if timeout_ms is None else timeout_ms / 1e3
     self._clock = clock
-    self._changed = threading.Condition()  # Guards all that follows.
+    self._changed = threading.Condition()  # Guards the attributes below.
     self._waiting: collections.deque[Waiting] = collections.deque()
-    self._num_envs = 0  # Of all that wait; cancelled requests count as well.
+    self._num_envs = 0  # That wait, those of cancelled requests included.
     self._closed = False
 
   def submit(self, request: Request) -> futures.Future[np.ndarray]:
@@ -108,7 +108,7 @@ class Batcher:
       return None
 
   def close(self) -> None:
-    """Fails what waits with `Closed`, and whatever comes."""
+    """Fails all requests with `Closed`, from now on."""
     with self._changed:
       self._closed = True
       waiting, self._waiting = self._waiting, collections.deque()

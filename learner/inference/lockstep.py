@@ -1,6 +1,6 @@
 """Lock-step: acting and learning take turns, so that equal runs are equal.
 
-One thread does both. A batch holds all environments, whoever came first, and
+One thread does both. A batch holds all environments, in a fixed order, and
 nothing depends on the clock.
 """
 
@@ -23,12 +23,12 @@ def num_envs(config: config_lib.Config) -> int:
   """How many environments there are, and so in every batch.
 
   Raises:
-    ValueError: their unrolls would not make whole batches.
+    ValueError: their unrolls do not fill batches.
   """
   envs = config.num_actors * config_lib.GROUPS_PER_ACTOR * config.envs_per_group
   if envs % config.batch_size:
     raise ValueError(
-      f'lockstep needs environments that make whole batches: num_actors *'
+      f'lockstep needs environments that fill batches: num_actors *'
       f' {config_lib.GROUPS_PER_ACTOR} * envs_per_group is {envs}, no'
       f' multiple of batch_size, {config.batch_size}.'
     )
@@ -39,7 +39,7 @@ class LockStep:
   """A queue of unrolls that acts when it is asked for one.
 
   The batcher gives all environments at once, ordered by peer: its place is an
-  environment's id here, whatever slot it leased.
+  environment's id here, not the slot that it leased.
   """
 
   def __init__(
@@ -52,7 +52,7 @@ class LockStep:
     )
     self._batch: list[batcher_lib.Waiting] = []  # Not yet answered.
     self._groups: list[run_state.Group] = []  # Those of the last batch.
-    self._going_on: set[str] = set()  # Peers that will repeat a saved step.
+    self._continuing: set[str] = set()  # Peers that will repeat a saved step.
 
   def get(self, timeout: float) -> unrolls_lib.Finished:
     """The next unroll, as `queue.Queue.get`.
@@ -94,7 +94,7 @@ class LockStep:
   def restore(self, saved: run_state.LockStep) -> None:
     """Restores what was saved; actors must repeat the step that was saved."""
     self._groups = saved.groups
-    self._going_on = set(saved.env_states)
+    self._continuing = set(saved.env_states)
     self._finished.extend(unrolls_lib.from_arrays(saved.finished))
     self._inference.restore_environments(saved.inference)
 
@@ -111,17 +111,17 @@ class LockStep:
       run_state.Group(waiting.request.peer, len(waiting.request.env_ids))
       for waiting in batch
     ]
-    others = groups != self._groups  # Places are no longer those of before.
+    others = groups != self._groups  # The places have changed.
     self._groups = groups
     placed, start = [], 0
     for waiting in batch:
       request = waiting.request
-      going_on = request.peer in self._going_on
-      self._going_on.discard(request.peer)
+      continuing = request.peer in self._continuing
+      self._continuing.discard(request.peer)
       end = start + len(request.env_ids)
       request = request._replace(
         env_ids=np.arange(start, end, dtype=np.int32),
-        reset=others or (request.reset and not going_on),
+        reset=others or (request.reset and not continuing),
       )
       placed.append(waiting._replace(request=request))
       start = end

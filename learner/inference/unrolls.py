@@ -15,7 +15,7 @@ class Finished(NamedTuple):
   """An unroll of one environment, and how old its policy was."""
 
   unroll: types.Unroll[np.ndarray]  # [T + 1, ...] of one environment.
-  num_updates: int  # Of the parameters that acted at its first step.
+  num_updates: int  # Updates of the parameters that acted first.
 
 
 class UnrollStore:
@@ -88,7 +88,7 @@ class UnrollStore:
     return arrays
 
   def restore(self, saved: Sequence[np.ndarray]) -> None:
-    """Goes back to what `save` returned."""
+    """Restores what `save` returned."""
     self._set_arrays(tf.nest.pack_sequence_as(self._arrays(), list(saved)))
 
   def grow(self, num_envs: int) -> None:

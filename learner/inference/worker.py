@@ -1,4 +1,4 @@
-"""Answers environments with actions; the one owner of their state.
+"""Batched inference: selects actions; the one owner of environments' state.
 
 Frame stacks, unrolls in progress and the returns of running episodes all live
 in the thread that calls `serve`.
@@ -20,7 +20,7 @@ from learner.storage import run_state
 from seed_metagrad import frames
 from seed_metagrad import types
 
-_POLL_SECS = 0.2  # How long a full queue may hide that it is time to stop.
+_POLL_SECS = 0.2  # Between checks for a stop while the queue is full.
 
 
 class Episode(NamedTuple):
@@ -31,18 +31,18 @@ class Episode(NamedTuple):
 
 
 class Acted(NamedTuple):
-  """One step of E environments: what came, and what the agent did."""
+  """One step of E environments and of the agent."""
 
   env_ids: np.ndarray  # int32 [E], each at most once.
   reset: np.ndarray  # bool [E], where a new lease began.
   env_outputs: types.EnvOutput[np.ndarray]
   agent_outputs: types.AgentOutput[np.ndarray]
   stacks: np.ndarray  # The frames that the network saw, [E, ..., S].
-  num_updates: int  # Of the parameters that acted.
+  num_updates: int  # Updates of the parameters that acted.
 
 
 class Inference:
-  """Acts in many environments and cuts what happens into unrolls.
+  """Acts in many environments and records unrolls.
 
   act: `agent.Agent.act`. The n-th call of `act` samples with the seed
   (seed, n); num_calls is the n to begin with, of a run that is resumed.
@@ -91,7 +91,7 @@ class Inference:
     starts afresh and what it had in progress is dropped.
     """
     self._grow(int(env_ids.max()) + 1)
-    # A new lease starts an episode, whatever its first flags say.
+    # A new lease starts an episode, also where its first flags are false.
     env_outputs = env_outputs._replace(
       terminated=env_outputs.terminated | reset
     )
@@ -218,7 +218,7 @@ def _trace(
 def answer(
   inference: Inference, batch: Sequence[batcher_lib.Waiting]
 ) -> list[unrolls_lib.Finished]:
-  """Answers a batch of requests; returns the unrolls that it ended."""
+  """Selects the actions of a batch; returns the unrolls that it ended."""
   requests = [waiting.request for waiting in batch]
   sizes = [len(request.env_ids) for request in requests]
   acted = inference.act(

@@ -77,7 +77,7 @@ class BatcherTest(absltest.TestCase):
       [_peers(batcher.get()) for _ in range(3)], [['a'], ['b'], ['c']]
     )
 
-  def test_a_batch_is_ordered_by_peer_whoever_came_first(self):
+  def test_a_batch_is_ordered_by_peer_not_by_arrival(self):
     batcher = self.make(3, 3, timeout_ms=None)
     for peer in ('b/1', 'a/0', 'b/0'):
       batcher.submit(_request(peer))
@@ -103,7 +103,7 @@ class BatcherTest(absltest.TestCase):
     batcher = self.make(1, 4, timeout_ms=None)
     with self.assertRaisesRegex(ValueError, '1 to 4 environments, got 5'):
       batcher.submit(_request('a', 5))
-    future = batcher.submit(_request('b', 4))  # The others go on.
+    future = batcher.submit(_request('b', 4))  # The others continue.
     self.assertEqual(_peers(batcher.get()), ['b'])
     self.assertTrue(future.running())
 

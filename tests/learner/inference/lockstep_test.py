@@ -121,12 +121,12 @@ class LockStepTest(absltest.TestCase):
 
   @pytest.mark.timeout(400)
   def test_equal_runs_are_equal_and_a_resume_is_exact(self):
-    whole = self.start(30)
-    whole.start_actors([0, 1])
-    whole.finish()
-    self.assertLen(_rows(whole), 30)
+    uninterrupted = self.start(30)
+    uninterrupted.start_actors([0, 1])
+    uninterrupted.finish()
+    self.assertLen(_rows(uninterrupted), 30)
     stopped = self.start(30)
-    stopped.start_actors([1, 0])  # Whoever comes first.
+    stopped.start_actors([1, 0])  # In any order.
     fakes.wait_until(lambda: len(stopped.checkpoints()) > 4, _DEADLINE_SECS)
     stopped.learner.send_signal(signal.SIGTERM)
     stopped.finish()
@@ -134,7 +134,7 @@ class LockStepTest(absltest.TestCase):
     resumed = self.start(30, stopped.workdir.parent)
     resumed.start_actors([0, 1])
     resumed.finish()
-    self.assert_same(whole, resumed)
+    self.assert_same(uninterrupted, resumed)
 
   def test_a_run_that_version_1_saved_resumes_exactly(self):
     folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
@@ -156,11 +156,11 @@ class LockStepTest(absltest.TestCase):
     )
     # Commit 157c8a8, which saved it, counted as many to the end.
     self.assertEqual(int(rows[-1]['episodes']), 228)
-    # Those in progress were continued, not begun anew: an episode is 9 steps.
+    # Those in progress were continued, not restarted: an episode is 9 steps.
     with open(run.workdir / 'episodes.csv', encoding='utf-8') as file:
       self.assertEqual({row['length'] for row in csv.DictReader(file)}, {'9'})
 
-  def test_batches_must_be_whole(self):
+  def test_unrolls_must_fill_batches(self):
     config = config_lib.preset('smoke', envs_per_group=3)
     with self.assertRaisesRegex(ValueError, 'is 12, no multiple of .* 8'):
       lockstep.num_envs(config)
