@@ -63,7 +63,7 @@ class Rules(NamedTuple):
   meta_optimizer: types.Optimizer
   max_gradient_norm: float
   meta_learning_rate: float
-  trace_decay: float  # mu.
+  trace_decay: float | tf.Tensor  # mu.
   all_reduce: AllReduce = lambda nest: nest
 
 

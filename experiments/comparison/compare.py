@@ -61,7 +61,7 @@ class _Stage(NamedTuple):
 
   name: str
   is_done: Callable[[], bool]
-  arguments: list[str]  # Of `seed-metagrad`.
+  arguments: list[str]  # What follows `seed-metagrad`.
 
 
 def run(flag_values: flags.FlagValues) -> int:

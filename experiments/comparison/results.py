@@ -21,7 +21,7 @@ DONE, FAILED = 'done', 'failed'
 UNFINISHED, NOT_RUN = 'unfinished', 'not run'
 ENV_FRAMES, MEAN_RETURN = 'env_frames', 'mean_return_100'
 
-Columns = dict[str, np.ndarray]  # Of metrics.csv, by name.
+Columns = dict[str, np.ndarray]  # Columns of metrics.csv by name.
 
 
 class Evaluation(NamedTuple):

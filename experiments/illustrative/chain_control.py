@@ -3,29 +3,37 @@
 Acting and learning take turns in one process.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+import pathlib
+from typing import Any, NamedTuple
 
+from absl import flags
+
+from learner import quiet_tensorflow  # noqa: F401 isort: skip, the first.
 import numpy as np
 import tensorflow as tf
 import tqdm
 
+from experiments.illustrative import figures
+from experiments.illustrative import tables
+from experiments.scores import estimates
 from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
-from seed_metagrad import meta_parameters
+from seed_metagrad import meta
 from seed_metagrad import types
 from seed_metagrad.environments import chain
+from seed_metagrad.environments import environment
 
 NUM_UPDATES = 1000
 _BAD_DISCOUNT = 0.5  # Below the threshold: waiting does not seem worth it.
 _BATCHES_AT_ONCE = 4  # That environments fill together; so old unrolls may get.
 
 # What is learned, and where the discount starts or stays.
-VARIANTS = {
+VARIANTS: dict[str, tuple[tuple[str, ...], float]] = {
   'fixed, best': ((), chain.BEST_DISCOUNT),
   'learned': (('discount',), _BAD_DISCOUNT),
   'fixed, bad': ((), _BAD_DISCOUNT),
@@ -37,6 +45,42 @@ class Curves(NamedTuple):
 
   discount: np.ndarray
   waiting: np.ndarray  # The policy's mean probability of waiting.
+
+
+def run(flag_values: flags.FlagValues, out: pathlib.Path) -> None:
+  """Trains all variants, writes tables and the figure, prints the end."""
+  seeds = range(flag_values.seed, flag_values.seed + flag_values.seeds)
+  updates = NUM_UPDATES
+  total = len(VARIANTS) * len(seeds) * updates
+  with tqdm.tqdm(total=total, unit='update') as bar:
+    curves = {
+      name: train(make_config(learned, discount, updates), seeds, bar)
+      for name, (learned, discount) in VARIANTS.items()
+    }
+  tables.write(
+    out / 'control_curves.csv',
+    ('variant', 'seed', 'update', 'discount', 'waiting'),
+    (
+      (name, seed, k + 1, f'{of.discount[i, k]:.4f}', f'{of.waiting[i, k]:.4f}')
+      for name, of in curves.items()
+      for i, seed in enumerate(seeds)
+      for k in range(tables.EVERY - 1, updates, tables.EVERY)
+    ),
+  )
+  final = []
+  for name, of in curves.items():
+    for quantity, table in of._asdict().items():
+      ends = np.mean(table[:, -updates // 20 :], axis=1)
+      mean, low, high = (f'{x:.4f}' for x in estimates.mean(ends))
+      final.append((name, quantity, mean, low, high))
+  tables.write(
+    out / 'control_final.csv',
+    ('variant', 'quantity', 'mean', 'low', 'high'),
+    final,
+  )
+  figures.control(curves).savefig(out / 'control.png', dpi=150)
+  for name, quantity, mean, low, high in final:
+    print(f'{name}: {quantity} at the end: {mean} [{low}, {high}]')
 
 
 def make_config(
@@ -64,20 +108,25 @@ def make_config(
   )
 
 
-def train(config: config_lib.Config, seeds, bar: tqdm.tqdm) -> Curves:
+def train(
+  config: config_lib.Config, seeds: Iterable[int], bar: 'tqdm.tqdm[Any]'
+) -> Curves:
   """Trains one agent after the other, one for each seed."""
   agent = agent_lib.make(config, environments.spec(config.env))
   update = tf.function(agent.update, autograph=False)
+  trained = [_train_one(config, agent, update, seed, bar) for seed in seeds]
   return Curves(
-    *map(
-      np.stack,
-      zip(*(_train_one(config, agent, update, seed, bar) for seed in seeds)),
-    )
+    np.stack([curves.discount for curves in trained]),
+    np.stack([curves.waiting for curves in trained]),
   )
 
 
 def _train_one(
-  config, agent: agent_lib.Agent, update, seed: int, bar: tqdm.tqdm
+  config: config_lib.Config,
+  agent: agent_lib.Agent,
+  update: Callable[..., tuple[types.LearnerState, meta.Metrics]],
+  seed: int,
+  bar: 'tqdm.tqdm[Any]',
 ) -> Curves:
   state = agent.init(seed)
   env = environments.make(
@@ -92,23 +141,24 @@ def _train_one(
     seed=seed,
   )
   batches = _batches(env, inference, config.batch_size)
-  unroll, rows = next(batches), []
+  unroll = next(batches)
+  discounts, waits = [], []
   while int(state.env_frames) < config.total_env_frames:
     later = next(batches)
     state, _ = update(state, [unroll], later if config.learned else None)
     parameters.publish(parameter_store.published(state))
     unroll = later
-    discount = meta_parameters.values(state.eta).get(
-      'discount', config.discount
-    )
-    rows.append((float(discount), waiting(later)))
+    discounts.append(agent_lib.hyperparameters(config, state.eta)['discount'])
+    waits.append(waiting(later))
     bar.update()
-  return Curves(*map(np.array, zip(*rows)))
+  return Curves(np.array(discounts), np.array(waits))
 
 
 def _batches(
-  env, inference: inference_lib.Inference, batch_size: int
-) -> Iterator[types.Unroll]:
+  env: environment.Environment,
+  inference: inference_lib.Inference,
+  batch_size: int,
+) -> Iterator[types.Unroll[np.ndarray]]:
   """Steps the environments; yields a batch as often as one is full."""
   env_ids = np.arange(env.num_envs)
   reset = np.ones(env.num_envs, bool)
@@ -122,7 +172,7 @@ def _batches(
     env_outputs = env.step(acted.agent_outputs.action)
 
 
-def waiting(unroll: types.Unroll) -> float:
+def waiting(unroll: types.Unroll[np.ndarray]) -> float:
   """The policy's mean probability of waiting, where it decides."""
   decides = unroll.env_outputs.observation[:, :, 0, 0] == 1.0
   logits = unroll.agent_outputs.policy_logits[decides]

@@ -13,7 +13,7 @@ _SIGNAL = 0.1  # The reward on leaving a signal state.
 
 
 class Process(NamedTuple):
-  """A Markov reward process and the hyper that is learned on it, per state."""
+  """A Markov reward process and the meta-parameter on it, per state."""
 
   learned: str  # The hyperparameter that has a table.
   high: np.ndarray  # bool [N], where the learned value should end high.
@@ -29,7 +29,7 @@ class Process(NamedTuple):
 
 def _odd(num_states: int) -> np.ndarray:
   """Which states have odd numbers, bool [N]."""
-  return np.arange(1, num_states + 1) % 2 == 1
+  return np.asarray(np.arange(1, num_states + 1) % 2 == 1)
 
 
 def _signal_and_noise() -> Process:
@@ -37,7 +37,7 @@ def _signal_and_noise() -> Process:
   odd = _odd(10)
   means = np.where(odd, _SIGNAL, 0.0)
 
-  def rewards(rng, episodes):
+  def rewards(rng: np.random.Generator, episodes: int) -> np.ndarray:
     return np.where(odd, _SIGNAL, rng.normal(size=[episodes, len(odd)]))
 
   return Process(
@@ -53,7 +53,7 @@ def _random_and_negated() -> Process:
   """
   odd = _odd(9)
 
-  def rewards(rng, episodes):
+  def rewards(rng: np.random.Generator, episodes: int) -> np.ndarray:
     random = rng.normal(size=[episodes, np.count_nonzero(odd)])
     return np.stack([random, -random], axis=-1).reshape([episodes, -1])[
       :, : len(odd)

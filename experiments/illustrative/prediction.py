@@ -5,7 +5,8 @@ state in the place of the network, TD in the place of the actor-critic loss, and
 one episode in the place of an unroll.
 """
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +21,8 @@ from seed_metagrad import outer
 from seed_metagrad import returns
 from seed_metagrad import types
 
-_INITIAL = 0.5  # Of every learned value (MGRL).
+_INITIAL = 0.5  # Every meta-parameter starts here (MGRL).
+_REFERENCE: types.Hypers = {'discount': 1.0, 'lambda_': 1.0}
 _BLOCK = 100  # Updates between two moves of the progress bar.
 
 
@@ -39,7 +41,7 @@ class Member(NamedTuple):
 
   rewards: tf.Tensor  # [episodes, N].
   trace_decay: tf.Tensor  # mu.
-  fixed: tf.Tensor  # The process's hyper, where it is not learned.
+  fixed: tf.Tensor  # The hyperparameter of the process, where not learned.
 
 
 class Episode(NamedTuple):
@@ -54,12 +56,21 @@ class History(NamedTuple):
   """M members' tables after each of K updates, [K, M, N]."""
 
   values: np.ndarray  # v(s).
-  learned: np.ndarray | None = None  # The hyper, where it is learned.
+  learned: np.ndarray | None = None  # The meta-parameter, where there is one.
 
 
-def episode(rewards) -> Episode:
+class Outcome(NamedTuple):
+  """What came out on one process, of S seeds."""
+
+  process: markov_processes.Process
+  learned: dict[float, np.ndarray]  # By mu, after K updates: [K, S, N].
+  learned_error: np.ndarray  # Squared error of v(s), at --mu: [S].
+  fixed_error: np.ndarray  # For each fixed value of the grid: [G, S].
+
+
+def episode(rewards: tf.Tensor) -> Episode:
   """The episode with these rewards, [N]."""
-  num_states = rewards.shape[0]
+  num_states = int(rewards.shape[0] or 0)
   return Episode(
     rewards[:, tf.newaxis],
     tf.constant([[t % num_states] for t in range(num_states + 1)]),
@@ -68,7 +79,10 @@ def episode(rewards) -> Episode:
 
 
 def make_rules(
-  process: markov_processes.Process, settings: Settings, trace_decay, fixed
+  process: markov_processes.Process,
+  settings: Settings,
+  trace_decay: float | tf.Tensor,
+  fixed: float | tf.Tensor,
 ) -> meta.Rules:
   """Prediction as the agent's algorithm.
 
@@ -76,39 +90,27 @@ def make_rules(
   return bootstraps there by its lambda (Sutton and Barto 2018, sec. 12.8). What
   is not learned is 1, as the reference is, but for `fixed`.
   """
-  hypers = {'discount': 1.0, 'lambda_': 1.0, process.learned: fixed}
+  hypers = {**_REFERENCE, process.learned: fixed}
 
-  def forward(params, episode, conditioning):
+  def forward(
+    params: tf.Tensor, unroll: Episode, conditioning: tf.Tensor | None
+  ) -> tf.Tensor:
     del conditioning
-    features = tf.one_hot(episode.states, len(process.high), dtype=params.dtype)
-    return tf.tensordot(features, params, 1)  # v(S_t), [N + 1, 1].
+    features = tf.one_hot(unroll.states, len(process.high), dtype=params.dtype)
+    values: tf.Tensor = tf.tensordot(features, params, 1)  # v(S_t), [N + 1, 1].
+    return values
 
-  def targets(values, discount, lambda_, episode):
-    discounts = discount * episode.continues
-    if settings.n_step:
-      return returns.n_step(
-        episode.rewards, discounts, values, n=settings.n_step
-      )
-    return returns.lambda_returns(episode.rewards, discounts, values, lambda_)
-
-  def loss(online, target, hypers, episode):
-    g = targets(target, hypers['discount'], hypers['lambda_'], episode)
+  def loss(
+    online: tf.Tensor, target: tf.Tensor, hypers: types.Hypers, unroll: Episode
+  ) -> tuple[tf.Tensor, meta.Metrics]:
+    g = _targets(settings, target, hypers, unroll)
     total = tf.reduce_sum(losses.baseline_loss(online[:-1], g))
     return total, {'loss': total}
-
-  def outer_objective(params, episode, *, forward):
-    """J' = 1/2 (g_eta' - v)^2, a semi-gradient: returns are cut off."""
-    with tf.GradientTape() as tape:
-      tape.watch(params)
-      values = forward(params, episode)
-      g = tf.stop_gradient(targets(values, 1.0, 1.0, episode))
-      loss = tf.reduce_sum(losses.baseline_loss(values[:-1], g))
-    return outer.gradient(tape, loss, params), {'meta_loss': loss}
 
   return meta.Rules(
     forward=forward,
     loss=loss,
-    outer_objective=outer_objective,
+    outer_objective=functools.partial(_outer_objective, settings=settings),
     hypers=lambda eta, episode: meta_parameters.hypers(
       eta, hypers, episode.states[1:]
     ),
@@ -123,23 +125,50 @@ def make_rules(
   )
 
 
+def _outer_objective(
+  params: tf.Tensor,
+  unroll: Episode,
+  *,
+  forward: outer.Forward,
+  settings: Settings,
+) -> tuple[tf.Tensor, meta.Metrics]:
+  """J' = 1/2 (g_eta' - v)^2, a semi-gradient: returns are cut off."""
+  with tf.GradientTape() as tape:
+    tape.watch(params)
+    values = forward(params, unroll)
+    g = tf.stop_gradient(_targets(settings, values, _REFERENCE, unroll))
+    loss = tf.reduce_sum(losses.baseline_loss(values[:-1], g))
+  return outer.gradient(tape, loss, params), {'meta_loss': loss}
+
+
+def _targets(
+  settings: Settings, values: tf.Tensor, hypers: types.Hypers, episode: Episode
+) -> tf.Tensor:
+  discounts = hypers['discount'] * episode.continues
+  if settings.n_step:
+    return returns.n_step(episode.rewards, discounts, values, n=settings.n_step)
+  return returns.lambda_returns(
+    episode.rewards, discounts, values, hypers['lambda_']
+  )
+
+
 def learn(
   process: markov_processes.Process,
   rewards: np.ndarray,
   trace_decay: np.ndarray,
   settings: Settings,
-  bar: tqdm.tqdm,
+  bar: 'tqdm.tqdm[Any]',
 ) -> History:
-  """Learns values and the process's hyper; rewards [M, episodes, N].
+  """Learns values and the meta-parameter of the process.
 
-  trace_decay: [M], mu. Each update is judged on the episode after it, which is
-  learned from next, so that the last one is only judged on.
+  rewards: [M, episodes, N]. trace_decay: [M], mu. Each update is judged on the
+  episode after it, which is learned from next: the last is only judged on.
   """
-  member = Member(rewards, trace_decay, np.ones(len(rewards)))
+  members = _members(rewards, trace_decay, np.ones(len(rewards)))
   eta = meta_parameters.init(
     {process.learned: _INITIAL}, num_states=len(process.high)
   )
-  return _run(process, member, eta, settings, bar)
+  return _run(process, members, eta, settings, bar)
 
 
 def learn_values(
@@ -147,18 +176,38 @@ def learn_values(
   rewards: np.ndarray,
   fixed: np.ndarray,
   settings: Settings,
-  bar: tqdm.tqdm,
+  bar: 'tqdm.tqdm[Any]',
 ) -> History:
-  """Learns the values alone, with the process's hyper fixed; fixed: [M]."""
-  member = Member(rewards, np.zeros(len(rewards)), fixed)
-  return _run(process, member, {}, settings, bar)
+  """Learns the values alone.
+
+  fixed: [M], the hyperparameter of the process.
+  """
+  members = _members(rewards, np.zeros(len(rewards)), fixed)
+  return _run(process, members, {}, settings, bar)
+
+
+def _members(
+  rewards: np.ndarray, trace_decay: np.ndarray, fixed: np.ndarray
+) -> Member:
+  return Member(
+    tf.constant(rewards, tf.float32),
+    tf.constant(trace_decay, tf.float32),
+    tf.constant(fixed, tf.float32),
+  )
+
+
+def _sizes(members: Member) -> list[int]:
+  return [int(size or 0) for size in members.rewards.shape]
 
 
 def _run(
-  process, members: Member, eta, settings: Settings, bar: tqdm.tqdm
+  process: markov_processes.Process,
+  members: Member,
+  eta: types.Eta,
+  settings: Settings,
+  bar: 'tqdm.tqdm[Any]',
 ) -> History:
-  num_members, episodes, num_states = members.rewards.shape
-  members = Member(*(tf.constant(x, tf.float32) for x in members))
+  num_members, episodes, num_states = _sizes(members)
   rules = make_rules(process, settings, trace_decay=1.0, fixed=1.0)
   states = tf.nest.map_structure(
     lambda x: tf.repeat(x[tf.newaxis], num_members, axis=0),
@@ -185,35 +234,42 @@ def _run(
 
 
 def _update_block(
-  process,
+  process: markov_processes.Process,
   settings: Settings,
   states: types.LearnerState,
   members: Member,
-  starts,
+  starts: tf.Tensor,
 ) -> types.LearnerState:
   """One update of every member for each start, the first episode learned from.
 
   Returns:
     The states after each update, [K, M, ...].
   """
-  num_members, _, num_states = members.rewards.shape
+  num_members, _, num_states = _sizes(members)
 
-  def update(arguments):
+  def update(
+    arguments: tuple[types.LearnerState, Member],
+  ) -> types.LearnerState:
     state, member = arguments
     rules = make_rules(process, settings, member.trace_decay, member.fixed)
     *inner, later = (episode(rewards) for rewards in tf.unstack(member.rewards))
-    return meta.update(
+    state, _ = meta.update(
       state, inner, later, settings.learning_rate, rules=rules
-    )[0]
+    )
+    return state
 
-  def update_all(states, start):
+  def update_all(
+    states: types.LearnerState, start: tf.Tensor
+  ) -> types.LearnerState:
     rewards = tf.slice(
       members.rewards,
       [0, start, 0],
       [num_members, settings.inner_updates + 1, num_states],
     )
-    return tf.vectorized_map(
+    new: types.LearnerState = tf.vectorized_map(
       update, (states, members._replace(rewards=rewards))
     )
+    return new
 
-  return tf.scan(update_all, starts, states)
+  history: types.LearnerState = tf.scan(update_all, starts, states)
+  return history

@@ -25,7 +25,7 @@ _WATCH_SECS = 5.0  # Between an actor's looks whether the learner has moved.
 _ACTOR_GRACE_SECS = 5.0
 _VALID = datetime.timedelta(days=365)  # Each start of the learner makes anew.
 
-_Handle = Any  # Of a Ray actor: Ray makes its methods at run time.
+_Handle = Any  # A Ray actor: Ray makes its methods at run time.
 
 
 class Contact(NamedTuple):
@@ -160,6 +160,6 @@ class Process:
 
 
 def _write(folder: str, name: str, contents: bytes) -> str:
-  path = pathlib.Path(folder) / name  # Of a folder that only we can read.
+  path = pathlib.Path(folder) / name  # In a folder that only we can read.
   path.write_bytes(contents)
   return str(path)

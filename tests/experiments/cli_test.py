@@ -65,7 +65,7 @@ class CliTest(parameterized.TestCase):
   @parameterized.parameters(
     ('compare', '--study=no.toml', '--workdir=w'),
     ('evaluate', '--checkpoint=c', '--out=.'),
-    ('illustrative', '--control', '--mu=1'),
+    ('illustrative', '--experiment=chain', '--mu=1'),
     ('make-certs', '--folder=.'),
     ('play', '--checkpoint=c', '--out=.'),
     ('record-starts', '--out=.'),

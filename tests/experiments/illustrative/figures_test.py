@@ -1,12 +1,12 @@
-"""What the pictures show of learned tables."""
+"""What the figures show of learned tables."""
 
 from absl.testing import absltest
 import numpy as np
 
 from experiments.illustrative import chain_control
-from experiments.illustrative import figures as illustrative_pictures
+from experiments.illustrative import figures
 from experiments.illustrative import markov_processes
-from experiments.illustrative import run as illustrative
+from experiments.illustrative import prediction
 
 _A = markov_processes.PROCESSES['A']
 
@@ -14,18 +14,18 @@ _A = markov_processes.PROCESSES['A']
 def _outcome(num_seeds=3, num_updates=4):
   rng = np.random.default_rng(1)
   learned = rng.uniform(size=[num_updates, num_seeds, len(_A.high)])
-  return illustrative.Outcome(
+  return prediction.Outcome(
     _A, {0.0: learned, 0.5: learned}, np.ones(num_seeds), np.ones([2, 3])
   )
 
 
-class IllustrativePicturesTest(absltest.TestCase):
+class FiguresTest(absltest.TestCase):
   def test_bands_are_over_seeds_without_the_first_state(self):
     # States 3, 5, 7, 9 of seed s have the value s / 10; state 1 has 9.
     learned = np.zeros([1, 6, 10])
     learned[..., ::2] = np.arange(6)[:, np.newaxis] / 10
     learned[..., 0] = 9.0
-    bands = illustrative_pictures.bands(_A, learned)
+    bands = figures.bands(_A, learned)
     np.testing.assert_allclose(
       np.concatenate(bands['signal']), [0.25, 0.1, 0.4], atol=1e-12
     )
@@ -34,8 +34,8 @@ class IllustrativePicturesTest(absltest.TestCase):
     )
 
   def test_figure1_has_a_curve_and_violins_of_each_kind(self):
-    picture = illustrative_pictures.figure1({'A': _outcome()}, 0.5, 2)
-    above, below = picture.axes
+    made = figures.figure1({'A': _outcome()}, 0.5, 2)
+    above, below = made.axes
     self.assertEqual(
       [line.get_label() for line in above.lines],
       ['signal states', 'noise states'],
@@ -44,21 +44,21 @@ class IllustrativePicturesTest(absltest.TestCase):
     self.assertLen(below.collections, 9)  # States 2 to 10.
 
   def test_trace_has_a_panel_for_each_mu(self):
-    picture = illustrative_pictures.trace({'A': _outcome(), 'B': _outcome()}, 1)
+    made = figures.trace({'A': _outcome(), 'B': _outcome()}, 1)
     self.assertEqual(
-      [axes.get_title() for axes in picture.axes],
+      [axes.get_title() for axes in made.axes],
       [f'{name}, $\\mu$ = {mu}' for name in 'AB' for mu in ('0', '0.5')],
     )
 
   def test_control_has_a_line_for_each_seed_and_variant(self):
     table = np.full([5, 7], 0.5)
-    picture = illustrative_pictures.control(
+    made = figures.control(
       {
         name: chain_control.Curves(table, table)
         for name in chain_control.VARIANTS
       }
     )
-    left, right = picture.axes
+    left, right = made.axes
     self.assertLen(left.lines, 5 + 2)  # And the two known discounts.
     self.assertLen(right.lines, 3)
 

@@ -1,4 +1,4 @@
-"""The command writes its tables and pictures."""
+"""The command writes its tables and figures."""
 
 import contextlib
 import csv
@@ -125,7 +125,7 @@ class IllustrativeTest(absltest.TestCase):
   def test_control_is_written(self):
     out = self._folder
     with mock.patch.object(chain_control, 'NUM_UPDATES', 20):
-      _run(out, '--control', '--seeds=2')
+      _run(out, '--experiment=chain', '--seeds=2')
     self.assertLen(_rows(out / 'control_curves.csv'), 3 * 2 * 2)
     final = _rows(out / 'control_final.csv')
     self.assertEqual(
@@ -135,7 +135,7 @@ class IllustrativeTest(absltest.TestCase):
 
   def test_flags_without_meaning_for_control_are_refused(self):
     with self.assertRaisesRegex((ValueError, OSError), "no .*'mu', 'n_step'"):
-      _run(self._folder, '--control', '--mu=1', '--n_step=3')
+      _run(self._folder, '--experiment=chain', '--mu=1', '--n_step=3')
 
   def test_impossible_values_are_refused(self):
     for flag in ('--mu=1.1', '--seeds=1', '--episodes=0', '--n_step=-1'):
