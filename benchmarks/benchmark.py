@@ -22,41 +22,44 @@ SUITES = {
 }
 
 
-def define_flags(flag_values: flags.FlagValues):
+def define_flags(flag_values: flags.FlagValues) -> None:
   """Defines what to measure and where to write it."""
   flags.DEFINE_multi_enum(
     'suite',
     list(SUITES),
     list(SUITES),
-    'What to measure; repeat for more.',
+    'Suite to measure; repeat for more.',
     flag_values=flag_values,
   )
   flags.DEFINE_multi_string(
     'network',
     ['shallow', 'deep'],
-    'Networks to measure; repeat for more.',
+    'Network to measure; repeat for more.',
     flag_values=flag_values,
   )
   flags.DEFINE_string('env', 'pong', 'Environment.', flag_values=flag_values)
   flags.DEFINE_integer(
     'repeats',
     20,
-    'Of a call, whose median counts.',
+    'Calls whose median counts.',
     lower_bound=1,
     flag_values=flag_values,
   )
   flags.DEFINE_float(
     'secs',
     30.0,
-    'To watch a running system, after its warm-up; to repeat a call.',
+    'Seconds to watch a running system or to repeat a call.',
     lower_bound=1.0,
     flag_values=flag_values,
   )
   flags.DEFINE_string(
-    'json', '', 'Where to write JSON lines.', flag_values=flag_values
+    'json', '', 'File for JSON lines.', flag_values=flag_values
   )
   flags.DEFINE_string(
-    'picture', '', 'Where to draw how serving scales.', flag_values=flag_values
+    'figure',
+    '',
+    'File for a figure of how serving scales.',
+    flag_values=flag_values,
   )
 
 
@@ -67,7 +70,7 @@ def run(flag_values: flags.FlagValues) -> int:
     networks=tuple(flag_values.network),
     repeats=flag_values.repeats,
     secs=flag_values.secs,
-    picture=flag_values.picture,
+    figure=flag_values.figure,
   )
   machine = measurement.machine()
   print('\n'.join(f'# {name}: {value}' for name, value in machine.items()))

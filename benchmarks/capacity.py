@@ -5,6 +5,7 @@ little; predicts this machine's own rate and checks it with --check; then prints
 plans for larger sites. `python -m benchmarks.capacity --check`
 """
 
+from collections.abc import Iterable
 import os
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from seed_metagrad import config as config_lib
 _FRAMES_PER_STEP = 4  # Atari's action repeat.
 _TOLERANCE = 0.15
 _PRESET = 'local'
-_PLAN_ENVS = 16  # Of a group of an actor in the plans.
+_PLAN_ENVS = 16  # In a group of an actor in the plans.
 
 # What is assumed and not measured, for all plans.
 ASSUMPTIONS = (
@@ -41,9 +42,9 @@ class Site(NamedTuple):
   name: str
   actor_cores: float
   learners: int = 1
-  learner_cores: float = 8.0  # Of each host.
-  device_cores: float = 0.0  # Of each learner's devices.
-  gbit_per_s: float = 10.0  # Of each learner host.
+  learner_cores: float = 8.0  # On each host.
+  device_cores: float = 0.0  # What each learner's devices amount to.
+  gbit_per_s: float = 10.0  # To each learner host.
 
 
 PLANS = (
@@ -94,7 +95,7 @@ def actor_cores_wanted(costs: costs_lib.Costs, site: Site) -> float:
   return min(others) * (costs.env_us + costs.wire_us) / 1e6
 
 
-def table(costs: costs_lib.Costs, sites) -> str:
+def table(costs: costs_lib.Costs, sites: Iterable[Site]) -> str:
   """A row a site, in Markdown."""
   lines = [
     '| site | frames/s | saturates first | actor cores it can use |'
@@ -103,7 +104,7 @@ def table(costs: costs_lib.Costs, sites) -> str:
   ]
   for site in sites:
     found = limits(costs, site)
-    first = min(found, key=found.get)
+    first = min(found, key=lambda part: found[part])
     shown = ', '.join(
       f'{part} {_FRAMES_PER_STEP * rate:,.0f}' for part, rate in found.items()
     )
@@ -114,7 +115,7 @@ def table(costs: costs_lib.Costs, sites) -> str:
   return '\n'.join(lines)
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
   """Measures, predicts, and checks where that is asked for."""
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}.')
@@ -124,7 +125,7 @@ def main(argv):
     ),
     '\n',
   )
-  secs, cores = _SECS.value, os.cpu_count()
+  secs, cores = _SECS.value, os.cpu_count() or 1
   local = config_lib.preset(_PRESET)
   here = costs_lib.measure(local, secs, act_envs=local.envs_per_group)
   print('Preset local, here:\n')
@@ -155,12 +156,12 @@ def main(argv):
 
 if __name__ == '__main__':
   _SECS = flags.DEFINE_float(
-    'secs', 20.0, 'For each measurement.', lower_bound=1.0
+    'secs', 20.0, 'Seconds of each measurement.', lower_bound=1.0
   )
   _CHECK = flags.DEFINE_bool(
     'check',
     False,
-    'Train here and compare; status 1 when the CPU time of a'
-    f' step is not within {_TOLERANCE:.0%} of the prediction.',
+    'Training here as a check; status 1 when the CPU time of a step is not'
+    f' within {_TOLERANCE:.0%} of the prediction.',
   )
   app.run(main)

@@ -3,7 +3,8 @@
 # Before everything that imports TensorFlow.
 from learner import quiet_tensorflow  # noqa: F401  # isort: skip
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -44,7 +45,7 @@ def env(options: measurement.Options) -> Results:
     np.int32
   )
 
-  def steps():
+  def steps() -> None:
     for row in actions:
       envs.step(row)
 
@@ -100,7 +101,7 @@ def update(options: measurement.Options) -> Results:
     )
 
 
-def _sizes(config):
+def _sizes(config: config_lib.Config) -> dict[str, int]:
   return {
     'T': config.unroll_length,
     'B': config.batch_size,
@@ -109,7 +110,9 @@ def _sizes(config):
   }
 
 
-def _update_secs(config, spec, options):
+def _update_secs(
+  config: config_lib.Config, spec: types.EnvSpec, options: measurement.Options
+) -> float:
   agent = agent_lib.make(config, spec)
   state = agent.init(_SEED)
   unroll = random_unroll(config, spec)
@@ -120,36 +123,42 @@ def _update_secs(config, spec, options):
   )
   step = tf.function(agent.update, autograph=False)
 
-  def call():
+  def call() -> None:
     _, metrics = step(state, [unroll], meta_unroll)
     assert not metrics['skipped']  # Also waits for the result.
 
   return measurement.median_secs(call, options)
 
 
-def _forward_backward_secs(config, spec, options):
-  """Of the network alone: the gradient of the sum of what it puts out."""
+def _forward_backward_secs(
+  config: config_lib.Config, spec: types.EnvSpec, options: measurement.Options
+) -> float:
+  """The network alone: the gradient of the sum of its outputs."""
   network = networks.make(config.network, spec)
   params = [tf.constant(p) for p in network.init(_SEED)]
   unroll = random_unroll(config, spec)
 
-  @tf.function(autograph=False)
-  def step(params, unroll):
+  def step(
+    params: list[tf.Tensor], unroll: types.Unroll[tf.Tensor]
+  ) -> list[tf.Tensor]:
     with tf.GradientTape() as tape:
       tape.watch(params)
       outputs = network.apply(params, frames.stack_unroll(unroll), None)
       total = tf.add_n([tf.reduce_sum(x) for x in outputs])
-    return tape.gradient(total, params)
+    gradients: Any = tape.gradient(total, params)
+    return list(gradients)
 
-  def call():
-    step(params, unroll)[0].numpy()
+  compiled = tf.function(step, autograph=False)
+
+  def call() -> None:
+    compiled(params, unroll)[0].numpy()
 
   return measurement.median_secs(call, options)
 
 
 def random_unroll(
   config: config_lib.Config, spec: types.EnvSpec
-) -> types.Unroll:
+) -> types.Unroll[np.ndarray]:
   """A batch of unrolls of noise, [T + 1, B, ...]."""
   rng = np.random.default_rng(_SEED)
   shape = (config.unroll_length + 1, config.batch_size)
@@ -173,7 +182,9 @@ def random_unroll(
   )
 
 
-def _observations(rng, shape, spec):
+def _observations(
+  rng: np.random.Generator, shape: tuple[int, ...], spec: types.EnvSpec
+) -> np.ndarray:
   return rng.integers(256, size=(*shape, *spec.observation_shape)).astype(
     spec.observation_dtype
   )
@@ -211,7 +222,12 @@ def inference(options: measurement.Options) -> Results:
       )
 
 
-def acts(acting: inference_lib.Inference, size: int, spec: types.EnvSpec, rng):
+def acts(
+  acting: inference_lib.Inference,
+  size: int,
+  spec: types.EnvSpec,
+  rng: np.random.Generator,
+) -> Callable[[], None]:
   """A function that acts once in `size` environments."""
   nothing = np.zeros(size, bool)
   outputs = types.EnvOutput(
@@ -222,8 +238,32 @@ def acts(acting: inference_lib.Inference, size: int, spec: types.EnvSpec, rng):
     _observations(rng, (size,), spec),
   )
 
-  def call():
+  def call() -> None:
     env_ids = np.arange(size, dtype=np.int32)
     acting.record(acting.act(env_ids, nothing, outputs))
 
   return call
+
+
+def tiny_published(spec: types.EnvSpec) -> parameter_store.Published:
+  """What `tiny_act` acts with."""
+  return parameter_store.Published(
+    tf.zeros([spec.frame_stack, spec.num_actions]), {}, 0
+  )
+
+
+def tiny_act(spec: types.EnvSpec) -> agent_lib.Act:
+  """An agent's act: one pixel of each of the stacked frames is looked at."""
+
+  def act(
+    params: types.Nest, eta: types.Eta, stacked: tf.Tensor, seed: tf.Tensor
+  ) -> types.AgentOutput[tf.Tensor]:
+    del eta
+    pixels = tf.reshape(stacked, [tf.shape(stacked)[0], -1, spec.frame_stack])
+    logits = tf.cast(pixels[:, 0], tf.float32) @ params
+    actions = tf.random.stateless_categorical(logits, 1, seed, dtype=tf.int32)[
+      :, 0
+    ]
+    return types.AgentOutput(actions, logits, logits[:, 0])
+
+  return act

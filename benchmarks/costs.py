@@ -41,13 +41,20 @@ class Costs(NamedTuple):
   @property
   def total_us(self) -> float:
     """All parts together."""
-    return sum(self[:5])
+    return sum(self.parts().values())
+
+  def parts(self) -> dict[str, float]:
+    """What takes time, by name."""
+    return {
+      name.removesuffix('_us'): value
+      for name, value in self._asdict().items()
+      if name.endswith('_us')
+    }
 
   def text(self) -> str:
     """A table in Markdown."""
     rows = [
-      f'| {name.removesuffix("_us")} | {value:,.1f} |'
-      for name, value in zip(self._fields[:5], self[:5])
+      f'| {name} | {value:,.1f} |' for name, value in self.parts().items()
     ]
     return '\n'.join(
       [
@@ -75,9 +82,7 @@ def measure(config: config_lib.Config, secs: float, *, act_envs: int) -> Costs:
   act_envs: environments of a batch when acting.
   """
   spec = environments.spec(config.env)
-  options = measurement.Options(
-    config.env, (), repeats=1, secs=secs, picture=''
-  )
+  options = measurement.Options(config.env, (), repeats=1, secs=secs, figure='')
   load = synthetic_actors.Load(
     config_lib.GROUPS_PER_ACTOR * config.num_actors, config.envs_per_group
   )
@@ -92,8 +97,8 @@ def measure(config: config_lib.Config, secs: float, *, act_envs: int) -> Costs:
       config,
       spec,
       act_envs,
-      serving.tiny_act(spec),
-      serving.tiny_published(spec),
+      computations.tiny_act(spec),
+      computations.tiny_published(spec),
     ),
     secs,
   )
@@ -147,7 +152,7 @@ def _stepping(config: config_lib.Config) -> Callable[[], int]:
   envs.reset()
   rng = np.random.default_rng(_SEED)
 
-  def call():
+  def call() -> int:
     envs.step(
       rng.integers(envs.spec.num_actions, size=envs.num_envs).astype(np.int32)
     )
@@ -160,7 +165,7 @@ def _acting(
   config: config_lib.Config,
   spec: types.EnvSpec,
   num_envs: int,
-  act,
+  act: agent_lib.Act,
   published: parameter_store.Published,
 ) -> Callable[[], int]:
   acting = inference_lib.Inference(
@@ -172,7 +177,7 @@ def _acting(
   )
   call = computations.acts(acting, num_envs, spec, np.random.default_rng(_SEED))
 
-  def counted():
+  def counted() -> int:
     call()
     return num_envs
 
@@ -180,13 +185,16 @@ def _acting(
 
 
 def _learning(
-  config: config_lib.Config, spec: types.EnvSpec, agent: agent_lib.Agent, state
+  config: config_lib.Config,
+  spec: types.EnvSpec,
+  agent: agent_lib.Agent,
+  state: types.LearnerState,
 ) -> Callable[[], int]:
   unroll = computations.random_unroll(config, spec)
   meta_unroll = unrolls_lib.columns(unroll, 0, config.meta_batch_size)
   step = tf.function(agent.update, autograph=False)
 
-  def call():
+  def call() -> int:
     _, metrics = step(state, [unroll], meta_unroll)
     assert not metrics['skipped']  # Also waits for the result.
     return config.unroll_length * config.batch_size

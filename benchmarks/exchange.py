@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent import futures
 import contextlib
 import threading
+from typing import Any
 
 import grpc
 
@@ -17,21 +18,27 @@ from protos import inference_pb2_grpc
 _STOP_SECS = 1.0
 _ACTION_BYTES = 4
 
+Context = grpc.aio.ServicerContext[Any, Any]
+
 
 class Answers(inference_pb2_grpc.InferenceServicer):
   """Leases any slots and acts with action 0, until it is `done`."""
 
-  def __init__(self):
+  def __init__(self) -> None:
     self.actors: set[str] = set()
     self.done = False
 
-  async def Join(self, request, context):
-    """Notes who came."""
+  async def Join(
+    self, request: inference_pb2.JoinRequest, context: Context
+  ) -> inference_pb2.JoinReply:
+    """Records who came."""
     del context
     self.actors.add(request.actor)
     return inference_pb2.JoinReply(env_ids=range(request.num_envs))
 
-  async def Act(self, request, context):
+  async def Act(
+    self, request: inference_pb2.ActRequest, context: Context
+  ) -> inference_pb2.ActReply:
     """Answers with as many actions as there are environments."""
     del context
     return inference_pb2.ActReply(
@@ -42,10 +49,12 @@ class Answers(inference_pb2_grpc.InferenceServicer):
 @contextlib.contextmanager
 def serving() -> Iterator[tuple[str, Answers]]:
   """A server of the learner's kind in a thread: its address, its service."""
-  answers, port, loops = Answers(), futures.Future(), futures.Future()
+  answers = Answers()
+  port: futures.Future[int] = futures.Future()
+  loops: futures.Future[asyncio.AbstractEventLoop] = futures.Future()
   stop = asyncio.Event()
 
-  async def serve():
+  async def serve() -> None:
     server = grpc.aio.server(options=[('grpc.max_receive_message_length', -1)])
     inference_pb2_grpc.add_InferenceServicer_to_server(answers, server)
     port.set_result(server.add_insecure_port('127.0.0.1:0'))

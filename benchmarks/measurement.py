@@ -19,9 +19,9 @@ class Options(NamedTuple):
 
   env: str
   networks: tuple[str, ...]
-  repeats: int  # Of a call, at most.
-  secs: float  # Of watching a running system; of one call's repeats.
-  picture: str  # Where to draw the scaling of the server; '' for nowhere.
+  repeats: int  # Calls whose median counts, at most.
+  secs: float  # To watch a running system, or to repeat a call.
+  figure: str  # File to draw the scaling of the server to; '' for none.
 
 
 class Result(NamedTuple):
@@ -32,13 +32,13 @@ class Result(NamedTuple):
   unit: str
   settings: dict[str, Any] = {}
   network: str = ''
-  variant: str = ''  # Which hypers are learned.
+  variant: str = ''  # Which meta-parameters are learned.
 
 
 def median_secs(function: Callable[[], Any], options: Options) -> float:
   """Seconds of a call, after one to warm up; the median of the repeats."""
   function()
-  times = []
+  times: list[float] = []
   end = time.perf_counter() + options.secs
   while len(times) < options.repeats:
     start = time.perf_counter()
@@ -56,7 +56,7 @@ def cpu_secs(pid: int) -> float:
 
 
 def variant(learned: Iterable[str]) -> str:
-  """The name of the agent that learns these hypers: {} is plain IMPALA."""
+  """The name of the agent that learns these; {} learns none."""
   return f'{{{",".join(learned)}}}'
 
 
@@ -65,7 +65,7 @@ def machine() -> dict[str, Any]:
   return {
     'cpu': _cpu(),
     'cores': os.cpu_count(),
-    'load': round(os.getloadavg()[0], 1),  # Of the last minute.
+    'load': round(os.getloadavg()[0], 1),  # Mean of the last minute.
     'system': platform.platform(),
     'python': platform.python_version(),
     'tensorflow': importlib.metadata.version('tensorflow'),

@@ -12,9 +12,9 @@ import contextlib
 import queue
 import threading
 import time
+from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from benchmarks import computations
 from benchmarks import exchange
@@ -43,8 +43,22 @@ _CONNECTED = 256  # Actors at once.
 _ACTORS, _ACTOR_ENVS = (1, 2, 4, 8, 16, 32, 64), 16
 _ENVS, _ENVS_ACTORS = (1, 2, 4, 8, 16, 32, 64, 128), 4
 
-# Its address, whether the load is on, and what ends it.
-_Serving = tuple[str, Callable[[], bool], Callable[[], object]]
+
+class _Serving(NamedTuple):
+  """What actors load."""
+
+  address: str
+  is_ready: Callable[[], bool]  # Whether the load is on.
+  finish: Callable[[], object]
+
+
+class _Watched(NamedTuple):
+  """What was seen of a load."""
+
+  secs: float
+  learner_cpu_secs: float
+  actors_cpu_secs: float
+  answers: list[synthetic_actors.Answer]
 
 
 def serve(options: measurement.Options) -> Iterator[measurement.Result]:
@@ -75,8 +89,17 @@ def serve(options: measurement.Options) -> Iterator[measurement.Result]:
   ]
   for results in by_actors + by_envs:
     yield from results
-  if options.picture:
-    _draw(by_actors, by_envs, options.picture)
+  if options.figure:
+    from benchmarks import figures  # Slow: it brings matplotlib.
+
+    loads = {
+      'actors': (f'actors of {_ACTOR_ENVS} environments', by_actors),
+      'envs_per_request': (
+        f'environments of each of {_ENVS_ACTORS} actors',
+        by_envs,
+      ),
+    }
+    figures.draw(loads, options.figure)
 
 
 def measure(
@@ -89,21 +112,9 @@ def measure(
 
   what: `serve`, or `exchange` for gRPC alone.
   """
-  serving = {'serve': _learner, 'exchange': _exchange}[what]
-  with serving(options.env, spec, load) as (address, is_ready, finish):
-    actors = synthetic_actors.Processes(address, options.env, spec, load)
-    _wait_until(is_ready)
-    time.sleep(_WARM_UP_SECS)
-    start, cpu_start = time.monotonic(), time.process_time()
-    actors_start = actors.cpu_secs()
-    time.sleep(options.secs)
-    end, cpu_end = time.monotonic(), time.process_time()
-    actors_end = actors.cpu_secs()
-    finish()
-    answers = [
-      answer for answer in actors.answers() if start <= answer.time < end
-    ]
-  rate = len(answers) / (end - start)
+  watched = _watch(options, spec, load, what)
+  answers, secs = watched.answers, watched.secs
+  rate = len(answers) / secs
   latencies = [1e3 * answer.latency_secs for answer in answers]
   us_per_env_step = 1e6 / (len(answers) * load.num_envs)
   settings = {
@@ -118,12 +129,12 @@ def measure(
       ('messages_per_s', rate, 'messages/s'),
       (
         'learner_cpu_us_per_env_step',
-        (cpu_end - cpu_start) * us_per_env_step,
+        watched.learner_cpu_secs * us_per_env_step,
         'us',
       ),
       (
         'actor_cpu_us_per_env_step',
-        (actors_end - actors_start) * us_per_env_step,
+        watched.actors_cpu_secs * us_per_env_step,
         'us',
       ),
       ('latency_p50_ms', float(np.percentile(latencies, 50)), 'ms'),
@@ -132,16 +143,43 @@ def measure(
   ]
 
 
+def _watch(
+  options: measurement.Options,
+  spec: types.EnvSpec,
+  load: synthetic_actors.Load,
+  what: str,
+) -> _Watched:
+  serving = {'serve': _learner, 'exchange': _exchange}[what]
+  with serving(options.env, spec, load) as served:
+    actors = synthetic_actors.Processes(served.address, options.env, spec, load)
+    _wait_until(served.is_ready)
+    time.sleep(_WARM_UP_SECS)
+    start, cpu_start = time.monotonic(), time.process_time()
+    actors_start = actors.cpu_secs()
+    time.sleep(options.secs)
+    end, cpu_end = time.monotonic(), time.process_time()
+    actors_end = actors.cpu_secs()
+    served.finish()
+    answers = [
+      answer for answer in actors.answers() if start <= answer.time < end
+    ]
+  return _Watched(
+    end - start, cpu_end - cpu_start, actors_end - actors_start, answers
+  )
+
+
 @contextlib.contextmanager
 def _exchange(
   unused_env: str, unused_spec: types.EnvSpec, load: synthetic_actors.Load
 ) -> Iterator[_Serving]:
   with exchange.serving() as (address, answers):
 
-    def finish():
+    def finish() -> None:
       answers.done = True
 
-    yield address, lambda: len(answers.actors) == load.num_actors, finish
+    yield _Serving(
+      address, lambda: len(answers.actors) == load.num_actors, finish
+    )
 
 
 @contextlib.contextmanager
@@ -149,7 +187,8 @@ def _learner(
   env: str, spec: types.EnvSpec, load: synthetic_actors.Load
 ) -> Iterator[_Serving]:
   """A learner that only serves; its unrolls are dropped."""
-  stop, unrolls = threading.Event(), queue.Queue(64)
+  stop = threading.Event()
+  unrolls: queue.Queue[Any] = queue.Queue(64)  # None ends.
   batcher = batcher_lib.Batcher(*_BATCH_ENVS, _TIMEOUT_MS)
   server = server_lib.Server(
     '127.0.0.1:0',
@@ -157,18 +196,14 @@ def _learner(
     batcher,
     leases_lib.Leases(_MAX_ENVS, lease_secs=60.0),
   )
-  parameters = parameter_store.ParameterStore(tiny_published(spec))
+  parameters = parameter_store.ParameterStore(computations.tiny_published(spec))
   store = unrolls_lib.UnrollStore(_UNROLL_LENGTH, spec)
   acting = inference_lib.Inference(
-    tiny_act(spec), spec, parameters, store, seed=1
+    computations.tiny_act(spec), spec, parameters, store, seed=1
   )
 
-  def drop():
-    while unrolls.get() is not None:
-      pass
-
   threads = [
-    threading.Thread(target=drop),
+    threading.Thread(target=_drop, args=(unrolls,)),
     threading.Thread(
       target=inference_lib.serve, args=(acting, batcher, unrolls, stop)
     ),
@@ -176,7 +211,7 @@ def _learner(
   for thread in threads:
     thread.start()
   try:
-    yield (
+    yield _Serving(
       f'127.0.0.1:{server.start()}',
       lambda: (
         server.num_actors() == load.num_actors
@@ -193,34 +228,17 @@ def _learner(
       thread.join()
 
 
-def _wait_until(holds):
+def _drop(unrolls: queue.Queue[Any]) -> None:
+  while unrolls.get() is not None:
+    pass
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
   deadline = time.monotonic() + _START_SECS
   while not holds():
     if time.monotonic() > deadline:
       raise TimeoutError(f'no load after {_START_SECS:g} s')
     time.sleep(_POLL_SECS)
-
-
-def tiny_published(spec: types.EnvSpec) -> parameter_store.Published:
-  """What `tiny_act` acts with."""
-  return parameter_store.Published(
-    tf.zeros([spec.frame_stack, spec.num_actions]), {}, 0
-  )
-
-
-def tiny_act(spec: types.EnvSpec):
-  """An agent's act: one pixel of each of the stacked frames is looked at."""
-
-  def act(params, eta, stacked, seed):
-    del eta
-    pixels = tf.reshape(stacked, [tf.shape(stacked)[0], -1, spec.frame_stack])
-    logits = tf.cast(pixels[:, 0], tf.float32) @ params
-    actions = tf.random.stateless_categorical(logits, 1, seed, dtype=tf.int32)[
-      :, 0
-    ]
-    return types.AgentOutput(actions, logits, logits[:, 0])
-
-  return act
 
 
 def bytes_per_env_step(
@@ -249,43 +267,12 @@ def bytes_per_env_step(
   )
 
 
-def _rate_and_cpu(results):
+def _rate_and_cpu(
+  results: list[measurement.Result],
+) -> list[measurement.Result]:
   return [
     result
     for result in results
     if result.name
     in ('serve.env_steps_per_s', 'serve.learner_cpu_us_per_env_step')
   ]
-
-
-def _draw(by_actors, by_envs, path):
-  """Env steps/s and the learner's cores, against actors and environments."""
-  from matplotlib import figure  # Slow to import.
-
-  picture = figure.Figure(figsize=(9, 6), layout='constrained')
-  all_axes = picture.subplots(2, 2, sharex='col', sharey='row')
-  for (rates_axes, cores_axes), measured, key, label in zip(
-    all_axes.T,
-    (by_actors, by_envs),
-    ('actors', 'envs_per_request'),
-    (
-      f'actors of {_ACTOR_ENVS} environments',
-      f'environments of each of {_ENVS_ACTORS} actors',
-    ),
-  ):
-    numbers = [rate.settings[key] for rate, _ in measured]
-    rates_axes.plot(numbers, [rate.value for rate, _ in measured], marker='o')
-    rates_axes.set_xscale('log', base=2)
-    rates_axes.set_yscale('log')
-    cores_axes.plot(
-      numbers,
-      [1e-6 * rate.value * cpu.value for rate, cpu in measured],
-      marker='o',
-    )
-    cores_axes.set_xlabel(label)
-  all_axes[0, 0].set_ylabel('env steps/s')
-  all_axes[1, 0].set_ylabel('cores the learner keeps busy')
-  all_axes[1, 0].set_ylim(bottom=0)
-  for axes in all_axes.flat:
-    axes.grid(alpha=0.3)
-  picture.savefig(path, dpi=120)

@@ -6,6 +6,8 @@ All but the environment is an actor's own code.
 from collections.abc import Sequence
 from concurrent import futures
 import multiprocessing
+from multiprocessing import connection as connection_lib
+from multiprocessing import context as context_lib
 import time
 from typing import NamedTuple
 
@@ -20,12 +22,15 @@ from seed_metagrad.environments import environment
 _PROCESSES = 4  # At most; the actors are shared out among them, as threads.
 _RECONNECT_SECS = 30.0
 
+Connection = connection_lib.Connection
+SpawnProcess = context_lib.SpawnProcess
+
 
 class Load(NamedTuple):
   """How many actors ask for how many environments, and how often."""
 
   num_actors: int
-  num_envs: int  # Of one actor's only group: of one request.
+  num_envs: int  # In one actor's only group, and so in one request.
   period_secs: float = 0.0  # Between an actor's requests; 0: at once.
 
 
@@ -51,12 +56,12 @@ class Env:
       .astype(spec.observation_dtype)
     )
 
-  def reset(self) -> types.EnvOutput:
+  def reset(self) -> types.EnvOutput[np.ndarray]:
     """Waits for its turn to start."""
     return self._wait()
 
-  def step(self, actions: np.ndarray) -> types.EnvOutput:
-    """Notes when the actions came."""
+  def step(self, actions: np.ndarray) -> types.EnvOutput[np.ndarray]:
+    """Records when the actions came."""
     environment.check_actions(actions, self.num_envs, self.spec.num_actions)
     now = time.monotonic()
     self.answers.append(Answer(now, now - self._sent))
@@ -65,7 +70,7 @@ class Env:
   def close(self) -> None:
     """Frees nothing."""
 
-  def _wait(self):
+  def _wait(self) -> types.EnvOutput[np.ndarray]:
     self._next += self._period_secs
     if self._period_secs:
       time.sleep(max(0.0, self._next - time.monotonic()))
@@ -79,7 +84,7 @@ class Processes:
   def __init__(self, address: str, env: str, spec: types.EnvSpec, load: Load):
     # Not forked: threads of TensorFlow and gRPC run here.
     context = multiprocessing.get_context('spawn')
-    self._running = []
+    self._running: list[tuple[SpawnProcess, Connection]] = []
     for indices in np.array_split(
       np.arange(load.num_actors), min(load.num_actors, _PROCESSES)
     ):
@@ -95,17 +100,16 @@ class Processes:
 
   def cpu_secs(self) -> float:
     """CPU time of all of them so far."""
-    return sum(
-      measurement.cpu_secs(process.pid) for process, _ in self._running
-    )
+    pids = [process.pid for process, _ in self._running]
+    return sum(measurement.cpu_secs(pid) for pid in pids if pid is not None)
 
   def answers(self) -> list[Answer]:
-    """Waits for the end; what all actors noted.
+    """Waits for the end; what all actors recorded.
 
     Raises:
       EOFError: a process failed.
     """
-    answers = []
+    answers: list[Answer] = []
     for process, connection in self._running:
       answers += connection.recv()
       process.join()
@@ -118,9 +122,9 @@ def _run(
   spec: types.EnvSpec,
   load: Load,
   indices: Sequence[int],
-  connection,
-):
-  def act(index):
+  connection: Connection,
+) -> None:
+  def act(index: int) -> list[Answer]:
     # Shares the requests out over the period.
     delay_secs = load.period_secs * index / load.num_actors
     steps = Env(spec, load, delay_secs)

@@ -25,9 +25,9 @@ _START_SECS = 300.0  # To the first update; a busy machine is slow.
 _WARM_UP_SECS = 20.0  # From the first update on.
 _POLL_SECS = 0.02
 _RSS_SECS = 1.0  # Between looks at the memory.
-_MEMORY_ENVS = 8  # Of each group of the actor.
+_MEMORY_ENVS = 8  # In each group of the actor.
 _STOP_SECS = 90.0
-_SETTLED = 1 / 6  # Of a run, when memory should have stopped to grow.
+_SETTLED = 1 / 6  # Part of a run, when memory should have stopped to grow.
 _MEBIBYTE = 1 << 20
 _ACTOR_IMPORTS = ('actors.main', 'seed_metagrad.environments.atari')
 
@@ -35,7 +35,7 @@ _ACTOR_IMPORTS = ('actors.main', 'seed_metagrad.environments.atari')
 class Run:
   """A run of `seed-metagrad train` in processes of its own."""
 
-  def __init__(self, folder: str, **settings):
+  def __init__(self, folder: str, **settings: object):
     self._metrics = pathlib.Path(folder) / 'run' / 'metrics.csv'
     self._log = (pathlib.Path(folder) / 'log').open('w+b')
     arguments = {'preset': _PRESET, 'workdir': self._metrics.parent, **settings}
@@ -80,7 +80,7 @@ class Run:
 
   def resident_mib(self) -> dict[str, float]:
     """Resident memory, MiB, of the learner and of one actor."""
-    mib = {}
+    mib: dict[str, float] = {}
     for pid, arguments in _children(self._process.pid):
       for role, module in (
         ('learner', 'learner.main'),
@@ -108,7 +108,7 @@ class Run:
 
 
 @contextlib.contextmanager
-def _run(**settings) -> Iterator[Run]:
+def _run(**settings: object) -> Iterator[Run]:
   with tempfile.TemporaryDirectory() as folder:
     started = Run(folder, **settings)
     try:

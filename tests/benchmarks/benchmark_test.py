@@ -52,7 +52,7 @@ class BenchmarkTest(absltest.TestCase):
     self.assertEqual(
       seen[0],
       measurement.Options(
-        'breakout', ('deep',), repeats=20, secs=2.0, picture=''
+        'breakout', ('deep',), repeats=20, secs=2.0, figure=''
       ),
     )
 

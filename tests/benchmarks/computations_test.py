@@ -15,7 +15,7 @@ class ComputationsTest(absltest.TestCase):
   def test_env_steps_an_environment(self):
     [result] = computations.env(
       measurement.Options(
-        env='catch', networks=(), repeats=1, secs=1.0, picture=''
+        env='catch', networks=(), repeats=1, secs=1.0, figure=''
       )
     )
     self.assertEqual(result.name, 'env.steps_per_s')

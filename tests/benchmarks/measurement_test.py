@@ -9,7 +9,7 @@ from absl.testing import absltest
 from benchmarks import measurement
 
 _OPTIONS = measurement.Options(
-  env='pong', networks=('shallow',), repeats=5, secs=60.0, picture=''
+  env='pong', networks=('shallow',), repeats=5, secs=60.0, figure=''
 )
 
 

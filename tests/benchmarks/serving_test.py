@@ -1,8 +1,5 @@
 """Tests of benchmarks/serving.py: a short look at a small load."""
 
-import pathlib
-import tempfile
-
 from absl.testing import absltest
 from absl.testing import parameterized
 
@@ -13,7 +10,7 @@ from seed_metagrad import types
 
 _SPEC = types.EnvSpec((84, 84), 'uint8', num_actions=6, frame_stack=4)
 _OPTIONS = measurement.Options(
-  env='pong', networks=(), repeats=1, secs=0.2, picture=''
+  env='pong', networks=(), repeats=1, secs=0.2, figure=''
 )
 
 
@@ -47,21 +44,6 @@ class ServingTest(parameterized.TestCase):
   def test_an_atari_step_takes_little_more_than_its_frame(self, envs, limit):
     result = serving.bytes_per_env_step(_SPEC, envs)
     self.assertBetween(result.value, 84 * 84 + 5, limit)
-
-  def test_draws_how_it_scales(self):
-    def results(key):
-      return [
-        [
-          measurement.Result(f'serve.{name}', 100.0 * n, 'one', {key: n})
-          for name in ('env_steps_per_s', 'learner_cpu_us_per_env_step')
-        ]
-        for n in (1, 2, 4)
-      ]
-
-    with tempfile.TemporaryDirectory() as folder:
-      path = pathlib.Path(folder) / 'serving.png'
-      serving._draw(results('actors'), results('envs_per_request'), str(path))
-      self.assertStartsWith(path.read_bytes(), b'\x89PNG')
 
 
 if __name__ == '__main__':
