@@ -253,6 +253,11 @@ BOUNDS: dict[str, Bounds] = {
 # an entropy cost of .01 keeps the policy near uniform: with both changed Pong
 # is at -7 after 7M frames, where it was at -14. A learning rate that falls to
 # half and not to 0: 13 after 12M, where it was -4.
+#
+# `snake` has the published settings of Bonnet et al. 2022: 512 environments, an
+# update for every 5 steps of them all, and as many unrolls in the
+# meta-objective. Missing are their clip of the meta-gradient at norm .1 and
+# their outer critic. RMSProp's decay and epsilon are ours.
 PRESETS: dict[str, dict[str, Any]] = {
   'paper': {},
   'local': dict(
@@ -283,6 +288,30 @@ PRESETS: dict[str, dict[str, Any]] = {
     queue_unrolls=16,
     checkpoint_secs=10.0,
     metrics_secs=1.0,
+  ),
+  'snake': dict(
+    env='snake',
+    network='snake',
+    learned=('discount',),
+    conditioning=False,
+    total_env_frames=75_000_000,
+    discount=0.8,
+    lambda_=0.95,
+    baseline_cost=1.0,  # Theirs is .5, of a square without the 1/2.
+    reference_discount=1.0,
+    reference_lambda=1.0,
+    meta_batch_size=512,
+    meta_learning_rate=3e-3,
+    learning_rate=5e-4,
+    final_learning_rate=5e-4,
+    rms_decay=0.9,
+    rms_epsilon=1e-5,
+    max_gradient_norm=0.0,  # No clip.
+    unroll_length=5,
+    batch_size=512,
+    num_actors=1,
+    envs_per_group=256,
+    queue_unrolls=256,
   ),
 }
 

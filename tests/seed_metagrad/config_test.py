@@ -54,6 +54,11 @@ class ConfigTest(parameterized.TestCase):
   def test_paper_is_the_defaults(self):
     self.assertEqual(config_lib.preset('paper'), config_lib.Config())
 
+  def test_snake_learns_from_an_unroll_of_each_environment(self):
+    config = config_lib.preset('snake')
+    self.assertEqual(2 * config.num_actors * config.envs_per_group, 512)
+    self.assertEqual((config.batch_size, config.meta_batch_size), (512, 512))
+
   def test_overrides_win_over_the_preset(self):
     self.assertEqual(config_lib.preset('smoke', env='pong').env, 'pong')
 
