@@ -21,7 +21,7 @@ _ACTION_BYTES = 4
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class Answers(inference_pb2_grpc.InferenceServicer):
+class Service(inference_pb2_grpc.InferenceServicer):
   """Leases any slots and acts with action 0, until it is `done`."""
 
   def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Answers(inference_pb2_grpc.InferenceServicer):
   async def Act(
     self, request: inference_pb2.ActRequest, context: Context
   ) -> inference_pb2.ActReply:
-    """Answers with as many actions as there are environments."""
+    """Replies with as many actions as there are environments."""
     del context
     return inference_pb2.ActReply(
       actions=bytes(_ACTION_BYTES * len(request.flags)), done=self.done
@@ -47,16 +47,16 @@ class Answers(inference_pb2_grpc.InferenceServicer):
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[tuple[str, Answers]]:
+def serving() -> Iterator[tuple[str, Service]]:
   """A server of the learner's kind in a thread: its address, its service."""
-  answers = Answers()
+  service = Service()
   port: futures.Future[int] = futures.Future()
   loops: futures.Future[asyncio.AbstractEventLoop] = futures.Future()
   stop = asyncio.Event()
 
   async def serve() -> None:
     server = grpc.aio.server(options=[('grpc.max_receive_message_length', -1)])
-    inference_pb2_grpc.add_InferenceServicer_to_server(answers, server)
+    inference_pb2_grpc.add_InferenceServicer_to_server(service, server)
     port.set_result(server.add_insecure_port('127.0.0.1:0'))
     loops.set_result(asyncio.get_running_loop())
     await server.start()
@@ -66,7 +66,7 @@ def serving() -> Iterator[tuple[str, Answers]]:
   thread = threading.Thread(target=lambda: asyncio.run(serve()))
   thread.start()
   try:
-    yield f'127.0.0.1:{port.result()}', answers
+    yield f'127.0.0.1:{port.result()}', service
   finally:
     loops.result().call_soon_threadsafe(stop.set)
     thread.join()

@@ -74,7 +74,7 @@ def machine() -> dict[str, Any]:
 
 
 def line(result: Result) -> str:
-  """One line for a person."""
+  """The result as a line of text."""
   settings = ', '.join(f'{k} {v}' for k, v in result.settings.items())
   about = '; '.join(filter(None, [result.network, result.variant, settings]))
   return f'{result.name:<38} {result.value:>10.4g} {result.unit:<12} {about}'

@@ -58,7 +58,7 @@ class _Watched(NamedTuple):
   secs: float
   learner_cpu_secs: float
   actors_cpu_secs: float
-  answers: list[synthetic_actors.Answer]
+  replies: list[synthetic_actors.Reply]
 
 
 def serve(options: measurement.Options) -> Iterator[measurement.Result]:
@@ -113,10 +113,10 @@ def measure(
   what: `serve`, or `exchange` for gRPC alone.
   """
   watched = _watch(options, spec, load, what)
-  answers, secs = watched.answers, watched.secs
-  rate = len(answers) / secs
-  latencies = [1e3 * answer.latency_secs for answer in answers]
-  us_per_env_step = 1e6 / (len(answers) * load.num_envs)
+  replies, secs = watched.replies, watched.secs
+  rate = len(replies) / secs
+  latencies = [1e3 * reply.latency_secs for reply in replies]
+  us_per_env_step = 1e6 / (len(replies) * load.num_envs)
   settings = {
     'actors': load.num_actors,
     'envs_per_request': load.num_envs,
@@ -160,11 +160,9 @@ def _watch(
     end, cpu_end = time.monotonic(), time.process_time()
     actors_end = actors.cpu_secs()
     served.finish()
-    answers = [
-      answer for answer in actors.answers() if start <= answer.time < end
-    ]
+    replies = [reply for reply in actors.replies() if start <= reply.time < end]
   return _Watched(
-    end - start, cpu_end - cpu_start, actors_end - actors_start, answers
+    end - start, cpu_end - cpu_start, actors_end - actors_start, replies
   )
 
 
@@ -172,13 +170,13 @@ def _watch(
 def _exchange(
   unused_env: str, unused_spec: types.EnvSpec, load: synthetic_actors.Load
 ) -> Iterator[_Serving]:
-  with exchange.serving() as (address, answers):
+  with exchange.serving() as (address, service):
 
     def finish() -> None:
-      answers.done = True
+      service.done = True
 
     yield _Serving(
-      address, lambda: len(answers.actors) == load.num_actors, finish
+      address, lambda: len(service.actors) == load.num_actors, finish
     )
 
 

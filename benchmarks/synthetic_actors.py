@@ -34,7 +34,7 @@ class Load(NamedTuple):
   period_secs: float = 0.0  # Between an actor's requests; 0: at once.
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
   """When a request was answered, by time.monotonic, and how late."""
 
   time: float
@@ -47,7 +47,7 @@ class Env:
   def __init__(self, spec: types.EnvSpec, load: Load, delay_secs: float):
     self.spec = spec
     self.num_envs = load.num_envs
-    self.answers: list[Answer] = []
+    self.replies: list[Reply] = []
     self._period_secs = load.period_secs
     self._next = time.monotonic() + delay_secs
     self._outputs = environment.first_output(
@@ -64,7 +64,7 @@ class Env:
     """Records when the actions came."""
     environment.check_actions(actions, self.num_envs, self.spec.num_actions)
     now = time.monotonic()
-    self.answers.append(Answer(now, now - self._sent))
+    self.replies.append(Reply(now, now - self._sent))
     return self._wait()
 
   def close(self) -> None:
@@ -103,17 +103,17 @@ class Processes:
     pids = [process.pid for process, _ in self._running]
     return sum(measurement.cpu_secs(pid) for pid in pids if pid is not None)
 
-  def answers(self) -> list[Answer]:
+  def replies(self) -> list[Reply]:
     """Waits for the end; what all actors recorded.
 
     Raises:
       EOFError: a process failed.
     """
-    answers: list[Answer] = []
+    replies: list[Reply] = []
     for process, connection in self._running:
-      answers += connection.recv()
+      replies += connection.recv()
       process.join()
-    return answers
+    return replies
 
 
 def _run(
@@ -124,7 +124,7 @@ def _run(
   indices: Sequence[int],
   connection: Connection,
 ) -> None:
-  def act(index: int) -> list[Answer]:
+  def act(index: int) -> list[Reply]:
     # Shares the requests out over the period.
     delay_secs = load.period_secs * index / load.num_actors
     steps = Env(spec, load, delay_secs)
@@ -144,8 +144,8 @@ def _run(
           )
         ]
       )
-    return steps.answers
+    return steps.replies
 
   with futures.ThreadPoolExecutor(len(indices)) as pool:
-    answers = [answer for part in pool.map(act, indices) for answer in part]
-  connection.send(answers)
+    replies = [reply for part in pool.map(act, indices) for reply in part]
+  connection.send(replies)

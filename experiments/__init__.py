@@ -1,1 +1,1 @@
-"""What a person runs: the commands of the console script."""
+"""The commands of the console script, and what they are made of."""

@@ -36,7 +36,7 @@ class Pool(Protocol):
 
   def step(
     self, commands: Mapping[int, int | game_pool.Start]
-  ) -> dict[int, game_pool.Answer]:
+  ) -> dict[int, game_pool.Outcome]:
     """Gives games, by number, an action or a start."""
 
 
@@ -50,6 +50,9 @@ class Watch:
 
   def ended(self) -> None:
     """Hears that an episode has ended."""
+
+
+_UNWATCHED = Watch()
 
 
 class Episode(NamedTuple):
@@ -111,14 +114,13 @@ def play_games(
   *,
   seed: int,
   greedy: bool = False,
-  watch: Watch | None = None,
+  watch: Watch = _UNWATCHED,
 ) -> list[Episode]:
   """Plays one Atari episode from each start, `num_games` at a time.
 
   An episode depends on the seed and its number alone, not on `num_games`.
   Where it is stopped, only what had ended comes back.
   """
-  watch = watch or Watch()
   seeds = np.random.SeedSequence(seed).generate_state(2 * len(starts))
   waiting = list(range(len(starts)))[::-1]
   episodes: list[Episode] = []
@@ -136,15 +138,17 @@ def play_games(
         commands[game] = game_pool.Start(start, int(seeds[2 * number + 1]))
     if not commands or not watch.stepped(len(commands)):
       return sorted(episodes, key=operator.attrgetter('number'))
-    answers = pool.step(commands)
+    outcomes = pool.step(commands)
     reset[:] = False
-    for game, answer in answers.items():
-      frames[game] = answer.frame
+    for game, outcome in outcomes.items():
+      frames[game] = outcome.frame
       reset[game] = isinstance(commands[game], game_pool.Start)
-      running[game].score += answer.reward
-      if answer.ended:
+      running[game].score += outcome.reward
+      if outcome.ended:
         episodes.append(
-          running.pop(game).episode(answer.frames, answer.capped, answer.played)
+          running.pop(game).episode(
+            outcome.frames, outcome.capped, outcome.played
+          )
         )
         watch.ended()
     logits, values = policy.act(frames, reset)
@@ -162,7 +166,7 @@ def play_environments(
   seed: int,
   max_frames: int,
   greedy: bool = False,
-  watch: Watch | None = None,
+  watch: Watch = _UNWATCHED,
 ) -> list[Episode]:
   """Plays episodes in batches of one environment that restart by themselves.
 
@@ -174,7 +178,6 @@ def play_environments(
   Raises:
     ValueError: an observation or a reward is not finite.
   """
-  watch = watch or Watch()
   seeds = np.random.SeedSequence(seed).generate_state(num_episodes)
   # Episode n is one of environment n % E.
   waiting = [

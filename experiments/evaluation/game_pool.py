@@ -23,7 +23,7 @@ class Start(NamedTuple):
   seed: int  # Seed of the sticky actions.
 
 
-class Answer(NamedTuple):
+class Outcome(NamedTuple):
   """What an action or a start led to in a game."""
 
   reward: float
@@ -74,7 +74,7 @@ class GamePool:
     finally:
       signal.signal(signal.SIGINT, before)
 
-  def step(self, commands: Commands) -> dict[int, Answer]:
+  def step(self, commands: Commands) -> dict[int, Outcome]:
     """Gives games, by number, an action of the minimal set or a start.
 
     Raises:
@@ -85,13 +85,13 @@ class GamePool:
       parts[game % len(parts)][game] = command
     for connection, part in zip(self._connections, parts):
       connection.send(part)
-    answers: dict[int, Answer] = {}
+    outcomes: dict[int, Outcome] = {}
     for connection in self._connections:
       received = connection.recv()
       if isinstance(received, ValueError):
         raise received
-      answers.update(received)
-    return answers
+      outcomes.update(received)
+    return outcomes
 
   def close(self) -> None:
     """Ends the processes."""
@@ -111,17 +111,17 @@ def _serve(
   games: dict[int, atari_game.Game] = {}
   rngs: dict[int, np.random.Generator] = {}
 
-  def answer(number: int, command: int | Start) -> Answer:
+  def play(number: int, command: int | Start) -> Outcome:
     if number not in games:
       games[number] = atari_game.Game(name)
     game = games[number]
     if isinstance(command, Start):
       rngs[number] = np.random.default_rng(command.seed)
       frame = game.start(command.ale_actions)
-      return Answer(0.0, False, False, frame, 0, b'')
+      return Outcome(0.0, False, False, frame, 0, b'')
     step = game.step(command, rngs[number], sticky_actions)
     ended = step.over or game.frames >= max_frames
-    return Answer(
+    return Outcome(
       reward=step.reward,
       ended=ended,
       capped=ended and not step.over,
@@ -137,10 +137,7 @@ def _serve(
       return
     try:
       connection.send(
-        {
-          number: answer(number, command)
-          for number, command in commands.items()
-        }
+        {number: play(number, command) for number, command in commands.items()}
       )
     except ValueError as error:
       connection.send(error)

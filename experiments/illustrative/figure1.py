@@ -128,7 +128,7 @@ def run(flag_values: flags.FlagValues, out: pathlib.Path) -> None:
   )
   tables.write(
     out / 'comparison.csv',
-    ('process', 'hyper', 'value', 'mse', 'low', 'high'),
+    ('process', 'hyperparameter', 'value', 'mse', 'low', 'high'),
     comparison,
   )
   figures.figure1(outcomes, mu, settings.inner_updates).savefig(
@@ -235,9 +235,9 @@ def _comparison(outcomes: _Outcomes) -> Iterator[_Comparison]:
         outcome.fixed_error[best] - outcome.learned_error,
       ),
     ]
-    for hyper, value, errors in rows:
+    for kind, value, errors in rows:
       mean, low, high = (f'{x:.4f}' for x in estimates.mean(errors))
-      yield name, hyper, value, mean, low, high
+      yield name, kind, value, mean, low, high
 
 
 def _report(
@@ -255,9 +255,9 @@ def _report(
       f' state above every {process.low_kind} one in {ordered} of'
       f' {len(final)} seeds.'
     )
-  for name, hyper, value, mean, low, high in comparison:
-    if hyper != 'fixed' or value == '1.00':
+  for name, kind, value, mean, low, high in comparison:
+    if kind != 'fixed' or value == '1.00':
       print(
-        f'{name}: squared error, {" ".join([hyper, value]).strip()}:'
+        f'{name}: squared error, {" ".join([kind, value]).strip()}:'
         f' {mean} [{low}, {high}]'
       )

@@ -19,8 +19,8 @@ class EnvTest(absltest.TestCase):
     self.assertEqual(first.observation.dtype, fakes.SPEC.observation_dtype)
     env.step(np.zeros(2, np.int32))
     env.step(np.zeros(2, np.int32))
-    self.assertLen(env.answers, 2)
-    self.assertLessEqual(env.answers[0].time, env.answers[1].time)
+    self.assertLen(env.replies, 2)
+    self.assertLessEqual(env.replies[0].time, env.replies[1].time)
 
   def test_keeps_its_pace(self):
     load = _LOAD._replace(period_secs=0.02)
@@ -28,7 +28,7 @@ class EnvTest(absltest.TestCase):
     env.reset()
     for _ in range(3):
       env.step(np.zeros(2, np.int32))
-    [first, _, last] = [answer.time for answer in env.answers]
+    [first, _, last] = [reply.time for reply in env.replies]
     self.assertGreaterEqual(last - first, 0.03)
 
   def test_refuses_actions_that_are_none(self):
@@ -51,12 +51,12 @@ class ProcessesTest(absltest.TestCase):
     self.assertEqual(learner.server.num_actors(), 3)
     learner.wait_for_requests(20)
     self.assertTrue(learner.server.finish(fakes.DEADLINE_SECS))
-    answers = actors.answers()
+    replies = actors.replies()
     # Each actor's last request is answered by the end.
     self.assertBetween(
-      len(answers), len(learner.requests) - 3, len(learner.requests)
+      len(replies), len(learner.requests) - 3, len(learner.requests)
     )
-    self.assertGreater(min(answer.latency_secs for answer in answers), 0.0)
+    self.assertGreater(min(reply.latency_secs for reply in replies), 0.0)
 
 
 if __name__ == '__main__':

@@ -9,6 +9,26 @@ from matplotlib import figure
 from experiments.comparison import report_page
 
 
+def _row(learned, discount, **fields):
+  return (
+    dict(
+      learned=learned,
+      protocol='noop',
+      reference_discount=discount,
+      status='not run',
+      median='',
+      low='',
+      high='',
+      games='0',
+      study_games='3',
+      human_games=fields.get('games', '0'),
+      runs='0',
+      published='',
+    )
+    | fields
+  )
+
+
 class ReportPageTest(absltest.TestCase):
   def test_text_is_escaped(self):
     page = report_page.page(
@@ -46,28 +66,9 @@ class ReportPageTest(absltest.TestCase):
     )
 
   def test_medians_in_the_layout_of_the_paper(self):
-    def row(learned, discount, **fields):
-      return (
-        dict(
-          learned=learned,
-          protocol='noop',
-          reference_discount=discount,
-          status='not run',
-          median='',
-          low='',
-          high='',
-          games='0',
-          study_games='3',
-          human_games=fields.get('games', '0'),
-          runs='0',
-          published='',
-        )
-        | fields
-      )
-
     text = report_page.medians(
       [
-        row(
+        _row(
           '{}',
           '0.99',
           status='partial',
@@ -78,7 +79,7 @@ class ReportPageTest(absltest.TestCase):
           runs='5',
           published='191.8',
         ),
-        row(
+        _row(
           '{}',
           '0.995',
           status='partial',
@@ -86,7 +87,7 @@ class ReportPageTest(absltest.TestCase):
           runs='4',
           published='257.1',
         ),
-        row('SEED RL', '', status='done', median='7.0', games='3', runs='3'),
+        _row('SEED RL', '', status='done', median='7.0', games='3', runs='3'),
       ]
     )
     lines = text.split('\n')

@@ -45,14 +45,14 @@ class FakePool:
       self.left[game] = len(command.ale_actions)
       self.taken[game] = bytearray()
       self.most = max(self.most, len(self.left))
-      return game_pool.Answer(0.0, False, False, _FRAME, 0, b'')
+      return game_pool.Outcome(0.0, False, False, _FRAME, 0, b'')
     self.left[game] -= 1
     self.taken[game].append(command)
     taken = bytes(self.taken[game])
     ended = not self.left[game]
     if ended:
       del self.left[game]
-    return game_pool.Answer(
+    return game_pool.Outcome(
       reward=1.0,
       ended=ended,
       capped=ended and len(taken) > 100,
@@ -240,14 +240,14 @@ class PlayEnvironmentsTest(parameterized.TestCase):
     played = self._play([FakeEnv(100), FakeEnv(2)], 8, watch=FakeWatch(5))
     self.assertEqual([episode.number for episode in played], [1, 3])
 
-  def _play(self, envs, num_episodes, max_frames=10**6, watch=None):
+  def _play(self, envs, num_episodes, max_frames=10**6, **watched):
     return episodes.play_environments(
       FakePolicy([0.0, 0.0]),
       envs,
       num_episodes,
       seed=1,
       max_frames=max_frames,
-      watch=watch,
+      **watched,
     )
 
 

@@ -20,26 +20,28 @@ class GamePoolTest(absltest.TestCase):
     games = [atari_game.Game('breakout') for _ in range(3)]
     starts = [bytes(2), bytes([1] * 9), bytes(7)]
     with _pool(3) as pool:
-      answers = pool.step(
+      outcomes = pool.step(
         {n: game_pool.Start(start, seed=n) for n, start in enumerate(starts)}
       )
       for n, start in enumerate(starts):
-        np.testing.assert_array_equal(answers[n].frame, games[n].start(start))
+        np.testing.assert_array_equal(outcomes[n].frame, games[n].start(start))
       for actions in ({0: 1, 1: 2, 2: 3}, {1: 3}, {2: 0, 0: 2}):
-        answers = pool.step(actions)
-        self.assertEqual(answers.keys(), actions.keys())
+        outcomes = pool.step(actions)
+        self.assertEqual(outcomes.keys(), actions.keys())
         for n, action in actions.items():
           step = games[n].step(action)
-          np.testing.assert_array_equal(answers[n].frame, step.frame)
-          self.assertEqual(answers[n].frames, games[n].frames)
-          self.assertEqual(answers[n].played, b'')
+          np.testing.assert_array_equal(outcomes[n].frame, step.frame)
+          self.assertEqual(outcomes[n].frames, games[n].frames)
+          self.assertEqual(outcomes[n].played, b'')
 
   def test_ended_when_it_has_had_its_frames(self):
     with _pool(1, max_frames=12) as pool:
       pool.step({0: game_pool.Start(bytes(5), seed=1)})
-      answers = [pool.step({0: 1})[0] for _ in range(3)]
-    self.assertEqual([answer.ended for answer in answers], [False, False, True])
-    self.assertEqual(answers[-1].played, bytes(5) + bytes([1] * 12))
+      outcomes = [pool.step({0: 1})[0] for _ in range(3)]
+    self.assertEqual(
+      [outcome.ended for outcome in outcomes], [False, False, True]
+    )
+    self.assertEqual(outcomes[-1].played, bytes(5) + bytes([1] * 12))
 
   def test_seed_decides_which_actions_stick(self):
     played = []
@@ -47,8 +49,8 @@ class GamePoolTest(absltest.TestCase):
       for seed in (1, 1, 2):
         pool.step({0: game_pool.Start(b'\0', seed)})
         for action in [2, 3] * 10:
-          answer = pool.step({0: action})[0]
-        played.append(answer.played)
+          outcome = pool.step({0: action})[0]
+        played.append(outcome.played)
     self.assertEqual(played[0], played[1])
     self.assertNotEqual(played[0], played[2])
 

@@ -28,7 +28,7 @@ def _sigmoid(x):
 
 
 def _returns(process, settings, rewards, values, logits):
-  """g by the papers' definitions; of a state's hyper, on entering it."""
+  """g by the papers' definitions; of a state's own values, on entering it."""
   table = np.append(_sigmoid(logits)[1:], 1.0)
   discounts = np.append(np.ones(_SIZE - 1), 0.0)
   if process.learned == 'discount':
