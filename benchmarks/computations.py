@@ -116,18 +116,22 @@ def _update_secs(
   agent = agent_lib.make(config, spec)
   state = agent.init(_SEED)
   unroll = random_unroll(config, spec)
-  meta_unroll = (
-    unrolls_lib.columns(unroll, 0, config.meta_batch_size)
-    if config.learned
-    else None
-  )
+  meta_unrolls = [
+    unrolls_lib.columns(unroll, 0, size) for size in _meta_batch_sizes(config)
+  ]
   step = tf.function(agent.update, autograph=False)
 
   def call() -> None:
-    _, metrics = step(state, [unroll], meta_unroll)
+    _, metrics = step(state, [unroll], meta_unrolls)
     assert not metrics['skipped']  # Also waits for the result.
 
   return measurement.median_secs(call, options)
+
+
+def _meta_batch_sizes(config: config_lib.Config) -> list[int]:
+  sizes = agent_lib.samples(config)
+  last = [sizes.meta_batch] if sizes.meta_batch else []
+  return [config.batch_size] * sizes.further + last
 
 
 def _forward_backward_secs(
@@ -144,7 +148,7 @@ def _forward_backward_secs(
     with tf.GradientTape() as tape:
       tape.watch(params)
       outputs = network.apply(params, frames.stack_unroll(unroll), None)
-      total = tf.add_n([tf.reduce_sum(x) for x in outputs])
+      total = tf.add_n([tf.reduce_sum(x) for x in tf.nest.flatten(outputs)])
     gradients: Any = tape.gradient(total, params)
     return list(gradients)
 

@@ -195,7 +195,7 @@ def _learning(
   step = tf.function(agent.update, autograph=False)
 
   def call() -> int:
-    _, metrics = step(state, [unroll], meta_unroll)
+    _, metrics = step(state, [unroll], [meta_unroll])
     assert not metrics['skipped']  # Also waits for the result.
     return config.unroll_length * config.batch_size
 

@@ -55,12 +55,10 @@ class Acting(Protocol):
 
 
 class Batch(NamedTuple):
-  """The unrolls of one iteration of MGRL's algorithm 1."""
+  """The unrolls of one iteration of MGRL's algorithm 1, [T + 1, B, ...]."""
 
-  unrolls: list[
-    types.Unroll[np.ndarray]
-  ]  # T: one inner update each, [T + 1, B, ...].
-  meta_unroll: types.Unroll[np.ndarray] | None  # T', later: [T + 1, B', ...].
+  unrolls: list[types.Unroll[np.ndarray]]  # T: one inner update each.
+  meta_unrolls: list[types.Unroll[np.ndarray]]  # What judges them; T' is last.
 
 
 def restore(
@@ -187,11 +185,12 @@ class Learner:
     T' is the first part of the batch that is trained on next, so every unroll
     is used for theta, and B' of B for eta as well: no further data.
     """
-    size = self._batch_size
-    used = self._config.inner_updates * size
-    later = size if self._config.learned else 0
+    size, sizes = self._batch_size, agent_lib.samples(self._config)
+    inner = sizes.updates * size
+    used = inner + sizes.further * size
+    needed = used + (size if sizes.later else 0)
     while self.env_frames < self._config.total_env_frames and self._gather(
-      used + later, stop
+      needed, stop
     ):
       self.statistics.add_lags(
         self.num_updates - finished.num_updates
@@ -201,13 +200,15 @@ class Learner:
         self._next if self._next and not start else self._batch_pending(start)
         for start in range(0, used, size)
       ]
-      self._next, meta_unroll = None, None
-      if later:
-        self._next = self._batch_pending(used)
-        meta_size = self._config.meta_batch_size // self._hosts.num
-        meta_unroll = unrolls_lib.columns(self._next, 0, meta_size)
+      self._next = self._batch_pending(used) if sizes.later else None
+      meta_unrolls = batches[sizes.updates :]
+      if sizes.meta_batch:
+        meta_size = sizes.meta_batch // self._hosts.num
+        meta_unrolls.append(
+          unrolls_lib.columns(self._next or batches[-1], 0, meta_size)
+        )
       del self._pending[:used]
-      yield Batch(batches, meta_unroll)
+      yield Batch(batches[: sizes.updates], meta_unrolls)
 
   def _batch_pending(self, start: int) -> types.Unroll[np.ndarray]:
     return unrolls_lib.batch(
@@ -269,7 +270,7 @@ class Learner:
 
   def values(self) -> dict[str, float]:
     """What can be learned, by name: its value now, learned or fixed."""
-    return agent_lib.hyperparameters(self._config, self._state.eta)
+    return agent_lib.hyperparameters(self._config, self._state)
 
   def summary(self) -> summary_lib.Summary:
     """How the run stands."""

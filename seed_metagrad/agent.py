@@ -1,6 +1,6 @@
 """The agent as two pure functions, act and update, made from a config."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import functools
 from typing import Any, NamedTuple, Protocol
 
@@ -48,7 +48,7 @@ class Update(Protocol):
     self,
     state: types.LearnerState,
     unrolls: Sequence[types.Unroll[tf.Tensor]],
-    meta_unroll: types.Unroll[tf.Tensor] | None,
+    meta_unrolls: Sequence[types.Unroll[tf.Tensor]],
   ) -> tuple[types.LearnerState, meta.Metrics]:
     """Returns (state, metrics); `skipped` is 1 where nothing was learned."""
 
@@ -77,20 +77,29 @@ def make(
       that a meta-parameter cannot start at.
   """
   eta = initial_eta(config, dtype=dtype)
-  seen = conditioning(config)(eta)
+  seen = _conditioning(config)(eta)
   network = networks.make(
     config.network,
     spec,
     dtype=dtype,
-    num_conditioning=0 if seen is None else int(seen.shape[0] or 0),
+    num_conditioning=int(seen.values.shape[0] or 0) if seen else 0,
     embedding_size=config.embedding_size,
+    outer_critic=config.outer_critic if config.learned else 'none',
+    auxiliary_heads=config.auxiliary_heads,
   )
   rules = make_rules(config, network)
   if all_reduce:
     rules = rules._replace(all_reduce=all_reduce)
 
   def init(seed: int) -> types.LearnerState:
-    params = [tf.constant(p) for p in network.init(seed)]
+    params = tf.nest.map_structure(tf.constant, network.init(seed))
+    if config.eta == 'meta_network' and eta:
+      return meta.init(
+        rules,
+        params,
+        meta_parameters.init_meta_network(eta, seed),
+        meta_parameters.init_context(dtype),
+      )
     return meta.init(rules, params, eta)
 
   def act(
@@ -106,56 +115,82 @@ def make(
   def update(
     state: types.LearnerState,
     unrolls: Sequence[types.Unroll[tf.Tensor]],
-    meta_unroll: types.Unroll[tf.Tensor] | None,
+    meta_unrolls: Sequence[types.Unroll[tf.Tensor]],
   ) -> tuple[types.LearnerState, meta.Metrics]:
-    return _checked_update(config, spec, rules, state, unrolls, meta_unroll)
+    return _checked_update(config, spec, rules, state, unrolls, meta_unrolls)
 
   return Agent(init, act, update)
+
+
+class Samples(NamedTuple):
+  """What an update is made of, in unrolls."""
+
+  updates: int  # K, batches of B that are learned from.
+  further: int  # Batches of B that the outer objective learns from as well.
+  meta_batch: int  # Unrolls that it judges by; 0 where nothing is learned.
+  later: bool  # Whether these are of the batch that is learned from next.
+
+
+def samples(config: config_lib.Config) -> Samples:
+  """How many unrolls an update of a config takes."""
+  if not config.learned:
+    return Samples(config.inner_updates, 0, 0, later=False)
+  if config.outer == 'bootstrap':  # The last batch is one of the plain step.
+    return Samples(
+      config.inner_updates,
+      config.bootstrap_updates - 1,
+      config.batch_size,
+      later=True,
+    )
+  return Samples(
+    config.inner_updates,
+    0,
+    config.meta_batch_size,
+    later=config.meta_sample == 'later',
+  )
 
 
 def initial_eta(
   config: config_lib.Config, *, dtype: tf.DType | str = tf.float32
 ) -> types.Eta:
-  """The logits that a config's meta-parameters start at."""
-  return meta_parameters.init(
-    {name: getattr(config, name) for name in config.learned}, dtype=dtype
-  )
+  """The logits that a config's meta-parameters start at, by name."""
+  initial = {name: getattr(config, name) for name in config.learned}
+  for head in range(1, 1 + config.auxiliary_heads):
+    for name in config.learned:
+      initial[meta_parameters.auxiliary(name, head)] = initial[name]
+  return meta_parameters.init(initial, config_lib.bounds(config), dtype=dtype)
 
 
-def conditioning(config: config_lib.Config) -> meta.Conditioning:
-  """What a config's network sees of eta."""
-  if config.conditioning:
-    return meta_parameters.conditioning
-  return lambda eta: None
+def hyperparameters(
+  config: config_lib.Config, state: types.LearnerState
+) -> dict[str, float]:
+  """What can be learned, by name: its value now, learned or fixed.
 
-
-def _hypers(config: config_lib.Config, eta: types.Eta) -> types.Hypers:
-  fixed = {name: getattr(config, name) for name in config_lib.BOUNDS}
-  return meta_parameters.hypers(eta, fixed)
+  Of a table, one per state, the mean.
+  """
+  fixed = {name: getattr(config, name) for name in config_lib.LEARNABLE}
+  logits = meta_parameters.logits(state.eta, state.context)
+  values = meta_parameters.hypers(logits, fixed, config_lib.bounds(config))
+  return {
+    name: value if isinstance(value, float) else float(tf.reduce_mean(value))
+    for name, value in values.items()
+  }
 
 
 def make_rules(config: config_lib.Config, network: types.Network) -> meta.Rules:
   """The algorithm's functions with a config's constants in them."""
-  target_settings: dict[str, Any] = dict(
-    rho_bar=config.rho_bar,
-    c_bar=config.c_bar,
-    rho_pg=config.rho_pg,
-    policy_target=config.policy_target,
-    max_abs_reward=config.max_abs_reward,
-  )
+  if config.outer not in outer.OBJECTIVES:
+    raise ValueError(
+      f'outer must be one of {sorted(outer.OBJECTIVES)}, got {config.outer!r}.'
+    )
+  bounds = config_lib.bounds(config)
 
   def forward(
     params: types.Nest,
     unroll: types.Unroll[tf.Tensor],
-    conditioning: tf.Tensor | None,
+    conditioning: types.Conditioning | None,
   ) -> types.NetworkOutput:
     return network.apply(params, frames.stack_unroll(unroll), conditioning)
-
-  if config.outer_objective not in outer.OBJECTIVES:
-    raise ValueError(
-      f'outer_objective must be one of {sorted(outer.OBJECTIVES)}, got'
-      f' {config.outer_objective!r}.'
-    )
 
   def make_optimizer(name: str) -> types.Optimizer:
     return optimizers.make(
@@ -164,21 +199,153 @@ def make_rules(config: config_lib.Config, network: types.Network) -> meta.Rules:
 
   return meta.Rules(
     forward=forward,
-    loss=functools.partial(losses.actor_critic_loss, **target_settings),
+    loss=_loss(config),
     outer_objective=functools.partial(
-      outer.OBJECTIVES[config.outer_objective],
+      outer.OBJECTIVES[config.outer], settings=_outer_settings(config)
+    ),
+    hypers=lambda logits, unroll: meta_parameters.hypers(
+      logits, _fixed(config), bounds
+    ),
+    reference_hypers=_fixed(config)
+    | dict(
       discount=config.reference_discount,
       lambda_=config.reference_lambda,
-      **target_settings,
+      policy_cost=config.outer_policy_cost,
+      baseline_cost=config.outer_baseline_cost,
+      entropy_cost=config.outer_entropy_cost,
     ),
-    hypers=lambda eta, unroll: _hypers(config, eta),
-    conditioning=conditioning(config),
+    logits=meta_parameters.logits,
+    conditioning=_conditioning(config),
+    learning_rate=_learning_rate(config),
+    next_context=_next_context(config),
+    gauges=functools.partial(outer.gauges, rho_bar=config.rho_bar),
     optimizer=make_optimizer(config.optimizer),
     meta_optimizer=make_optimizer(config.meta_optimizer),
     max_gradient_norm=config.max_gradient_norm,
     meta_learning_rate=config.meta_learning_rate,
     trace_decay=config.trace_decay,
+    mixed=config.mixed_meta_gradients,
   )
+
+
+def _fixed(config: config_lib.Config) -> dict[str, float | tf.Tensor]:
+  """The hyperparameters of the inner loss where they are not learned."""
+  fixed = {name: getattr(config, name) for name in config_lib.LEARNABLE}
+  if config.leak == 1.0:
+    del fixed['leak']  # V-trace as it was: no bit of it changes.
+  return fixed
+
+
+def _target_settings(config: config_lib.Config) -> dict[str, Any]:
+  return dict(
+    rho_bar=config.rho_bar,
+    c_bar=config.c_bar,
+    rho_pg=config.rho_pg,
+    policy_target=config.policy_target,
+    max_abs_reward=config.max_abs_reward,
+  )
+
+
+def _loss(config: config_lib.Config) -> meta.InnerLoss:
+  """The main head's loss, the auxiliary heads' and the outer critic's."""
+  target_settings = _target_settings(config)
+
+  def loss(
+    online: types.NetworkOutput,
+    target: types.NetworkOutput,
+    hypers: types.Hypers,
+    unroll: types.Unroll[tf.Tensor],
+  ) -> tuple[tf.Tensor, meta.Metrics]:
+    total, metrics = losses.actor_critic_loss(
+      online, target, hypers, unroll, **target_settings
+    )
+    for head, (ours, goal) in enumerate(
+      zip(online.auxiliary, target.auxiliary), 1
+    ):
+      total += losses.actor_critic_loss(
+        ours,
+        goal,
+        meta_parameters.of_head(hypers, head),
+        unroll,
+        **target_settings,
+      )[0]
+    if not isinstance(online.outer_baseline, tuple):
+      critic_loss = losses.outer_critic_loss(
+        online,
+        target,
+        config.reference_discount,
+        config.reference_lambda,
+        unroll,
+        **target_settings,
+      )
+      total += config.outer_critic_cost * critic_loss
+      metrics['outer_critic_loss'] = losses.mean(critic_loss, unroll)
+    return total, metrics
+
+  return loss
+
+
+def _outer_settings(config: config_lib.Config) -> outer.Settings:
+  return outer.Settings(
+    discount=config.reference_discount,
+    lambda_=config.reference_lambda,
+    policy_cost=config.outer_policy_cost,
+    baseline_cost=config.outer_baseline_cost,
+    entropy_cost=config.outer_entropy_cost,
+    kl_cost=config.outer_kl_cost,
+    value_cost=config.bootstrap_value_cost,
+    meta_batch_size=config.meta_batch_size,
+    targets=_target_settings(config),
+  )
+
+
+def _conditioning(config: config_lib.Config) -> meta.Conditioning:
+  """What a config's network sees of the meta-parameters."""
+  if not config.conditioning:
+    return lambda logits: None
+  reference = None
+  if config.outer_critic == 'conditioned':
+    reference = dict(
+      discount=config.reference_discount, lambda_=config.reference_lambda
+    )
+  return functools.partial(
+    meta_parameters.conditioning,
+    bounds=config_lib.bounds(config),
+    reference=reference,
+  )
+
+
+def _learning_rate(
+  config: config_lib.Config,
+) -> Callable[[types.Eta, tf.Tensor], tf.Tensor]:
+  """The schedule, times what is learned of it."""
+  if 'learning_rate' not in config.learned:
+    return lambda logits, scheduled: scheduled
+  bounds = config_lib.bounds(config)
+
+  def learning_rate(logits: types.Eta, scheduled: tf.Tensor) -> tf.Tensor:
+    own = {'learning_rate': logits['learning_rate']}
+    value = meta_parameters.values(own, bounds)['learning_rate']
+    return scheduled * value / config.learning_rate
+
+  return learning_rate
+
+
+def _next_context(
+  config: config_lib.Config,
+) -> Callable[[types.Nest, types.Unroll[tf.Tensor], types.Hypers], types.Nest]:
+  """Pushes a rollout's mean reward and TD error where eta is a network."""
+  if config.eta != 'meta_network':
+    return lambda context, unroll, hypers: context
+
+  def next_context(
+    context: tf.Tensor, unroll: types.Unroll[tf.Tensor], hypers: types.Hypers
+  ) -> tf.Tensor:
+    return meta_parameters.push_context(
+      context, *losses.reward_and_td_error(unroll, hypers['discount'])
+    )
+
+  return next_context
 
 
 def _checked_update(
@@ -187,7 +354,7 @@ def _checked_update(
   rules: meta.Rules,
   state: types.LearnerState,
   unrolls: Sequence[types.Unroll[tf.Tensor]],
-  meta_unroll: types.Unroll[tf.Tensor] | None,
+  meta_unrolls: Sequence[types.Unroll[tf.Tensor]],
 ) -> tuple[types.LearnerState, meta.Metrics]:
   """One update, or the state as it was where a number is not finite."""
   remaining = tf.cast(
@@ -201,17 +368,23 @@ def _checked_update(
     tf.nest.flatten(state.params)[0].dtype,
   )
   new, metrics = meta.update(
-    state, unrolls, meta_unroll, learning_rate, rules=rules
+    state, unrolls, meta_unrolls, learning_rate, rules=rules
   )
+  checked = {
+    name: value
+    for name, value in metrics.items()
+    if not meta.is_gauge(name)  # NaN but for one update in many.
+  }
   finite = tf.reduce_all(
     [
       tf.reduce_all(tf.math.is_finite(x))
-      for x in tf.nest.flatten((new.eta, metrics))
+      for x in tf.nest.flatten((new.eta, checked))
     ]
   )
   # A choice, where tf.where would copy all parameters.
   kept = tf.cond(finite, lambda: new, lambda: state)
-  steps = sum(tf.size(unroll.env_outputs.reward[1:]) for unroll in unrolls)
+  trained_on = [*unrolls, *meta_unrolls[:-1]]  # The last is for later.
+  steps = sum(tf.size(unroll.env_outputs.reward[1:]) for unroll in trained_on)
   kept = kept._replace(
     num_updates=state.num_updates + 1,
     env_frames=state.env_frames
@@ -221,17 +394,4 @@ def _checked_update(
     **metrics,
     'learning_rate': learning_rate,
     'skipped': tf.cast(~finite, tf.int32),
-  }
-
-
-def hyperparameters(
-  config: config_lib.Config, eta: types.Eta
-) -> dict[str, float]:
-  """What can be learned, by name: its value now, learned or fixed.
-
-  Of a table, one per state, the mean.
-  """
-  return {
-    name: value if isinstance(value, float) else float(tf.reduce_mean(value))
-    for name, value in _hypers(config, eta).items()
   }

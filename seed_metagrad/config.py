@@ -1,7 +1,8 @@
 """Every default once, with its unit and source; presets; checks.
 
-Sources: [MGRL] Xu et al. 2018, [IMPALA] Espeholt et al. 2018, table G.1,
-[C] our choice where the papers are silent.
+Sources: [MGRL] Xu et al. 2018, [IMPALA] Espeholt et al. 2018, table G.1, [STAC]
+Zahavy et al. 2020, [OC] Bonnet et al. 2022, [BMG] Flennerhag et al. 2022, [LUK]
+Luketina et al. 2022, [C] our choice where the papers are silent.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,18 @@ class Bounds(NamedTuple):
   high: float
 
 
+class Learnable(NamedTuple):
+  """The bounds of a field that can be learned, before the config is known.
+
+  high: a number, or the name of the field that holds it. relative: whether
+  both are multiples of the field's own value.
+  """
+
+  low: float = 0.0
+  high: float | str = 1.0
+  relative: bool = False
+
+
 def _field(
   default: _Value,
   text: str,
@@ -29,7 +42,7 @@ def _field(
   above: float | None = None,
   high: float | None = None,
   choices: Sequence[str] = (),
-  learned: Bounds | None = None,
+  learned: Learnable | None = None,
 ) -> _Value:
   """One row of the config.
 
@@ -78,7 +91,7 @@ class Config:
     'Discount [IMPALA], or the initial value of a learned one [C].',
     low=0,
     high=1,
-    learned=Bounds(0.0, 1.0),
+    learned=Learnable(),
   )
   lambda_: float = _field(
     1.0,
@@ -86,19 +99,33 @@ class Config:
     'from 1 at .99 [C].',
     low=0,
     high=1,
-    learned=Bounds(0.0, 1.0),
+    learned=Learnable(),
+  )
+  policy_cost: float = _field(
+    1.0,
+    'Weight of the policy-gradient loss [IMPALA].',
+    low=0,
+    learned=Learnable(high='outer_policy_cost'),
   )
   baseline_cost: float = _field(
     0.5,
     'Weight of the value loss, which has a 1/2 of its own [IMPALA].',
     low=0,
-    learned=Bounds(0.0, 1.0),
+    learned=Learnable(high='outer_baseline_cost'),
   )
   entropy_cost: float = _field(
     0.01,
     'Weight of the entropy bonus [IMPALA].',
     low=0,
-    learned=Bounds(0.0, 1.0),
+    learned=Learnable(high='outer_entropy_cost'),
+  )
+  leak: float = _field(
+    1.0,
+    'Share of the clipped importance ratio in leaky V-trace, alpha (1: '
+    'V-trace) [STAC].',
+    low=0,
+    high=1,
+    learned=Learnable(),
   )
   rho_bar: float = _field(
     1.0, "Clip of the importance ratio in V-trace's delta [IMPALA].", low=0
@@ -120,9 +147,6 @@ class Config:
   )
 
   # Outer objective: J' on later unrolls, with fixed eta'.
-  outer_objective: str = _field(
-    'policy_gradient', 'Outer objective [MGRL], by its name in outer.py.'
-  )
   reference_discount: float = _field(
     0.99,
     "Discount of the outer objective, gamma' [MGRL: .99 or .995].",
@@ -131,6 +155,53 @@ class Config:
   )
   reference_lambda: float = _field(
     1.0, "Lambda of the outer objective, lambda' [MGRL].", low=0, high=1
+  )
+  outer: str = _field(
+    'policy_gradient',
+    'Outer objective: policy_gradient [MGRL], actor_critic [STAC] or bootstrap '
+    '[BMG].',
+  )
+  outer_policy_cost: float = _field(
+    1.0,
+    'Weight of the policy gradient in actor_critic and in the plain step of '
+    'bootstrap; high bound of a learned policy_cost [STAC].',
+    low=0,
+  )
+  outer_baseline_cost: float = _field(
+    0.5,
+    'Weight of the value loss there; high bound of a learned baseline_cost '
+    '[STAC: .25].',
+    low=0,
+  )
+  outer_entropy_cost: float = _field(
+    0.01,
+    'Weight of the entropy bonus there; high bound of a learned entropy_cost '
+    '[STAC].',
+    low=0,
+  )
+  outer_kl_cost: float = _field(
+    1.0, "Weight of KL(theta' || theta) in actor_critic [STAC].", low=0
+  )
+  bootstrap_updates: int = _field(
+    1, 'Updates from theta to the target of bootstrap, L [BMG].', low=1
+  )
+  bootstrap_value_cost: float = _field(
+    0.0, 'Weight of the matching of values in bootstrap [BMG: 0].', low=0
+  )
+  outer_critic: str = _field(
+    'none',
+    "Critic of the meta-objective alone, at gamma' and lambda': none [MGRL], "
+    'head, network [OC] or conditioned [C].',
+    choices=('none', 'head', 'network', 'conditioned'),
+  )
+  outer_critic_cost: float = _field(
+    0.5, "Weight of the outer critic's loss [OC].", low=0
+  )
+  meta_sample: str = _field(
+    'later',
+    "Sample of the meta-objective, tau': later [MGRL], or same, that of the "
+    'last inner update [STAC].',
+    choices=('later', 'same'),
   )
   meta_batch_size: int = _field(
     8, "Unrolls of the next batch in the outer objective, B' [MGRL].", low=1
@@ -142,12 +213,30 @@ class Config:
   trace_decay: float = _field(
     0.0, 'Decay of the trace, mu; 0 on Atari [MGRL].', low=0, high=1
   )
-  inner_updates: int = _field(1, 'Inner updates per meta-update [MGRL].', low=1)
+  inner_updates: int = _field(
+    1, 'Inner updates per meta-update, K [MGRL].', low=1
+  )
+  mixed_meta_gradients: bool = _field(
+    False, 'Mean of the meta-gradients of 1 to K inner updates.'
+  )
+  eta: str = _field(
+    'numbers',
+    'Meta-parameters as numbers [MGRL], or as the outputs of a meta_network of '
+    'the last rollouts [LUK].',
+    choices=('numbers', 'meta_network'),
+  )
+  auxiliary_heads: int = _field(
+    0, 'Policies and values that learn beside the main ones [STACX: 2].', low=0
+  )
 
   # Inner optimizer.
   optimizer: str = _field('rmsprop', 'Optimizer: rmsprop [IMPALA] or adam.')
   learning_rate: float = _field(
-    6e-4, 'Learning rate at the start of its linear decay [IMPALA].', low=0
+    6e-4,
+    'Learning rate at the start of its linear decay [IMPALA]; learned, it is a '
+    'factor of the schedule.',
+    low=0,
+    learned=Learnable(high=2.0, relative=True),
   )
   final_learning_rate: float = _field(
     0.0, 'Learning rate at the end [IMPALA].', low=0
@@ -237,12 +326,24 @@ class Config:
     return {'sticky_actions': self.sticky_actions}
 
 
-# The fields that can be learned, and their bounds.
-BOUNDS: dict[str, Bounds] = {
+# The fields that can be learned.
+LEARNABLE: dict[str, Learnable] = {
   field.name: field.metadata['learned']
   for field in dataclasses.fields(Config)
   if field.metadata['learned']
 }
+
+
+def bounds(config: Config) -> dict[str, Bounds]:
+  """What the values of a config's meta-parameters stay inside of, by name."""
+  resolved = {}
+  for name, learnable in LEARNABLE.items():
+    high = learnable.high
+    if isinstance(high, str):
+      high = getattr(config, high)
+    scale = getattr(config, name) if learnable.relative else 1.0
+    resolved[name] = Bounds(learnable.low * scale, high * scale)
+  return resolved
 
 
 # `local` is for 2 cores. A run there has a hundredth of the paper's frames, so
@@ -342,7 +443,7 @@ def check(config: Config) -> None:
       _require(value > above, field.name, f'above {above}', config)
     if choices := row['choices']:
       _require(value in choices, field.name, f'one of {choices}', config)
-  names = tuple(BOUNDS)
+  names = tuple(LEARNABLE)
   _require(
     len({*config.learned} & {*names}) == len(config.learned),
     'learned',

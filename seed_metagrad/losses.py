@@ -40,8 +40,21 @@ def entropy(policy_logits: tf.Tensor) -> tf.Tensor:
   return nats
 
 
+def log_ratios(
+  policy_logits: tf.Tensor, unroll: types.Unroll[tf.Tensor]
+) -> tf.Tensor:
+  """log pi(a_t|x_t) - log mu(a_t|x_t), [T, B]; policy_logits: [T + 1, B, A]."""
+  actions = unroll.agent_outputs.action[:-1]
+  behaviour_logits = tf.cast(
+    unroll.agent_outputs.policy_logits[:-1], policy_logits.dtype
+  )
+  return log_probs(policy_logits[:-1], actions) - log_probs(
+    behaviour_logits, actions
+  )
+
+
 def vtrace_targets(
-  outputs: types.NetworkOutput,
+  outputs: types.NetworkOutput | types.HeadOutput,
   discount: float | tf.Tensor,
   lambda_: float | tf.Tensor,
   unroll: types.Unroll[tf.Tensor],
@@ -56,19 +69,16 @@ def vtrace_targets(
   has no advantage, and returns of earlier steps bootstrap before it.
 
   max_abs_reward: the clip of rewards, 0 for none.
-  clips: rho_bar, c_bar, rho_pg and policy_target of `returns.vtrace`.
+  clips: rho_bar, c_bar, rho_pg, policy_target and leak of `returns.vtrace`.
   """
-  env_outputs, agent_outputs = unroll.env_outputs, unroll.agent_outputs
+  env_outputs = unroll.env_outputs
   dtype = outputs.baseline.dtype
   rewards = tf.cast(env_outputs.reward[1:], dtype)
   if max_abs_reward:
     rewards = tf.clip_by_value(rewards, -max_abs_reward, max_abs_reward)
   ended = tf.logical_or(env_outputs.terminated[1:], env_outputs.life_lost[1:])
   discounts = discount * tf.cast(tf.logical_not(ended), dtype)
-  actions = agent_outputs.action[:-1]
-  log_rhos = log_probs(outputs.policy_logits[:-1], actions) - log_probs(
-    tf.cast(agent_outputs.policy_logits[:-1], dtype), actions
-  )
+  log_rhos = log_ratios(outputs.policy_logits, unroll)
   truncated = env_outputs.truncated[1:]
   log_rhos = tf.where(truncated, -tf.cast(float('inf'), dtype), log_rhos)
   return returns.vtrace(
@@ -77,21 +87,27 @@ def vtrace_targets(
 
 
 def actor_critic_loss(
-  online: types.NetworkOutput,
-  target: types.NetworkOutput,
+  online: types.NetworkOutput | types.HeadOutput,
+  target: types.NetworkOutput | types.HeadOutput,
   hypers: types.Hypers,
   unroll: types.Unroll[tf.Tensor],
   **target_settings: Any,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
   """The inner loss J (MGRL), a sum over steps, and means of it and its terms.
 
-  -dJ/dtheta = A dlog pi/dtheta + b (g - v) dv/dtheta + c dH/dtheta, with eta
-  live in both the policy and the value term.
+  -dJ/dtheta = p A dlog pi/dtheta + b (g - v) dv/dtheta + c dH/dtheta, with eta
+  live in both the policy and the value term; p = 1 in MGRL, learned in STAC.
 
-  online, target: [T + 1, B, ...]; target_settings: of `vtrace_targets`.
+  online, target: [T + 1, B, ...]. hypers: `leak` may be missing.
+  target_settings: of `vtrace_targets`.
   """
   targets = vtrace_targets(
-    target, hypers['discount'], hypers['lambda_'], unroll, **target_settings
+    target,
+    hypers['discount'],
+    hypers['lambda_'],
+    unroll,
+    leak=hypers.get('leak'),
+    **target_settings,
   )
   terms = {
     'policy_gradient_loss': policy_gradient_loss(
@@ -103,13 +119,72 @@ def actor_critic_loss(
     'entropy': entropy(online.policy_logits[:-1]),
   }
   loss = tf.reduce_sum(
-    terms['policy_gradient_loss']
+    _weighted(hypers['policy_cost'], terms['policy_gradient_loss'])
     + hypers['baseline_cost'] * terms['baseline_loss']
     - hypers['entropy_cost'] * terms['entropy']
   )
   return loss, {'loss': mean(loss, unroll)} | {
     name: mean(tf.reduce_sum(term), unroll) for name, term in terms.items()
   }
+
+
+def outer_critic_loss(
+  online: types.NetworkOutput,
+  target: types.NetworkOutput,
+  discount: float,
+  lambda_: float,
+  unroll: types.Unroll[tf.Tensor],
+  **target_settings: Any,
+) -> tf.Tensor:
+  """1/2 (g' - v_outer)^2 (Bonnet et al. 2022), a sum over steps.
+
+  g' is the V-trace target of the outer critic itself, at gamma' and lambda': no
+  meta-parameter is in it.
+  """
+  targets = vtrace_targets(
+    with_outer_baseline(target), discount, lambda_, unroll, **target_settings
+  )
+  return tf.reduce_sum(
+    baseline_loss(with_outer_baseline(online).baseline[:-1], targets.values)
+  )
+
+
+def with_outer_baseline(outputs: types.NetworkOutput) -> types.NetworkOutput:
+  """The outputs with the outer critic, where there is one, as the baseline."""
+  if isinstance(outputs.outer_baseline, tuple):
+    return outputs
+  return outputs._replace(baseline=outputs.outer_baseline)
+
+
+def kl(policy_logits: tf.Tensor, other_logits: tf.Tensor) -> tf.Tensor:
+  """KL(pi || other), in nats; both [T, B, A]."""
+  policy, other = (
+    tfp.distributions.Categorical(logits=logits)
+    for logits in (policy_logits, other_logits)
+  )
+  nats: tf.Tensor = tfp.distributions.kl_divergence(policy, other)
+  return nats
+
+
+def reward_and_td_error(
+  unroll: types.Unroll[tf.Tensor], discount: float | tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+  """Mean raw reward and mean r + gamma V(x') - V(x) of a rollout, [] each.
+
+  V is the baseline with which the rollout was acted.
+  """
+  values = unroll.agent_outputs.baseline
+  rewards = unroll.env_outputs.reward[1:]
+  going_on = tf.cast(
+    tf.logical_not(
+      tf.logical_or(
+        unroll.env_outputs.terminated[1:], unroll.env_outputs.truncated[1:]
+      )
+    ),
+    values.dtype,
+  )
+  td_errors = rewards + discount * going_on * values[1:] - values[:-1]
+  return tf.reduce_mean(rewards), tf.reduce_mean(td_errors)
 
 
 def mean(total: tf.Tensor, unroll: types.Unroll[tf.Tensor]) -> tf.Tensor:
@@ -121,3 +196,8 @@ def mean(total: tf.Tensor, unroll: types.Unroll[tf.Tensor]) -> tf.Tensor:
   num_steps = tf.size(unroll.env_outputs.reward[1:])
   per_step: tf.Tensor = total / tf.cast(num_steps, total.dtype)
   return per_step
+
+
+def _weighted(cost: float | tf.Tensor, terms: tf.Tensor) -> tf.Tensor:
+  """cost * terms; a fixed cost of 1 leaves every bit as it is."""
+  return terms if isinstance(cost, float) and cost == 1.0 else cost * terms

@@ -17,8 +17,10 @@ from seed_metagrad import outer
 from seed_metagrad import types
 
 Metrics = dict[str, tf.Tensor]
-Conditioning = Callable[[types.Eta], tf.Tensor | None]
+Conditioning = Callable[[types.Eta], types.Conditioning | None]
 AllReduce = Callable[[types.Nest], types.Nest]
+GAUGES_EVERY = 64  # Updates between two looks at the costly gauges.
+_SIGN = 'sign_agreement_'
 _ZERO = tf.UnconnectedGradients.ZERO
 
 
@@ -26,7 +28,10 @@ class Forward(Protocol):
   """The network on an unroll, differentiable in its parameters."""
 
   def __call__(
-    self, params: types.Nest, unroll: types.Nest, conditioning: tf.Tensor | None
+    self,
+    params: types.Nest,
+    unroll: types.Nest,
+    conditioning: types.Conditioning | None,
   ) -> Any:
     """Returns its outputs, NetworkOutput [T + 1, B, ...] in the agent."""
 
@@ -47,8 +52,13 @@ class InnerLoss(Protocol):
 class Rules(NamedTuple):
   """The functions and constants that make an agent; none of them learned.
 
-  hypers(eta, unroll): the inner loss's hyperparameters, with the learned ones.
-  conditioning(eta): what the network sees of eta; None for nothing.
+  logits(eta, context): the logits by name; eta itself unless it is a network.
+  hypers(logits, unroll): the inner loss's hyperparameters, with the learned.
+  reference_hypers: those of the plain objective, eta'.
+  conditioning(logits): what the network sees of them; None for nothing.
+  learning_rate(logits, scheduled): the inner optimizer's.
+  next_context(context, unroll, hypers): where eta is a meta-network.
+  gauges(step, cotangent, unroll, meta_unroll): `outer.GAUGES`; None for none.
   all_reduce(nest): the nest summed over the replicas that share the unrolls;
       differentiable, and its own adjoint: the gradient of a sum of all is the
       sum of all their gradients.
@@ -64,6 +74,12 @@ class Rules(NamedTuple):
   max_gradient_norm: float
   meta_learning_rate: float
   trace_decay: float | tf.Tensor  # mu.
+  mixed: bool = False  # The meta-gradients of 1 to K inner updates.
+  reference_hypers: types.Hypers = {}
+  logits: Callable[[Any, types.Nest], types.Eta] = lambda eta, context: eta
+  learning_rate: Callable[[types.Eta, Any], Any] = lambda logits, rate: rate
+  next_context: Callable[..., types.Nest] = lambda context, *_: context
+  gauges: Callable[..., Metrics] | None = None
   all_reduce: AllReduce = lambda nest: nest
 
 
@@ -76,7 +92,7 @@ class Updated(NamedTuple):
 
 
 def init(
-  rules: Rules, params: types.Nest, eta: types.Eta
+  rules: Rules, params: types.Nest, eta: Any, context: types.Nest = ()
 ) -> types.LearnerState:
   """The state that training starts from."""
   trace: types.Nest = ()
@@ -96,13 +112,14 @@ def init(
     trace=trace,
     num_updates=tf.zeros([], tf.int64),
     env_frames=tf.zeros([], tf.int64),
+    context=context,
   )
 
 
 def inner_update(
   params: types.Nest,
   opt_state: types.Nest,
-  eta: types.Eta,
+  logits: types.Eta,
   unroll: types.Nest,
   learning_rate: float | tf.Tensor,
   *,
@@ -118,7 +135,7 @@ def inner_update(
   live_targets: False where `params` do not depend on eta (the first of several
       steps): the targets may then reuse the online forward pass, cut off here.
   """
-  conditioning = rules.conditioning(eta)
+  conditioning = rules.conditioning(logits)
   online = tf.nest.map_structure(tf.identity, params)
   with tf.GradientTape() as tape:
     tape.watch(online)
@@ -128,14 +145,12 @@ def inner_update(
     else:
       target = tf.nest.map_structure(tf.stop_gradient, outputs)
     loss, metrics = rules.loss(
-      outputs, target, rules.hypers(eta, unroll), unroll
+      outputs, target, rules.hypers(logits, unroll), unroll
     )
   gradients = rules.all_reduce(outer.gradient(tape, loss, online))
-  gradients, norm = optimizers.clip_by_global_norm(
-    gradients, rules.max_gradient_norm
-  )
+  gradients, norm = _clip(gradients, rules.max_gradient_norm)
   updates, opt_state = rules.optimizer.update(
-    gradients, opt_state, learning_rate
+    gradients, opt_state, rules.learning_rate(logits, learning_rate)
   )
   params = optimizers.apply_updates(params, updates)
   metrics = {**_mean_over_replicas(metrics, rules), 'gradient_norm': norm}
@@ -145,96 +160,222 @@ def inner_update(
 def inner_updates(
   params: types.Nest,
   opt_state: types.Nest,
-  eta: types.Eta,
+  logits: types.Eta,
   unrolls: Sequence[types.Nest],
   learning_rate: float | tf.Tensor,
   *,
   rules: Rules,
-) -> Updated:
-  """One inner update per element of `unrolls`; metrics are of the last."""
-  updated = Updated(params, opt_state, {})
-  for k, unroll in enumerate(unrolls):
-    updated = inner_update(
-      updated.params,
-      updated.opt_state,
-      eta,
-      unroll,
-      learning_rate,
-      rules=rules,
-      live_targets=k > 0,
+) -> list[Updated]:
+  """One inner update per element of `unrolls`, each from the one before."""
+  updated = [Updated(params, opt_state, {})]
+  for unroll in unrolls:
+    last = updated[-1]
+    updated.append(
+      inner_update(
+        last.params,
+        last.opt_state,
+        logits,
+        unroll,
+        learning_rate,
+        rules=rules,
+        live_targets=len(updated) > 1,
+      )
     )
-  return updated
+  return updated[1:]
 
 
 def update(
   state: types.LearnerState,
   unrolls: Sequence[types.Nest],
-  meta_unroll: types.Nest | None,
+  meta_unrolls: Sequence[types.Nest],
   learning_rate: float | tf.Tensor,
   *,
   rules: Rules,
 ) -> tuple[types.LearnerState, Metrics]:
   """One iteration of MGRL's algorithm 1; plain IMPALA where eta is empty.
 
-  unrolls: a sequence of types.Unroll [T + 1, B, ...], one inner update each.
-  meta_unroll: types.Unroll [T + 1, B', ...], later than all of them; None
-      where nothing is learned.
+  unrolls: types.Unroll [T + 1, B, ...], one inner update each.
+  meta_unrolls: what the outer objective takes, later than all of them, the last
+      one [T + 1, B', ...]; empty where nothing is learned.
 
   Returns:
     (state, metrics). num_updates and env_frames are the caller's to count.
   """
-  eta = state.eta
-  arguments = (state.params, state.opt_state, eta, unrolls, learning_rate)
-  if not eta:
-    updated = inner_updates(*arguments, rules=rules)
+  if not state.eta:
+    updated = inner_updates(
+      state.params, state.opt_state, {}, unrolls, learning_rate, rules=rules
+    )[-1]
     return state._replace(
       params=updated.params, opt_state=updated.opt_state
     ), updated.metrics
-  trace = state.trace
+  with tf.GradientTape() as eta_tape:
+    eta_tape.watch(state.eta)
+    logits = rules.logits(state.eta, state.context)
+  arguments = (state.params, state.opt_state, logits, unrolls, learning_rate)
+  trace, gauges = state.trace, {}
   if trace:
-    updated, jacobian = _with_jacobian(*arguments, rules=rules)
+    updates, jacobian = _with_jacobian(*arguments, rules=rules)
     trace = tf.nest.map_structure(
       lambda z, df: rules.trace_decay * z + df, trace, jacobian
     )
-    u, metrics = cotangent(updated.params, eta, meta_unroll, rules=rules)
+    step = _step(state, updates[-1], logits, learning_rate, rules)
+    outcome = rules.outer_objective(step, meta_unrolls)
     meta_gradient: types.Nest = {
-      name: _contract(u, z) for name, z in trace.items()
+      name: _contract(outcome.cotangent, z) for name, z in trace.items()
     }
   else:
-    with tf.GradientTape() as tape:
-      tape.watch(eta)
-      updated = inner_updates(*arguments, rules=rules)
-    u, metrics = cotangent(updated.params, eta, meta_unroll, rules=rules)
-    meta_gradient = tape.gradient(
-      updated.params, eta, output_gradients=u, unconnected_gradients=_ZERO
+    # Persistent for the gauges alone.
+    with tf.GradientTape(persistent=rules.gauges is not None) as tape:
+      tape.watch(logits)
+      updates = inner_updates(*arguments, rules=rules)
+    steps = [
+      _step(state, updated, logits, learning_rate, rules)
+      for updated in (updates if rules.mixed else updates[-1:])
+    ]
+    outcomes = [rules.outer_objective(step, meta_unrolls) for step in steps]
+    step, outcome = steps[-1], outcomes[-1]
+
+    def pull_back(
+      steps: list[outer.Step], cotangents: list[types.Nest]
+    ) -> types.Nest:
+      """The products of cotangents with d theta_k / d eta, summed."""
+      return tape.gradient(
+        [step.after.params for step in steps],
+        logits,
+        output_gradients=cotangents,
+        unconnected_gradients=_ZERO,
+      )
+
+    meta_gradient = pull_back(
+      steps, [outcome.cotangent for outcome in outcomes]
     )
+    if rules.mixed:  # Their mean.
+      meta_gradient = tf.nest.map_structure(
+        lambda g: g / len(steps), meta_gradient
+      )
+    if rules.gauges:
+      gauges = tf.cond(
+        tf.math.floormod(state.num_updates, GAUGES_EVERY) == 0,
+        lambda: _gauges(step, outcome, unrolls, meta_unrolls, pull_back, rules),
+        lambda: dict.fromkeys(
+          _gauge_names(logits, meta_unrolls), tf.constant(float('nan'))
+        ),
+      )
   meta_gradient = rules.all_reduce(meta_gradient)
   eta_updates, meta_opt_state = rules.meta_optimizer.update(
-    meta_gradient, state.meta_opt_state, rules.meta_learning_rate
+    eta_tape.gradient(
+      logits, state.eta, meta_gradient, unconnected_gradients=_ZERO
+    ),
+    state.meta_opt_state,
+    rules.meta_learning_rate,
   )
-  gradients = {
-    f'meta_gradient_{name}': tf.reduce_mean(g)
-    for name, g in meta_gradient.items()
+  metrics = {
+    **updates[-1].metrics,
+    **_mean_over_replicas({**outcome.metrics, **gauges}, rules),
+    **{
+      f'meta_gradient_{name}': tf.reduce_mean(g)
+      for name, g in meta_gradient.items()
+    },
   }
   return state._replace(
-    params=updated.params,
-    opt_state=updated.opt_state,
-    eta=optimizers.apply_updates(eta, eta_updates),
+    params=outcome.going_on.params,
+    opt_state=outcome.going_on.opt_state,
+    eta=optimizers.apply_updates(state.eta, eta_updates),
     meta_opt_state=meta_opt_state,
     trace=trace,
-  ), {**updated.metrics, **_mean_over_replicas(metrics, rules), **gradients}
+    context=rules.next_context(
+      state.context, unrolls[-1], rules.hypers(logits, unrolls[-1])
+    ),
+  ), metrics
 
 
-def cotangent(
-  params: types.Nest, eta: types.Eta, meta_unroll: types.Nest, *, rules: Rules
-) -> tuple[types.Nest, Metrics]:
-  """dJ'/dtheta' on tau', the network conditioned on the current eta."""
-  conditioning = rules.conditioning(eta)
+def _step(
+  state: types.LearnerState,
+  updated: Updated,
+  logits: types.Eta,
+  learning_rate: float | tf.Tensor,
+  rules: Rules,
+) -> outer.Step:
+  """What an outer objective sees; the network is conditioned on today's eta."""
+  conditioning = rules.conditioning(logits)
 
   def forward(params: types.Nest, unroll: types.Nest) -> Any:
     return rules.forward(params, unroll, conditioning)
 
-  return rules.outer_objective(params, meta_unroll, forward=forward)
+  def learn(
+    learned: outer.Learned, unroll: types.Nest, rules: Rules = rules
+  ) -> outer.Learned:
+    further = inner_update(
+      *learned, logits, unroll, learning_rate, rules=rules, live_targets=False
+    )
+    return outer.Learned(further.params, further.opt_state)
+
+  plain = rules._replace(hypers=lambda logits, unroll: rules.reference_hypers)
+  return outer.Step(
+    before=outer.Learned(state.params, state.opt_state),
+    after=outer.Learned(updated.params, updated.opt_state),
+    forward=forward,
+    learn=learn,
+    learn_plainly=lambda learned, unroll: learn(learned, unroll, plain),
+  )
+
+
+def _gauges(
+  step: outer.Step,
+  outcome: outer.Outcome,
+  unrolls: Sequence[types.Nest],
+  meta_unrolls: Sequence[types.Nest],
+  pull_back: Callable[[list[outer.Step], list[types.Nest]], types.Nest],
+  rules: Rules,
+) -> Metrics:
+  """What is too costly to look at in every update: see `outer.gauges`.
+
+  And for each meta-parameter, whether the two halves of tau' agree in the sign
+  of its meta-gradient.
+  """
+  assert rules.gauges
+  last = meta_unrolls[-1]
+  gauges = rules.gauges(step, outcome.cotangent, unrolls[-1], last)
+  half = _batch_size(last) // 2
+  halves = []
+  for columns in (slice(0, half), slice(half, 2 * half)) if half else ():
+    part = tf.nest.map_structure(lambda x, c=columns: x[:, c], last)
+    u = rules.outer_objective(step, [*meta_unrolls[:-1], part]).cotangent
+    halves.append(pull_back([step], [u]))
+  for name in halves[0] if half else ():
+    agrees = tf.sign(halves[0][name]) == tf.sign(halves[1][name])
+    gauges[_SIGN + name] = tf.reduce_mean(tf.cast(agrees, tf.float32))
+  return {name: tf.cast(value, tf.float32) for name, value in gauges.items()}
+
+
+def _gauge_names(
+  logits: types.Eta, meta_unrolls: Sequence[types.Nest]
+) -> list[str]:
+  signs = logits if _batch_size(meta_unrolls[-1]) > 1 else ()
+  return [*outer.GAUGES, *(_SIGN + name for name in signs)]
+
+
+def is_gauge(name: str) -> bool:
+  """Tells whether a metric is NaN but for every GAUGES_EVERY-th update."""
+  return name in outer.GAUGES or name.startswith(_SIGN)
+
+
+def _batch_size(unroll: types.Nest) -> int:
+  return int(tf.nest.flatten(unroll)[-1].shape[1])
+
+
+def _clip(
+  gradients: types.Nest, max_norm: float
+) -> tuple[types.Nest, tf.Tensor]:
+  """Clips the agent's gradients, and the outer critic's by themselves."""
+  if not isinstance(gradients, dict):
+    return optimizers.clip_by_global_norm(gradients, max_norm)
+  clipped = {
+    name: optimizers.clip_by_global_norm(group, max_norm)
+    for name, group in gradients.items()
+  }
+  groups = {name: gradients for name, (gradients, _) in clipped.items()}
+  return groups, clipped['agent'][1]
 
 
 def _mean_over_replicas(metrics: Metrics, rules: Rules) -> Metrics:
@@ -253,7 +394,7 @@ def _with_jacobian(
   learning_rate: float | tf.Tensor,
   *,
   rules: Rules,
-) -> tuple[Updated, dict[str, types.Nest]]:
+) -> tuple[list[Updated], dict[str, types.Nest]]:
   """The inner updates' results, and df/d eta: [*eta.shape, *theta.shape].
 
   The product c^T df/d eta is linear in the cotangent c, so its derivative with
@@ -265,11 +406,11 @@ def _with_jacobian(
     tape.watch(cotangent)
     with tf.GradientTape() as eta_tape:
       eta_tape.watch(eta)
-      updated = inner_updates(
+      updates = inner_updates(
         params, opt_state, eta, unrolls, learning_rate, rules=rules
       )
     products: types.Nest = eta_tape.gradient(
-      updated.params,
+      updates[-1].params,
       eta,
       output_gradients=cotangent,
       unconnected_gradients=_ZERO,
@@ -291,7 +432,7 @@ def _with_jacobian(
       params,
       *columns,
     )
-  return updated, jacobian
+  return updates, jacobian
 
 
 def _contract(u: types.Nest, z: types.Nest) -> tf.Tensor:

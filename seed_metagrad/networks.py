@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 import functools
 import math
+from typing import NamedTuple
 
 import keras
 from keras import layers
@@ -85,6 +86,8 @@ def make(
   *,
   num_conditioning: int = 0,
   embedding_size: int = 16,
+  outer_critic: str = 'none',
+  auxiliary_heads: int = 0,
   dtype: str = 'float32',
 ) -> types.Network:
   """The named network for an environment.
@@ -94,11 +97,17 @@ def make(
 
   num_conditioning: N, how many meta-parameters the heads see (UVFA, Schaul et
       al. 2015); 0 for none. Their linear embedding e = W_eta eta is
-      concatenated with the torso's features before both heads.
+      concatenated with the torso's features before all heads.
+  outer_critic: 'head', a value head on the torso's features, which get no
+      gradient from it; 'network', a torso and a head of its own (Bonnet et al.
+      2022); 'conditioned', the value head asked at eta', features cut as well.
+      Parameters are then a dict, {'agent': [...], 'outer_critic': [...]}, but
+      for 'conditioned', which has none of its own.
+  auxiliary_heads: policies and values beside the main ones (STACX).
 
   Raises:
-    ValueError: an unknown name, or a convolutional torso for observations that
-        are not images.
+    ValueError: an unknown name, a convolutional torso for observations that are
+        not images, or a conditioned critic without conditioning.
   """
   if name not in TORSOS:
     raise ValueError(f'network must be one of {sorted(TORSOS)}, got {name!r}.')
@@ -107,36 +116,88 @@ def make(
       f'network {name!r} needs image observations, got shape '
       f'{spec.observation_shape}; take the mlp.'
     )
+  if outer_critic == 'conditioned' and not num_conditioning:
+    raise ValueError('outer_critic conditioned needs conditioning, got none.')
   build = functools.partial(
-    _build, TORSOS[name], spec, num_conditioning, embedding_size, dtype
+    _build,
+    TORSOS[name],
+    spec,
+    num_conditioning,
+    embedding_size,
+    auxiliary_heads,
+    dtype,
   )
-  model = build()
-  stacked_shape = model.inputs[0].shape[1:]
-  scale = 255.0 if spec.observation_dtype == 'uint8' else 1.0
+  models = build()
+  build_critic = _CRITICS.get(outer_critic)
+  critic = build_critic and build_critic(TORSOS[name][-1], models, dtype)
 
   def init(seed: int) -> types.Nest:
     keras.utils.set_random_seed(seed)
-    return [variable.numpy() for variable in build().trainable_variables]
+    fresh = build()
+    agent = [v.numpy() for model in fresh for v in model.trainable_variables]
+    if not build_critic:
+      return agent
+    fresh_critic = build_critic(TORSOS[name][-1], fresh, dtype)
+    variables = fresh_critic.trainable_variables
+    return {'agent': agent, 'outer_critic': [v.numpy() for v in variables]}
 
   def apply(
-    params: types.Nest, stacked: tf.Tensor, conditioning: tf.Tensor | None
+    params: types.Nest,
+    stacked: tf.Tensor,
+    conditioning: types.Conditioning | None,
   ) -> types.NetworkOutput:
+    agent = params['agent'] if critic else params
     time, batch = tf.shape(stacked)[0], tf.shape(stacked)[1]
-    flat = tf.reshape(stacked, [time * batch, *stacked_shape])
-    inputs = [tf.cast(flat, dtype) * (1.0 / scale)]
-    if conditioning is not None:
-      inputs.append(
-        tf.broadcast_to(
-          tf.cast(conditioning, dtype), [time * batch, num_conditioning]
+    inputs = tf.reshape(stacked, [time * batch, *models.torso.input_shape[1:]])
+    inputs = tf.cast(inputs, dtype) * (1.0 / _scale(spec))
+    split = len(models.torso.trainable_variables)
+    outputs, _ = models.torso.stateless_call(agent[:split], [], inputs)
+    features = tf.nest.flatten(outputs)
+
+    def heads(
+      features: list[tf.Tensor], values: tf.Tensor | None
+    ) -> list[tf.Tensor]:
+      seen = list(features)
+      if values is not None:
+        seen.append(
+          tf.broadcast_to(
+            tf.cast(values, dtype), [time * batch, num_conditioning]
+          )
         )
-      )
-    (logits, baseline), _ = model.stateless_call(params, [], inputs)
+      outputs, _ = models.heads.stateless_call(agent[split:], [], seen)
+      return [_unflatten(x, time, batch) for x in outputs]
+
+    logits, baseline, *others = heads(
+      features, conditioning.values if conditioning else None
+    )
+    outer_baseline: tf.Tensor | tuple[()] = ()
+    # Cut: what the outer critic learns does not shape the agent's features.
+    if critic:
+      seen = inputs
+      if outer_critic == 'head':
+        seen = tf.stop_gradient(features[-1])
+      values, _ = critic.stateless_call(params['outer_critic'], [], seen)
+      outer_baseline = _unflatten(values, time, batch)[:, :, 0]
+    elif outer_critic == 'conditioned':
+      assert conditioning and not isinstance(conditioning.reference, tuple)
+      cut = [tf.stop_gradient(x) for x in features]
+      outer_baseline = heads(cut, conditioning.reference)[1][:, :, 0]
     return types.NetworkOutput(
-      policy_logits=tf.reshape(logits, [time, batch, spec.num_actions]),
-      baseline=tf.reshape(baseline, [time, batch]),
+      policy_logits=logits,
+      baseline=baseline[:, :, 0],
+      outer_baseline=outer_baseline,
+      auxiliary=tuple(
+        types.HeadOutput(others[k], others[k + 1][:, :, 0])
+        for k in range(0, len(others), 2)
+      ),
     )
 
   return types.Network(init, apply)
+
+
+class _Models(NamedTuple):
+  torso: keras.Model  # Stacked frames -> features, of each tower.
+  heads: keras.Model  # [*features, values] -> [logits, baseline, ...].
 
 
 def _build(
@@ -144,13 +205,18 @@ def _build(
   spec: types.EnvSpec,
   num_conditioning: int,
   embedding_size: int,
+  auxiliary_heads: int,
   dtype: str,
-) -> keras.Model:
-  """The Keras model: [stacked frames, values] -> [logits, baseline]."""
+) -> _Models:
   size, planes = spec.observation_shape[:2], spec.observation_shape[2:]
   channels = math.prod(planes) * spec.frame_stack
-  inputs = [keras.Input((*size, channels), dtype=dtype)]
-  features = [torso(inputs[0], dtype) for torso in torsos]
+  frames = keras.Input((*size, channels), dtype=dtype)
+  torso_model = keras.Model(frames, [torso(frames, dtype) for torso in torsos])
+  inputs = [
+    keras.Input(features.shape[1:], dtype=dtype)
+    for features in torso_model.outputs
+  ]
+  features = list(inputs)
   if num_conditioning:
     inputs.append(keras.Input((num_conditioning,), dtype=dtype))
     embedding = layers.Dense(
@@ -158,15 +224,43 @@ def _build(
       use_bias=False,
       dtype=dtype,
       kernel_initializer=_INITIALIZER,
-    )(inputs[1])
+    )(inputs[-1])
     features = [
       layers.Concatenate(dtype=dtype)([x, embedding]) for x in features
     ]
   heads = [
-    _dense(spec.num_actions, None, dtype)(features[0]),
-    _dense(1, None, dtype)(features[-1]),
+    _dense(units, None, dtype)(x)
+    for _ in range(1 + auxiliary_heads)
+    for units, x in ((spec.num_actions, features[0]), (1, features[-1]))
   ]
-  return keras.Model(inputs, heads)
+  return _Models(torso_model, keras.Model(inputs, heads))
+
+
+def _critic_head(torso: Torso, models: _Models, dtype: str) -> keras.Model:
+  del torso
+  features = keras.Input(models.torso.outputs[-1].shape[1:], dtype=dtype)
+  return keras.Model(features, _dense(1, None, dtype)(features))
+
+
+def _critic_network(torso: Torso, models: _Models, dtype: str) -> keras.Model:
+  frames = keras.Input(models.torso.input_shape[1:], dtype=dtype)
+  return keras.Model(frames, _dense(1, None, dtype)(torso(frames, dtype)))
+
+
+# The outer critics with parameters of their own.
+_CRITICS: dict[str, Callable[[Torso, _Models, str], keras.Model]] = {
+  'head': _critic_head,
+  'network': _critic_network,
+}
+
+
+def _scale(spec: types.EnvSpec) -> float:
+  return 255.0 if spec.observation_dtype == 'uint8' else 1.0
+
+
+def _unflatten(x: tf.Tensor, time: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
+  """x [T * B, N] as [T, B, N]."""
+  return tf.reshape(x, [time, batch, x.shape[-1]])
 
 
 def _snake(

@@ -84,7 +84,9 @@ def adam(
     v = _map(
       lambda v, g: b2 * v + (1.0 - b2) * tf.square(g), opt_state.v, gradients
     )
-    m_scale, v_scale = (1.0 / (1.0 - tf.pow(b, count)) for b in (b1, b2))
+    m_scale, v_scale = (
+      1.0 / (1.0 - tf.pow(tf.constant(b, count.dtype), count)) for b in (b1, b2)
+    )
 
     def step(m: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
       update: tf.Tensor = (

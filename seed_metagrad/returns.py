@@ -69,6 +69,7 @@ def vtrace(
   c_bar: float = 1.0,
   rho_pg: float = 1.0,
   policy_target: str = 'lambda',
+  leak: float | tf.Tensor | None = None,
 ) -> types.Targets:
   """V-trace targets and advantages (Espeholt et al. 2018, eq. 1 and sec. 4.2).
 
@@ -82,27 +83,35 @@ def vtrace(
   policy_target: 'lambda', q_s = r_s + gamma [lambda v_{s+1} + (1 - lambda)
       V(x_{s+1})], the on-policy lambda-return of MGRL; or 'vtrace',
       q_s = r_s + gamma v_{s+1}, IMPALA's own. They agree at lambda = 1.
+  leak: alpha of leaky V-trace (Zahavy et al. 2020), a scalar or [T, B]: every
+      clipped ratio above is alpha min(clip, pi/mu) + (1 - alpha) pi/mu. None
+      is V-trace, as alpha = 1.
 
   Raises:
     ValueError: shapes differ.
   """
+  scalars = dict(lambda_=lambda_, leak=0.0 if leak is None else leak)
   _check_shapes(
-    rewards, values, discounts=discounts, log_rhos=log_rhos, lambda_=lambda_
+    rewards, values, discounts=discounts, log_rhos=log_rhos, **scalars
   )
   lambda_ = lambda_ + tf.zeros_like(rewards)
   rhos = tf.exp(log_rhos)
-  cs = lambda_ * tf.minimum(tf.constant(c_bar, rhos.dtype), rhos)
-  deltas = tf.minimum(tf.constant(rho_bar, rhos.dtype), rhos) * (
-    rewards + discounts * values[1:] - values[:-1]
-  )
+
+  def clipped(limit: float) -> tf.Tensor:
+    ratios = tf.minimum(tf.constant(limit, rhos.dtype), rhos)
+    if leak is None:
+      return ratios
+    leaky: tf.Tensor = leak * ratios + (1.0 - leak) * rhos
+    return leaky
+
+  cs = lambda_ * clipped(c_bar)
+  deltas = clipped(rho_bar) * (rewards + discounts * values[1:] - values[:-1])
   corrections = _backward_sum(deltas, discounts * cs, tf.zeros_like(values[-1]))
   vs = values[:-1] + corrections
   next_vs = tf.concat([vs[1:], values[-1:]], axis=0)
   mixing = {'lambda': lambda_, 'vtrace': tf.ones_like(lambda_)}[policy_target]
   qs = rewards + discounts * (mixing * next_vs + (1.0 - mixing) * values[1:])
-  advantages = tf.minimum(tf.constant(rho_pg, rhos.dtype), rhos) * (
-    qs - values[:-1]
-  )
+  advantages = clipped(rho_pg) * (qs - values[:-1])
   return types.Targets(values=vs, advantages=advantages)
 
 
@@ -116,7 +125,7 @@ def _check_shapes(
   longer = tf.TensorShape([(expected[0] or -1) + 1 or None, expected[1]])
   for name, value in {'values': values, **others}.items():
     shape = tf.convert_to_tensor(value).shape
-    if name == 'lambda_' and shape.rank == 0:
+    if name in ('lambda_', 'leak') and shape.rank == 0:
       continue
     wanted = longer if name == 'values' else expected
     if shape.rank != 2 or not wanted.is_compatible_with(shape):

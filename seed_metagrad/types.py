@@ -75,11 +75,27 @@ class Unroll(NamedTuple, Generic[ArrayT]):
   agent_outputs: AgentOutput[ArrayT]
 
 
+class HeadOutput(NamedTuple):
+  """Policy and value of one auxiliary head."""
+
+  policy_logits: tf.Tensor  # [T + 1, B, A].
+  baseline: tf.Tensor  # [T + 1, B].
+
+
 class NetworkOutput(NamedTuple):
   """Policy and value at every observation of an unroll."""
 
   policy_logits: tf.Tensor  # [T + 1, B, A].
   baseline: tf.Tensor  # [T + 1, B].
+  outer_baseline: tf.Tensor | tuple[()] = ()  # The outer critic's; () for none.
+  auxiliary: tuple[HeadOutput, ...] = ()
+
+
+class Conditioning(NamedTuple):
+  """What a network sees of the meta-parameters, [N] each."""
+
+  values: tf.Tensor  # As they are now.
+  reference: tf.Tensor | tuple[()] = ()  # At eta', for a conditioned critic.
 
 
 class NetworkInit(Protocol):
@@ -93,12 +109,12 @@ class NetworkApply(Protocol):
   """Computes policy and value of every step by itself."""
 
   def __call__(
-    self, params: Nest, stacked: tf.Tensor, conditioning: tf.Tensor | None
+    self, params: Nest, stacked: tf.Tensor, conditioning: Conditioning | None
   ) -> NetworkOutput:
     """Returns outputs [T, B, ...].
 
     stacked: the stack of frames at every step, [T, B, ..., S]. conditioning:
-    values of the meta-parameters [N]; None where the network sees none.
+    None where the network sees no meta-parameter.
     """
 
 
@@ -152,8 +168,9 @@ class LearnerState(NamedTuple):
 
   params: Nest
   opt_state: Nest
-  eta: Eta
+  eta: Nest  # Logits by name, or a meta_parameters.MetaNetwork; {} for none.
   meta_opt_state: Nest
   trace: Nest  # z of MGRL; () where the trace decay is 0.
   num_updates: tf.Tensor  # int64 [].
   env_frames: tf.Tensor  # int64 [], frames consumed by updates.
+  context: Nest = ()  # [H, 2] where eta is a meta-network.

@@ -9,6 +9,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from learner.inference import parameter_store
 from learner.storage import checkpoints
 from learner.storage import workdir as workdir_lib
 from seed_metagrad import agent as agent_lib
@@ -34,9 +35,10 @@ class Policy:
     self.spec = spec
     self.num_updates = int(state.num_updates)
     self.env_frames = int(state.env_frames)
-    self.hyperparameters = agent_lib.hyperparameters(config, state.eta)
+    self.hyperparameters = agent_lib.hyperparameters(config, state)
+    published = parameter_store.published(state)
     self._params, self._eta = tf.nest.map_structure(
-      tf.constant, (state.params, state.eta)
+      tf.constant, (published.params, published.eta)
     )
     self._act = tf.function(agent.act, reduce_retracing=True, autograph=False)
     self.reset(0)

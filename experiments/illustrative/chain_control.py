@@ -145,7 +145,7 @@ def _train_one(
   discounts, waits = [], []
   while int(state.env_frames) < config.total_env_frames:
     later = next(batches)
-    state, _ = update(state, [unroll], later if config.learned else None)
+    state, _ = update(state, [unroll], [later] if config.learned else [])
     parameters.publish(parameter_store.published(state))
     unroll = later
     discounts.append(agent_lib.hyperparameters(config, state.eta)['discount'])

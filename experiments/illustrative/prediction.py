@@ -5,6 +5,7 @@ state in the place of the network, TD in the place of the actor-critic loss, and
 one episode in the place of an unroll.
 """
 
+from collections.abc import Sequence
 import functools
 from typing import Any, NamedTuple
 
@@ -112,7 +113,7 @@ def make_rules(
     loss=loss,
     outer_objective=functools.partial(_outer_objective, settings=settings),
     hypers=lambda eta, episode: meta_parameters.hypers(
-      eta, hypers, episode.states[1:]
+      eta, hypers, states=episode.states[1:]
     ),
     optimizer=optimizers.sgd(),
     meta_optimizer=optimizers.make(
@@ -126,19 +127,18 @@ def make_rules(
 
 
 def _outer_objective(
-  params: tf.Tensor,
-  unroll: Episode,
-  *,
-  forward: outer.Forward,
-  settings: Settings,
-) -> tuple[tf.Tensor, meta.Metrics]:
+  step: outer.Step, unrolls: Sequence[Episode], *, settings: Settings
+) -> outer.Outcome:
   """J' = 1/2 (g_eta' - v)^2, a semi-gradient: returns are cut off."""
+  params, (unroll,) = step.after.params, unrolls
   with tf.GradientTape() as tape:
     tape.watch(params)
-    values = forward(params, unroll)
+    values = step.forward(params, unroll)
     g = tf.stop_gradient(_targets(settings, values, _REFERENCE, unroll))
     loss = tf.reduce_sum(losses.baseline_loss(values[:-1], g))
-  return outer.gradient(tape, loss, params), {'meta_loss': loss}
+  return outer.Outcome(
+    outer.gradient(tape, loss, params), step.after, {'meta_loss': loss}
+  )
 
 
 def _targets(
@@ -254,7 +254,7 @@ def _update_block(
     rules = make_rules(process, settings, member.trace_decay, member.fixed)
     *inner, later = (episode(rewards) for rewards in tf.unstack(member.rewards))
     state, _ = meta.update(
-      state, inner, later, settings.learning_rate, rules=rules
+      state, inner, [later], settings.learning_rate, rules=rules
     )
     return state
 

@@ -67,7 +67,7 @@ def make_agent(
   def replica_update(
     state: types.LearnerState,
     unrolls: Sequence[_Unroll],
-    meta_unroll: _Unroll | None,
+    meta_unrolls: Sequence[_Unroll],
   ) -> _Updated:
     context = tf.distribute.get_replica_context()
     part = functools.partial(
@@ -78,15 +78,15 @@ def make_agent(
     return agent.update(
       state,
       [part(unroll) for unroll in unrolls],
-      meta_unroll and part(meta_unroll),
+      [part(unroll) for unroll in meta_unrolls],
     )
 
   def update(
     state: types.LearnerState,
     unrolls: Sequence[_Unroll],
-    meta_unroll: _Unroll | None,
+    meta_unrolls: Sequence[_Unroll],
   ) -> _Updated:
-    results = strategy.run(replica_update, (state, unrolls, meta_unroll))
+    results = strategy.run(replica_update, (state, unrolls, meta_unrolls))
     updated: _Updated = tf.nest.map_structure(  # All replicas made the same.
       lambda x: strategy.experimental_local_results(x)[0], results
     )

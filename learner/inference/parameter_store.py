@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from seed_metagrad import meta_parameters
 from seed_metagrad import types
 
 
@@ -9,7 +10,7 @@ class Published(NamedTuple):
   """What acting needs of the learner; replaced whole, never written into."""
 
   params: types.Nest
-  eta: types.Nest
+  eta: types.Eta  # Logits by name.
   num_updates: int
 
 
@@ -34,4 +35,5 @@ class ParameterStore:
 
 def published(state: types.LearnerState) -> Published:
   """Returns what acting needs of the state of training."""
-  return Published(state.params, state.eta, int(state.num_updates))
+  eta = meta_parameters.logits(state.eta, state.context)
+  return Published(state.params, eta, int(state.num_updates))

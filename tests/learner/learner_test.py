@@ -86,7 +86,7 @@ class LearnerTest(absltest.TestCase):
     self.calls = []
     self.loss = 1.0
 
-  def update(self, state, batches, meta_unroll):
+  def update(self, state, batches, meta_unrolls):
     """Notes what came; counts; skips where the loss is not finite."""
 
     def note(meta_rewards, *rewards):
@@ -95,8 +95,8 @@ class LearnerTest(absltest.TestCase):
 
     meta_rewards = (
       tf.zeros([1, 0])
-      if meta_unroll is None
-      else meta_unroll.env_outputs.reward
+      if not meta_unrolls
+      else meta_unrolls[-1].env_outputs.reward
     )
     loss = tf.numpy_function(
       note, [meta_rewards, *[b.env_outputs.reward for b in batches]], tf.float32

@@ -122,7 +122,7 @@ class MakeTest(parameterized.TestCase):
     ('network', 'resnet'),
     ('optimizer', 'lion'),
     ('meta_optimizer', 'lion'),
-    ('outer_objective', 'regret'),
+    ('outer', 'regret'),
   )
   def test_unknown_name_is_refused_with_the_known_ones(self, field, name):
     with self.assertRaisesRegex(ValueError, f"must be one of .*got '{name}'"):
@@ -136,8 +136,11 @@ class UpdateTest(parameterized.TestCase):
       discount=0.9,
       lambda_=1.0,
       entropy_cost=0.02,
+      outer_entropy_cost=0.1,
     )
-    values = meta_parameters.values(state.eta)
+    config = _config(entropy_cost=0.02, outer_entropy_cost=0.1)
+    bounds = config_lib.bounds(config)
+    values = meta_parameters.values(state.eta, bounds)
     self.assertEqual(sorted(values), ['discount', 'entropy_cost', 'lambda_'])
     np.testing.assert_allclose(values['discount'], 0.9, rtol=1e-5)
     np.testing.assert_allclose(values['entropy_cost'], 0.02, rtol=1e-5)
@@ -221,7 +224,9 @@ class UpdateTest(parameterized.TestCase):
     agent, state = _make(learned=learned, trace_decay=decay)
     (unroll,), meta_unroll = _unrolls()
     bad = _with_env(unroll, reward=unroll.env_outputs.reward * _NAN)
-    arguments = {'inner': ([bad], meta_unroll), 'meta': ([unroll], bad)}[where]
+    arguments = {'inner': ([bad], meta_unroll), 'meta': ([unroll], [bad])}[
+      where
+    ]
     new, metrics = agent.update(state, *arguments)
     self.assertEqual(metrics['skipped'], 1)
     self.assertEqual(new.num_updates, 1)
@@ -240,7 +245,9 @@ class UpdateTest(parameterized.TestCase):
       state, metrics = agent.update(state, *_unrolls(seed=10 * k))
       self.assertEqual(metrics['skipped'], 0)
       for name, value in meta_parameters.values(state.eta).items():
-        self.assertBetween(float(value), *config_lib.BOUNDS[name])
+        self.assertBetween(
+          float(value), *config_lib.bounds(config_lib.Config())[name]
+        )
 
   @parameterized.parameters((False, 0.0), (False, 0.5), (True, 0.0))
   def test_meta_rate_zero_is_impala(self, graph, trace_decay):
@@ -270,8 +277,9 @@ class UpdateTest(parameterized.TestCase):
   def test_hyperparameters_are_learned_or_of_the_config(self):
     config = config_lib.preset('smoke', discount=0.7, entropy_cost=0.25)
     eta = {'lambda_': tf.constant([np.log(3.0), -np.log(3.0)], tf.float32)}
-    values = agent_lib.hyperparameters(config, eta)
-    self.assertEqual(set(values), set(config_lib.BOUNDS))
+    state = types.LearnerState(*[()] * 7)._replace(eta=eta)
+    values = agent_lib.hyperparameters(config, state)
+    self.assertEqual(set(values), set(config_lib.LEARNABLE))
     self.assertEqual((values['discount'], values['entropy_cost']), (0.7, 0.25))
     self.assertAlmostEqual(values['lambda_'], 0.5)  # Mean of 3/4 and 1/4.
 

@@ -63,7 +63,7 @@ class ConfigTest(parameterized.TestCase):
     self.assertEqual(config_lib.preset('smoke', env='pong').env, 'pong')
 
   def test_what_can_be_learned_starts_inside_its_bounds(self):
-    for name, bounds in config_lib.BOUNDS.items():
+    for name, bounds in config_lib.bounds(config_lib.Config()).items():
       value = getattr(config_lib.Config(), name)
       self.assertTrue(bounds.low < value <= bounds.high, name)
 

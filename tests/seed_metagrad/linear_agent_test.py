@@ -41,7 +41,7 @@ class LinearAgentTest(parameterized.TestCase):
       state, _ = meta.update(
         state,
         tiny.tensors(unrolls),
-        tiny.tensors(meta_unroll),
+        [tiny.tensors(meta_unroll)],
         config.learning_rate,
         rules=rules,
       )

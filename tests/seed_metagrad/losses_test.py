@@ -34,17 +34,30 @@ def _on_policy(batch):
   )
 
 
-_HYPERS = dict(discount=0.9, lambda_=0.8, baseline_cost=0.5, entropy_cost=0.3)
+_HYPERS = dict(
+  discount=0.9,
+  lambda_=0.8,
+  policy_cost=0.7,
+  baseline_cost=0.5,
+  entropy_cost=0.3,
+  leak=0.6,
+)
 
 
 def _loss(online, target, hypers, unroll, settings):
   """J as in NumPy, targets included."""
   values, advantages = reference.targets(
-    *target, hypers['discount'], hypers['lambda_'], unroll, **settings
+    target.policy_logits,
+    target.baseline,
+    hypers['discount'],
+    hypers['lambda_'],
+    unroll,
+    leak=hypers.get('leak', 1.0),
+    **settings,
   )
   logits, actions = online.policy_logits[:-1], unroll.agent_outputs.action[:-1]
   return np.sum(
-    -advantages * reference.log_probs(logits, actions)
+    -hypers['policy_cost'] * advantages * reference.log_probs(logits, actions)
     + hypers['baseline_cost'] * 0.5 * (values - online.baseline[:-1]) ** 2
     - hypers['entropy_cost'] * reference.entropy(logits)
   )
@@ -91,7 +104,7 @@ class TermsTest(parameterized.TestCase):
       tiny.tensors(outputs), 0.9, 0.8, tiny.tensors(unroll), **settings
     )
     values, advantages = reference.targets(
-      *outputs, 0.9, 0.8, unroll, **settings
+      *outputs[:2], 0.9, 0.8, unroll, **settings
     )
     np.testing.assert_allclose(targets.values, values, rtol=1e-12)
     np.testing.assert_allclose(targets.advantages, advantages, rtol=1e-12)
@@ -155,7 +168,9 @@ class ActorCriticLossTest(parameterized.TestCase):
       loss, _ = losses.actor_critic_loss(
         tensors, tiny.tensors(target), hypers, tiny.tensors(unroll)
       )
-    for name, gradient in tape.gradient(loss, tensors)._asdict().items():
+    gradients = tape.gradient(loss, tensors)
+    for name in ('policy_logits', 'baseline'):
+      gradient = getattr(gradients, name)
       expected = reference.derivative(
         lambda x, name=name: _loss(
           online._replace(**{name: x}), target, hypers, unroll, {}
@@ -195,8 +210,8 @@ class ActorCriticLossTest(parameterized.TestCase):
           outputs, outputs, _HYPERS, tiny.tensors(unroll)
         )
       first = inner.gradient(loss, outputs)
-      norm = tf.add_n([tf.reduce_sum(g**2) for g in first])
-    for gradient in (*first, *outer.gradient(norm, outputs)):
+      norm = tf.add_n([tf.reduce_sum(g**2) for g in tf.nest.flatten(first)])
+    for gradient in tf.nest.flatten((first, outer.gradient(norm, outputs))):
       self.assertTrue(np.all(np.isfinite(gradient)))
 
   def test_truncated_transition_moves_neither_head(self):
@@ -211,7 +226,7 @@ class ActorCriticLossTest(parameterized.TestCase):
       )
     gradients = tape.gradient(loss, outputs)
     masked = unroll.env_outputs.truncated[1:]
-    for gradient in gradients:
+    for gradient in tf.nest.flatten(gradients):
       np.testing.assert_array_equal(gradient[:-1].numpy()[masked], 0.0)
       self.assertTrue(np.all(gradient[:-1].numpy()[~masked] != 0.0))
 

@@ -99,7 +99,8 @@ class NetworksTest(parameterized.TestCase):
   def test_step_by_step_is_the_unroll(self, name):
     spec, time, batch = _SPECS[name], 5, 2
     network = networks.make(name, spec, num_conditioning=1)
-    params, eta = network.init(0), tf.constant([0.9])
+    params = network.init(0)
+    eta = types.Conditioning(tf.constant([0.9]))
     stacked = _stacked(spec, time, batch)
     whole = network.apply(params, stacked, eta)
     for t in range(time):
@@ -122,7 +123,7 @@ class NetworksTest(parameterized.TestCase):
         with tf.GradientTape() as inner:
           inner.watch(params)
           outputs = network.apply(
-            params, _stacked(spec, 2, 1), tf.constant([0.9])
+            params, _stacked(spec, 2, 1), types.Conditioning(tf.constant([0.9]))
           )
           total = tf.reduce_sum(
             tf.math.log_softmax(outputs.policy_logits) ** 2
@@ -140,7 +141,7 @@ class NetworksTest(parameterized.TestCase):
     network = networks.make('mlp', _VECTOR, num_conditioning=2)
     params, stacked = network.init(0), _stacked(_VECTOR, 1, 1)
     a, b = (
-      network.apply(params, stacked, tf.constant(eta))
+      network.apply(params, stacked, types.Conditioning(tf.constant(eta)))
       for eta in ([0.9, 0.9], [0.9, 0.5])
     )
     self.assertNotEqual(a.baseline[0, 0], b.baseline[0, 0])

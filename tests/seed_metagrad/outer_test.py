@@ -24,11 +24,24 @@ def _outputs(seed, batch, length=tiny.LENGTH):
   )
 
 
+def _step(outputs, before=None):
+  """A step whose network's outputs are its parameters."""
+  return outer.Step(
+    outer.Learned(before or outputs, ()),
+    outer.Learned(outputs, ()),
+    lambda params, unroll: params,
+    learn=None,
+    learn_plainly=None,
+  )
+
+
 class PolicyGradientTest(parameterized.TestCase):
   @parameterized.product(batch=(1, 5), settings=_SETTINGS)
   def test_is_a_policy_gradient_with_fixed_advantages(self, batch, settings):
     unroll, outputs = tiny.unroll(0, batch), _outputs(1, batch)
-    _, advantages = reference.targets(*outputs, 0.95, 1.0, unroll, **settings)
+    _, advantages = reference.targets(
+      *outputs[:2], 0.95, 1.0, unroll, **settings
+    )
 
     def loss(logits):
       return -np.sum(
@@ -37,13 +50,10 @@ class PolicyGradientTest(parameterized.TestCase):
       )
 
     # The network's outputs are its parameters: u is the gradient in them.
-    gradients, metrics = outer.policy_gradient(
-      tiny.tensors(outputs),
-      tiny.tensors(unroll),
-      forward=lambda params, unroll: params,
-      discount=0.95,
-      lambda_=1.0,
-      **settings,
+    cotangent, _, metrics = outer.policy_gradient(
+      _step(tiny.tensors(outputs)),
+      [tiny.tensors(unroll)],
+      settings=outer.Settings(0.95, 1.0, targets=settings),
     )
     np.testing.assert_allclose(
       metrics['meta_loss'],
@@ -51,13 +61,13 @@ class PolicyGradientTest(parameterized.TestCase):
       rtol=1e-12,
     )
     np.testing.assert_allclose(
-      gradients.policy_logits,
+      cotangent.policy_logits,
       reference.derivative(loss, outputs.policy_logits),
       rtol=1e-6,
       atol=1e-9,
     )
     # No value term (MGRL).
-    np.testing.assert_array_equal(gradients.baseline, 0.0)
+    np.testing.assert_array_equal(cotangent.baseline, 0.0)
 
 
 if __name__ == '__main__':

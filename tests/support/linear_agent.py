@@ -26,7 +26,7 @@ def _sigmoid(x):
   return 1.0 / (1.0 + np.exp(-x))
 
 
-def _targets(theta, unroll, discount, lambda_, config):
+def _targets(theta, unroll, discount, lambda_, config, leak=1.0):
   x = unroll.env_outputs.observation
   return reference.targets(
     x @ theta[0],
@@ -39,6 +39,7 @@ def _targets(theta, unroll, discount, lambda_, config):
     c_bar=config.c_bar,
     rho_pg=config.rho_pg,
     policy_target=config.policy_target,
+    leak=leak,
   )
 
 
@@ -54,7 +55,12 @@ def _inner_gradient(theta, unroll, hypers, config):
   """MGRL's gradient; dH/dlogit_a = -pi_a (log pi_a + H)."""
   x = unroll.env_outputs.observation[:-1]
   values, advantages = _targets(
-    theta, unroll, hypers['discount'], hypers['lambda_'], config
+    theta,
+    unroll,
+    hypers['discount'],
+    hypers['lambda_'],
+    config,
+    leak=hypers['leak'],
   )
   log_pi = reference.log_softmax(x @ theta[0])
   entropy = reference.entropy(x @ theta[0])[..., np.newaxis]
@@ -62,7 +68,7 @@ def _inner_gradient(theta, unroll, hypers, config):
     'tbd,tba->da', x, -np.exp(log_pi) * (log_pi + entropy)
   )
   return [
-    _policy_gradient(theta, unroll, advantages)
+    hypers['policy_cost'] * _policy_gradient(theta, unroll, advantages)
     - hypers['entropy_cost'] * entropy_gradient,
     -hypers['baseline_cost'] * np.einsum('tb,tbd->d', values - x @ theta[1], x),
   ]
@@ -70,9 +76,9 @@ def _inner_gradient(theta, unroll, hypers, config):
 
 def inner_updates(theta, slots, eta, unrolls, config):
   """(theta', slots'): one clipped RMSProp step per unroll."""
-  hypers = {
-    name: _sigmoid(eta[name]) if name in eta else getattr(config, name)
-    for name in config_lib.BOUNDS
+  hypers = {name: getattr(config, name) for name in config_lib.LEARNABLE} | {
+    name: config_lib.bounds(config)[name].high * _sigmoid(logit)
+    for name, logit in eta.items()
   }
   for unroll in unrolls:
     gradients, _ = reference.clip_by_global_norm(
@@ -83,7 +89,7 @@ def inner_updates(theta, slots, eta, unrolls, config):
         reference.rmsprop(
           g,
           ms,
-          config.learning_rate,
+          hypers['learning_rate'],
           decay=config.rms_decay,
           epsilon=config.rms_epsilon,
         )

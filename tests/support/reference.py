@@ -40,27 +40,31 @@ def vtrace(
   c_bar=1.0,
   rho_pg=1.0,
   policy_target='lambda',
+  leak=1.0,
 ):
   """(v_s, advantages) by the sum of IMPALA's eq. 1, and section 4.2.
 
   v_s = V(x_s) + sum_t (prod_{s<=i<t} gamma_i c_i) delta_t.
   """
   length = len(rewards)
-  rhos = np.exp(log_rhos)
-  cs = lambda_ * np.minimum(c_bar, rhos)
+  ratios = np.exp(log_rhos)
+
+  def clipped(limit):  # STAC's leaky V-trace.
+    return leak * np.minimum(limit, ratios) + (1.0 - leak) * ratios
+
+  rhos = clipped(rho_bar)
+  cs = lambda_ * clipped(c_bar)
   vs = values.copy()
   for s in range(length):
     for t in range(s, length):
       product = np.prod(discounts[s:t] * cs[s:t], axis=0)
-      delta = np.minimum(rho_bar, rhos[t]) * (
-        rewards[t] + discounts[t] * values[t + 1] - values[t]
-      )
+      delta = rhos[t] * (rewards[t] + discounts[t] * values[t + 1] - values[t])
       vs[s] = vs[s] + product * delta
   if policy_target == 'lambda':
     q = rewards + discounts * (lambda_ * vs[1:] + (1.0 - lambda_) * values[1:])
   else:
     q = rewards + discounts * vs[1:]
-  return vs[:-1], np.minimum(rho_pg, rhos) * (q - values[:-1])
+  return vs[:-1], clipped(rho_pg) * (q - values[:-1])
 
 
 def log_softmax(logits):

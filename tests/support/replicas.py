@@ -104,7 +104,7 @@ def _train(case, strategy_name, strategy):
     state, metrics = update(
       state,
       [_of_host(unroll, _BATCH, hosts) for unroll in unrolls],
-      _of_host(meta_unroll, _META_BATCH, hosts) if settings.learned else None,
+      [_of_host(meta_unroll, _META_BATCH, hosts)] if settings.learned else [],
     )
     assert metrics['gradient_norm'] > _MAX_NORM, metrics
   parts = {**state._asdict(), 'metrics': metrics}

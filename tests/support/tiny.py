@@ -8,7 +8,7 @@ from seed_metagrad import config as config_lib
 from seed_metagrad import meta
 from seed_metagrad import types
 
-LEARNED = tuple(sorted(config_lib.BOUNDS))
+LEARNED = tuple(sorted(config_lib.LEARNABLE))
 LENGTH = 4  # T, the least at which every way to end leaves a plain step.
 NUM_ACTIONS = 3
 SIZE = 2  # Of an observation.
@@ -32,7 +32,9 @@ def make_network(num_conditioning=0) -> types.Network:
   def apply(params, stacked, conditioning):
     h = tf.tanh(tf.tensordot(stacked[..., 0], params[0], 1))
     if num_conditioning:
-      embedding = tf.linalg.matvec(params[3], conditioning, transpose_a=True)
+      embedding = tf.linalg.matvec(
+        params[3], conditioning.values, transpose_a=True
+      )
       h = tf.concat(
         [h, tf.broadcast_to(embedding, [*h.shape[:-1], _EMBEDDING])], axis=-1
       )
@@ -105,6 +107,10 @@ def config(learned=LEARNED, **fields):
         discount=0.8,
         lambda_=0.7,
         entropy_cost=0.2,
+        outer_entropy_cost=1.0,
+        outer_baseline_cost=1.0,
+        leak=0.9,
+        policy_cost=0.8,
         rho_bar=1.2,
         c_bar=0.9,
       ),
@@ -129,6 +135,6 @@ def setup(settings, *, network=None):
 
 
 def unrolls(batch, steps=1, seed=0):
-  """(inner unrolls, a later one)."""
+  """(inner unrolls, a list of a later one)."""
   *inner, later = (tensors(unroll(seed + k, batch)) for k in range(steps + 1))
-  return inner, later
+  return inner, [later]
