@@ -148,7 +148,7 @@ def _train_one(
     state, _ = update(state, [unroll], [later] if config.learned else [])
     parameters.publish(parameter_store.published(state))
     unroll = later
-    discounts.append(agent_lib.hyperparameters(config, state.eta)['discount'])
+    discounts.append(agent_lib.hyperparameters(config, state)['discount'])
     waits.append(waiting(later))
     bar.update()
   return Curves(np.array(discounts), np.array(waits))

@@ -65,9 +65,9 @@ def _setup(process, settings, trace_decay, seed=0):
 
 def _update(rules, state, settings, rewards):
   *inner, later = (prediction.episode(tf.constant(r)) for r in rewards)
-  return meta.update(state, inner, later, settings.learning_rate, rules=rules)[
-    0
-  ]
+  return meta.update(
+    state, inner, [later], settings.learning_rate, rules=rules
+  )[0]
 
 
 class MetaGradientTest(parameterized.TestCase):
