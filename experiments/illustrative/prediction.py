@@ -94,7 +94,7 @@ def make_rules(
   hypers = {**_REFERENCE, process.learned: fixed}
 
   def forward(
-    params: tf.Tensor, unroll: Episode, conditioning: tf.Tensor | None
+    params: tf.Tensor, unroll: Episode, conditioning: types.Conditioning | None
   ) -> tf.Tensor:
     del conditioning
     features = tf.one_hot(unroll.states, len(process.high), dtype=params.dtype)
