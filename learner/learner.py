@@ -18,12 +18,14 @@ from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
 from learner.reporting import csv_table
+from learner.reporting import health
 from learner.reporting import summary as summary_lib
 from learner.reporting import writer as writer_lib
 from learner.storage import checkpoints
 from learner.storage import run_state
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
+from seed_metagrad import meta
 from seed_metagrad import types
 
 _POLL_SECS = 0.2  # How long a wait for unrolls may hide a request to stop.
@@ -103,13 +105,15 @@ class Learner:
     self.statistics = run_statistics.RunStatistics(
       int(state.env_frames), saved.statistics
     )
+    self._health = health.Health(
+      agent_lib.logits(state), config.meta_learning_rate, saved.health
+    )
     self._state = state
     self._unrolls = unrolls
     self._parameters = parameters
     self._pending = unrolls_lib.from_arrays(saved.pending)
-    self._next: types.Unroll[np.ndarray] | None = (
-      None  # The first of pending, batched.
-    )
+    # The first of pending, batched.
+    self._next: types.Unroll[np.ndarray] | None = None
     self._config = config
     self._hosts = hosts or hosts_lib.Hosts()
     self._batch_size = config.batch_size // self._hosts.num  # Of this host.
@@ -251,6 +255,8 @@ class Learner:
     self._state = state
     self._parameters.publish(parameter_store.published(state))
     self.statistics.add_update(skipped=skipped)
+    if not skipped:
+      self._health.add(metrics)
     if self.statistics.skipped_in_row >= self._config.max_skipped_updates:
       self._give_up(batch, metrics)
     return metrics
@@ -271,6 +277,10 @@ class Learner:
   def values(self) -> dict[str, float]:
     """What can be learned, by name: its value now, learned or fixed."""
     return agent_lib.hyperparameters(self._config, self._state)
+
+  def health_report(self) -> list[str]:
+    """Says of each meta-parameter how far it came and could have come."""
+    return self._health.report(agent_lib.logits(self._state), self.values())
 
   def summary(self) -> summary_lib.Summary:
     """How the run stands."""
@@ -296,7 +306,12 @@ class Learner:
       'policy_lag': self.statistics.policy_lag,
       'queue': self.queue_size,
       'skipped_updates': self.statistics.skipped_updates,
-      **{name: float(value) for name, value in metrics.items()},
+      **self._health.row(agent_lib.logits(self._state)),
+      **{
+        name: float(value)
+        for name, value in metrics.items()
+        if not meta.is_gauge(name)
+      },
     }
 
   def _save(self, acting: Acting, writer: writer_lib.Writer) -> None:
@@ -310,7 +325,10 @@ class Learner:
     # Elsewhere than in lock-step, what is pending is acted anew.
     pending = self._pending if self._config.lockstep else []
     saved = run_state.RunState(
-      self.statistics.save(), acting.save(), unrolls_lib.to_arrays(pending)
+      self.statistics.save(),
+      acting.save(),
+      unrolls_lib.to_arrays(pending),
+      self._health.save(),
     )
     try:
       checkpoints.save(

@@ -321,6 +321,8 @@ def _train(
       serving.join()
     server.stop()
   summary.write(workdir, learner.summary())
+  for line in learner.health_report():
+    logging.info('%s', line)
   if learner.env_frames:
     curves.plot(workdir, config.learned)
 

@@ -177,6 +177,12 @@ def hyperparameters(
   }
 
 
+def logits(state: types.LearnerState) -> dict[str, float]:
+  """The logits of the meta-parameters by name; of a table, the mean."""
+  by_name = meta_parameters.logits(state.eta, state.context)
+  return {name: float(tf.reduce_mean(x)) for name, x in by_name.items()}
+
+
 def make_rules(config: config_lib.Config, network: types.Network) -> meta.Rules:
   """The algorithm's functions with a config's constants in them."""
   if config.outer not in outer.OBJECTIVES:
@@ -224,6 +230,7 @@ def make_rules(config: config_lib.Config, network: types.Network) -> meta.Rules:
     max_gradient_norm=config.max_gradient_norm,
     meta_learning_rate=config.meta_learning_rate,
     trace_decay=config.trace_decay,
+    max_meta_gradient_norm=config.max_meta_gradient_norm,
     mixed=config.mixed_meta_gradients,
   )
 

@@ -210,6 +210,11 @@ class Config:
   meta_learning_rate: float = _field(
     0.001, 'Learning rate of the logits of the meta-parameters [MGRL].', low=0
   )
+  max_meta_gradient_norm: float = _field(
+    0.0,
+    'Clip of the global norm of the meta-gradient [OC: .1] (0: none).',
+    low=0,
+  )
   trace_decay: float = _field(
     0.0, 'Decay of the trace, mu; 0 on Atari [MGRL].', low=0, high=1
   )
@@ -357,8 +362,10 @@ def bounds(config: Config) -> dict[str, Bounds]:
 #
 # `snake` has the published settings of Bonnet et al. 2022: 512 environments, an
 # update for every 5 steps of them all, and as many unrolls in the
-# meta-objective. Missing are their clip of the meta-gradient at norm .1 and
-# their outer critic. RMSProp's decay and epsilon are ours.
+# meta-objective. RMSProp's decay and epsilon are ours.
+# `stacx` is `local` with two auxiliary heads and all that STACX learns, from
+# near the outer loss's values; their Atari settings of the outer loss. `bmg` is
+# `local` with BMG's objective on the discount and lambda.
 PRESETS: dict[str, dict[str, Any]] = {
   'paper': {},
   'local': dict(
@@ -370,6 +377,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     rms_epsilon=3e-5,
     batch_size=4,
     meta_batch_size=1,  # A quarter of the batch, as in the paper.
+    outer_critic='head',
     num_actors=1,
     envs_per_group=16,
     env_threads=2,
@@ -384,6 +392,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     entropy_cost=0.002,  # With .01 it goes on missing balls.
     batch_size=8,
     meta_batch_size=8,
+    outer_critic='head',
     num_actors=2,
     envs_per_group=8,
     queue_unrolls=16,
@@ -402,6 +411,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     reference_discount=1.0,
     reference_lambda=1.0,
     meta_batch_size=512,
+    max_meta_gradient_norm=0.1,
+    outer_critic='head',
     meta_learning_rate=3e-3,
     learning_rate=5e-4,
     final_learning_rate=5e-4,
@@ -415,6 +426,33 @@ PRESETS: dict[str, dict[str, Any]] = {
     queue_unrolls=256,
   ),
 }
+
+
+PRESETS['stacx'] = PRESETS['local'] | dict(
+  learned=(
+    'discount',
+    'lambda_',
+    'policy_cost',
+    'baseline_cost',
+    'entropy_cost',
+    'leak',
+  ),
+  conditioning=False,
+  lambda_=1.0,
+  entropy_cost=0.002,
+  reference_discount=0.995,
+  outer='actor_critic',
+  outer_critic='none',
+  outer_baseline_cost=0.25,
+  baseline_cost=0.25,
+  outer_entropy_cost=0.002,  # Theirs, .01, keeps `local` near uniform.
+  meta_sample='same',
+  meta_batch_size=4,
+  auxiliary_heads=2,
+)
+PRESETS['bmg'] = PRESETS['local'] | dict(
+  outer='bootstrap', outer_entropy_cost=0.002, meta_batch_size=4
+)
 
 
 def preset(name: str, **overrides: Any) -> Config:
@@ -450,6 +488,30 @@ def check(config: Config) -> None:
     f'different names out of {names}',
     config,
   )
+  for holds, name, what in (
+    (
+      config.outer != 'bootstrap' or config.meta_sample == 'later',
+      'meta_sample',
+      'later for bootstrap',
+    ),
+    (
+      not config.mixed_meta_gradients
+      or (config.outer != 'bootstrap' and not config.trace_decay),
+      'mixed_meta_gradients',
+      'off for bootstrap, and with a trace',
+    ),
+    (
+      config.eta != 'meta_network' or not config.trace_decay,
+      'trace_decay',
+      '0 for a meta_network',
+    ),
+    (
+      config.outer_critic != 'conditioned' or config.conditioning,
+      'conditioning',
+      'on for a conditioned outer critic',
+    ),
+  ):
+    _require(holds, name, what, config)
   for small, large in (
     ('meta_batch_size', 'batch_size'),
     ('inference_min_envs', 'inference_max_envs'),

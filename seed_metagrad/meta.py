@@ -20,7 +20,7 @@ Metrics = dict[str, tf.Tensor]
 Conditioning = Callable[[types.Eta], types.Conditioning | None]
 AllReduce = Callable[[types.Nest], types.Nest]
 GAUGES_EVERY = 64  # Updates between two looks at the costly gauges.
-_SIGN = 'sign_agreement_'
+SIGN = 'sign_agreement_'
 _ZERO = tf.UnconnectedGradients.ZERO
 
 
@@ -74,6 +74,7 @@ class Rules(NamedTuple):
   max_gradient_norm: float
   meta_learning_rate: float
   trace_decay: float | tf.Tensor  # mu.
+  max_meta_gradient_norm: float = 0.0
   mixed: bool = False  # The meta-gradients of 1 to K inner updates.
   reference_hypers: types.Hypers = {}
   logits: Callable[[Any, types.Nest], types.Eta] = lambda eta, context: eta
@@ -262,12 +263,14 @@ def update(
         ),
       )
   meta_gradient = rules.all_reduce(meta_gradient)
-  eta_updates, meta_opt_state = rules.meta_optimizer.update(
+  clipped, _ = optimizers.clip_by_global_norm(
     eta_tape.gradient(
       logits, state.eta, meta_gradient, unconnected_gradients=_ZERO
     ),
-    state.meta_opt_state,
-    rules.meta_learning_rate,
+    rules.max_meta_gradient_norm,
+  )
+  eta_updates, meta_opt_state = rules.meta_optimizer.update(
+    clipped, state.meta_opt_state, rules.meta_learning_rate
   )
   metrics = {
     **updates[-1].metrics,
@@ -344,7 +347,7 @@ def _gauges(
     halves.append(pull_back([step], [u]))
   for name in halves[0] if half else ():
     agrees = tf.sign(halves[0][name]) == tf.sign(halves[1][name])
-    gauges[_SIGN + name] = tf.reduce_mean(tf.cast(agrees, tf.float32))
+    gauges[SIGN + name] = tf.reduce_mean(tf.cast(agrees, tf.float32))
   return {name: tf.cast(value, tf.float32) for name, value in gauges.items()}
 
 
@@ -352,12 +355,12 @@ def _gauge_names(
   logits: types.Eta, meta_unrolls: Sequence[types.Nest]
 ) -> list[str]:
   signs = logits if _batch_size(meta_unrolls[-1]) > 1 else ()
-  return [*outer.GAUGES, *(_SIGN + name for name in signs)]
+  return [*outer.GAUGES, *(SIGN + name for name in signs)]
 
 
 def is_gauge(name: str) -> bool:
   """Tells whether a metric is NaN but for every GAUGES_EVERY-th update."""
-  return name in outer.GAUGES or name.startswith(_SIGN)
+  return name in outer.GAUGES or name.startswith(SIGN)
 
 
 def _batch_size(unroll: types.Nest) -> int:

@@ -62,6 +62,7 @@ class RunState(NamedTuple):
   statistics: Statistics
   acting: Acting
   pending: list[UnrollArrays]  # Taken by the learner; in lock-step alone.
+  health: dict[str, list[float]] = {}  # As of reporting.health.
 
 
 def fresh() -> RunState:
@@ -78,6 +79,7 @@ def encode(state: RunState) -> dict[str, Any]:
     'num_calls': state.acting.num_calls,
     'lockstep': lockstep and _encode_lockstep(lockstep),
     'pending': state.pending,
+    'health': state.health,
   }
 
 
@@ -100,6 +102,7 @@ def decode(extra: Mapping[str, Any]) -> RunState:
     statistics=Statistics(**extra['statistics']),
     acting=Acting(extra['num_calls'], lockstep and _decode_lockstep(lockstep)),
     pending=extra['pending'],
+    health=extra.get('health', {}),  # Missing in the first of version 2.
   )
 
 

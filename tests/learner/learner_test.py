@@ -102,10 +102,14 @@ class LearnerTest(absltest.TestCase):
       note, [meta_rewards, *[b.env_outputs.reward for b in batches]], tf.float32
     )
     steps = sum(tf.size(b.env_outputs.reward[1:]) for b in batches)
+    gradients = {f'meta_gradient_{name}': tf.ones([]) for name in state.eta}
     return state._replace(
       num_updates=state.num_updates + 1,
       env_frames=state.env_frames + tf.cast(steps, tf.int64),
-    ), {'loss': loss, 'skipped': tf.cast(~tf.math.is_finite(loss), tf.int32)}
+    ), gradients | {
+      'loss': loss,
+      'skipped': tf.cast(~tf.math.is_finite(loss), tf.int32),
+    }
 
   def make(self, **fields):
     config = _config(**fields)

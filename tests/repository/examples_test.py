@@ -57,7 +57,7 @@ class ExamplesTest(absltest.TestCase):
     self.assertFalse(other.requests[0].env_outputs.terminated.any())
 
   def test_reader_of_checkpoints_finds_what_was_saved(self):
-    config = config_lib.preset('smoke')
+    config = config_lib.preset('smoke', outer_critic='none')
     agent = agent_lib.make(config, environments.spec(config.env))
     state = agent.init(0)._replace(
       num_updates=np.int64(3), env_frames=np.int64(480)

@@ -102,8 +102,8 @@ class HowToTest(parameterized.TestCase):
     if page == 'environment.md':
       self.assertEqual(config['env'], 'echo')
     if page == 'meta_parameter.md':
-      self.assertIn('policy_cost', columns)
-      self.assertIn('meta_gradient_policy_cost', columns)
+      self.assertIn('logit_cost', columns)
+      self.assertIn('meta_gradient_logit_cost', columns)
 
 
 if __name__ == '__main__':

@@ -23,6 +23,7 @@ def _config(**fields):
     'smoke',
     **{
       **dict(total_env_frames=1000, learning_rate=0.1, rms_epsilon=0.01),
+      'outer_critic': 'none',
       **fields,
     },
   )
