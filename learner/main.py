@@ -47,6 +47,7 @@ from protos import address as address_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
+from seed_metagrad import frames
 from seed_metagrad import types
 
 _NOT_FINITE, _HOST_LOST = 4, 5
@@ -277,7 +278,14 @@ def _start_server(
     if FLAGS.address.startswith('unix:')
     else f'{FLAGS.address.rpartition(":")[0]}:{port}'
   )
+  spec = environments.spec(config.env, config.env_settings())
   logging.info('Serving %s at %s', config.env, address)
+  logging.info(
+    'Observations: %s %s, %s in the network',
+    spec.observation_dtype,
+    list(spec.observation_shape),
+    frames.describe_scaling(spec),
+  )
   if FLAGS.address_file:
     files.write_atomic(FLAGS.address_file, address)
   return server

@@ -66,6 +66,8 @@ def decode_task(request: inference_pb2.JoinRequest) -> types.Task:
     request.spec.num_actions,
     request.spec.frame_stack,
     request.spec.action_repeat,
+    tuple(request.spec.observation_low),
+    tuple(request.spec.observation_high),
   )
   return types.Task(request.env, spec, decode_settings(request.env_settings))
 

@@ -7,18 +7,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EnvSpec(_message.Message):
-    __slots__ = ("observation_shape", "observation_dtype", "num_actions", "frame_stack", "action_repeat")
+    __slots__ = ("observation_shape", "observation_dtype", "num_actions", "frame_stack", "action_repeat", "observation_low", "observation_high")
     OBSERVATION_SHAPE_FIELD_NUMBER: _ClassVar[int]
     OBSERVATION_DTYPE_FIELD_NUMBER: _ClassVar[int]
     NUM_ACTIONS_FIELD_NUMBER: _ClassVar[int]
     FRAME_STACK_FIELD_NUMBER: _ClassVar[int]
     ACTION_REPEAT_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATION_LOW_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATION_HIGH_FIELD_NUMBER: _ClassVar[int]
     observation_shape: _containers.RepeatedScalarFieldContainer[int]
     observation_dtype: str
     num_actions: int
     frame_stack: int
     action_repeat: int
-    def __init__(self, observation_shape: _Optional[_Iterable[int]] = ..., observation_dtype: _Optional[str] = ..., num_actions: _Optional[int] = ..., frame_stack: _Optional[int] = ..., action_repeat: _Optional[int] = ...) -> None: ...
+    observation_low: _containers.RepeatedScalarFieldContainer[float]
+    observation_high: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, observation_shape: _Optional[_Iterable[int]] = ..., observation_dtype: _Optional[str] = ..., num_actions: _Optional[int] = ..., frame_stack: _Optional[int] = ..., action_repeat: _Optional[int] = ..., observation_low: _Optional[_Iterable[float]] = ..., observation_high: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class JoinRequest(_message.Message):
     __slots__ = ("protocol", "actor", "group", "run_id", "num_envs", "env", "spec", "env_settings")

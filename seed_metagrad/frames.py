@@ -11,6 +11,37 @@ import tensorflow as tf
 
 from seed_metagrad import types
 
+_NARROW = 10.0  # Numbers up to that size are left as they are [our choice].
+_UNBOUNDED = 2.0**31 - 1  # Larger bounds are a dtype's own: they say nothing.
+
+
+def divisors(spec: types.EnvSpec) -> np.ndarray:
+  """What a network divides observations by, [] or [*observation_shape].
+
+  The larger of an element's bounds in size, so that it lies in [-1, 1] and 0
+  stays 0. Elements other than uint8 are left as they are, divided by 1, where
+  that is at most 10 or where they have no bounds.
+  """
+  is_bytes = spec.observation_dtype == 'uint8'
+  low = np.array(spec.observation_low or (0.0 if is_bytes else -np.inf))
+  high = np.array(spec.observation_high or (255.0 if is_bytes else np.inf))
+  size = np.maximum(abs(low), abs(high))
+  narrow = size == 0 if is_bytes else (size <= _NARROW) | (size >= _UNBOUNDED)
+  divisor: np.ndarray = np.where(narrow, 1.0, size)
+  if divisor.size == 1:
+    return divisor.reshape([])
+  return divisor.reshape(spec.observation_shape)
+
+
+def describe_scaling(spec: types.EnvSpec) -> str:
+  """Says in a few words what `divisors` does."""
+  divisor = divisors(spec)
+  if (divisor == 1).all():
+    return 'as they are'
+  if divisor.min() == divisor.max():
+    return f'divided by {divisor.max():g}'
+  return f'divided by {divisor.min():g} to {divisor.max():g}, each by its bound'
+
 
 def empty(spec: types.EnvSpec, num_envs: int) -> np.ndarray:
   """The stacks [E, ..., S] of environments that have shown nothing."""

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import keras
 from keras import layers
+import numpy as np
 import tensorflow as tf
 
+from seed_metagrad import frames
 from seed_metagrad import types
 
 _INITIALIZER = 'lecun_normal'  # Truncated; 1/sqrt(fan_in) after that.
@@ -128,6 +130,7 @@ def make(
     dtype,
   )
   models = build()
+  scale = _scale(spec, models.torso.input_shape[1:], dtype)
   build_critic = _CRITICS.get(outer_critic)
   critic = build_critic and build_critic(TORSOS[name][-1], models, dtype)
 
@@ -149,7 +152,7 @@ def make(
     agent = params['agent'] if critic else params
     time, batch = tf.shape(stacked)[0], tf.shape(stacked)[1]
     inputs = tf.reshape(stacked, [time * batch, *models.torso.input_shape[1:]])
-    inputs = tf.cast(inputs, dtype) * (1.0 / _scale(spec))
+    inputs = tf.cast(inputs, dtype) * scale
     split = len(models.torso.trainable_variables)
     outputs, _ = models.torso.stateless_call(agent[:split], [], inputs)
     features = tf.nest.flatten(outputs)
@@ -210,8 +213,8 @@ def _build(
 ) -> _Models:
   size, planes = spec.observation_shape[:2], spec.observation_shape[2:]
   channels = math.prod(planes) * spec.frame_stack
-  frames = keras.Input((*size, channels), dtype=dtype)
-  torso_model = keras.Model(frames, [torso(frames, dtype) for torso in torsos])
+  seen = keras.Input((*size, channels), dtype=dtype)
+  torso_model = keras.Model(seen, [torso(seen, dtype) for torso in torsos])
   inputs = [
     keras.Input(features.shape[1:], dtype=dtype)
     for features in torso_model.outputs
@@ -243,8 +246,8 @@ def _critic_head(torso: Torso, models: _Models, dtype: str) -> keras.Model:
 
 
 def _critic_network(torso: Torso, models: _Models, dtype: str) -> keras.Model:
-  frames = keras.Input(models.torso.input_shape[1:], dtype=dtype)
-  return keras.Model(frames, _dense(1, None, dtype)(torso(frames, dtype)))
+  inputs = keras.Input(models.torso.input_shape[1:], dtype=dtype)
+  return keras.Model(inputs, _dense(1, None, dtype)(torso(inputs, dtype)))
 
 
 # The outer critics with parameters of their own.
@@ -254,8 +257,15 @@ _CRITICS: dict[str, Callable[[Torso, _Models, str], keras.Model]] = {
 }
 
 
-def _scale(spec: types.EnvSpec) -> float:
-  return 255.0 if spec.observation_dtype == 'uint8' else 1.0
+def _scale(
+  spec: types.EnvSpec, input_shape: tuple[int, ...], dtype: str
+) -> float | np.ndarray:
+  """What stacked frames are multiplied by, elementwise."""
+  scale = 1.0 / frames.divisors(spec)
+  if not scale.ndim:
+    return float(scale)
+  stacked = np.repeat(scale[..., np.newaxis], spec.frame_stack, axis=-1)
+  return stacked.reshape(input_shape).astype(dtype)
 
 
 def _unflatten(x: tf.Tensor, time: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:

@@ -39,6 +39,10 @@ class EnvSpec(NamedTuple):
   num_actions: int
   frame_stack: int = 1  # Observations the network sees at once.
   action_repeat: int = 1  # env_frames per env_step.
+  # What observations lie within: a number for all elements, or one for each in
+  # C order; () where nothing is known beyond the dtype.
+  observation_low: tuple[float, ...] = ()
+  observation_high: tuple[float, ...] = ()
 
 
 class Task(NamedTuple):

@@ -7,6 +7,7 @@ the game at each life, so `life_lost` is made of the number of lives instead.
 
 import difflib
 import functools
+import re
 
 import ale_py
 from ale_py import roms
@@ -18,6 +19,10 @@ from seed_metagrad import types
 from seed_metagrad.environments import environment
 
 _SETTINGS = ('sticky_actions',)
+_TWO_PLAYERS = ('combat', 'joust', 'maze_craze', 'warlords')
+_GYMNASIUM_NAME = re.compile(
+  r'(?:.*:)?(?:ALE/)?(?P<name>\w+?)(?:-ram|Deterministic|NoFrameskip)*-v\d+'
+)
 MAX_EPISODE_FRAMES = 108_000  # Half an hour of play, no-ops not counted.
 
 ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
@@ -35,9 +40,16 @@ def spec(game: str, settings: types.Settings) -> types.EnvSpec:
 
 @functools.cache
 def _spec(game: str) -> types.EnvSpec:
+  if game in _TWO_PLAYERS:
+    raise ValueError(
+      f'{game} is for two players, and ale-py has no ROM of it for one.'
+    )
   games = roms.get_all_rom_ids()
   if game not in games:
-    nearest = difflib.get_close_matches(game, games, n=3, cutoff=0.5)
+    own = find_game(game)
+    nearest = (
+      [own] if own else difflib.get_close_matches(game, games, n=3, cutoff=0.5)
+    )
     hint = f' Did you mean {", ".join(nearest)}?' if nearest else ''
     raise ValueError(
       f'env must be of a family ({", ".join(environments.FAMILIES)}) or the '
@@ -54,6 +66,16 @@ def _spec(game: str) -> types.EnvSpec:
     frame_stack=4,
     action_repeat=4,
   )
+
+
+def find_game(name: str) -> str | None:
+  """Returns the game of a name such as ALE/Pong-v5 or PongNoFrameskip-v4."""
+  match = _GYMNASIUM_NAME.fullmatch(name)
+  bare = (match['name'] if match else name).lower().replace('_', '')
+  for game in roms.get_all_rom_ids():
+    if game.replace('_', '') == bare and game not in _TWO_PLAYERS:
+      return str(game)
+  return None
 
 
 class Atari:

@@ -8,6 +8,14 @@ import numpy as np
 from seed_metagrad import types
 
 
+class Failed(ValueError):
+  """An environment raised, or returned what is unlike its spec.
+
+  The message is one line: which environment, where, and what; the cause, where
+  there is one, is the environment's own exception.
+  """
+
+
 class Environment(Protocol):
   """A batch of E environments that step together and restart by themselves.
 

@@ -1,21 +1,75 @@
 """Any Gymnasium environment with a Box observation and a Discrete action."""
 
-import functools
+from collections.abc import Iterator
+import contextlib
+import importlib
+from typing import Any, NamedTuple
 
 import gymnasium
 from gymnasium import spaces
-from gymnasium import vector
 import numpy as np
 
 from seed_metagrad import types
 from seed_metagrad.environments import environment
 
+_SHOWN = 300  # Characters of an environment's own message or value.
+_OLD_API = (
+  'too many values to unpack',
+  'not enough values to unpack',
+  'cannot unpack',
+)
+
+
+@contextlib.contextmanager
+def _told(env_id: str, where: str) -> Iterator[None]:
+  """Raises environment.Failed for whatever an environment raises."""
+  try:
+    yield
+  except (environment.Failed, KeyboardInterrupt):
+    raise
+  except (Exception, SystemExit) as error:
+    text = ': '.join(filter(None, (type(error).__name__, _short(error))))
+    if isinstance(error, (ValueError, TypeError)) and any(
+      words in str(error) for words in _OLD_API
+    ):
+      text += (
+        '. Is it of an old API? reset returns (observation, info), step'
+        ' (observation, reward, terminated, truncated, info).'
+      )
+    raise environment.Failed(f'gym:{env_id} failed {where}: {text}') from error
+
+
+def _short(value: object) -> str:
+  return ' '.join(str(value).split())[:_SHOWN]
+
 
 def _make(env_id: str) -> gymnasium.Env:
   try:
-    return gymnasium.make(env_id)
-  except (gymnasium.error.Error, ImportError) as error:
-    raise ValueError(f'Cannot make gym:{env_id}: {error}') from error
+    with _told(env_id, 'in its constructor'):
+      # Its own checks print pages; what counts is checked below.
+      env = gymnasium.make(env_id, disable_env_checker=True)
+  except environment.Failed as error:
+    cause = error.__cause__
+    if isinstance(cause, (gymnasium.error.Error, ImportError)):
+      raise ValueError(
+        f'Cannot make gym:{env_id}: {_short(cause)}{_atari_hint(env_id)}'
+      ) from cause
+    raise
+  if type(env.unwrapped).__module__.partition('.')[0] == 'ale_py':
+    env.close()
+    own = env.unwrapped.spec.kwargs if env.unwrapped.spec else {}
+    raise ValueError(
+      f'gym:{env_id} is an Atari game, whose frames would be miscounted here.'
+      f'{_atari_hint(own.get("game", env_id))}'
+    )
+  return env
+
+
+def _atari_hint(env_id: str) -> str:
+  # Loads ale-py, which Gymnasium's own games do without.
+  atari = importlib.import_module('seed_metagrad.environments.atari')
+  game = atari.find_game(env_id)
+  return f' Take --env={game}.' if game else ''
 
 
 def _spec(env_id: str, env: gymnasium.Env) -> types.EnvSpec:
@@ -28,8 +82,25 @@ def _spec(env_id: str, env: gymnasium.Env) -> types.EnvSpec:
     raise ValueError(
       f'gym:{env_id} must have a Discrete action, got {actions}.'
     )
-  dtype = 'uint8' if observations.dtype == np.uint8 else 'float32'
-  return types.EnvSpec(observations.shape, dtype, int(actions.n))
+  if 0 in observations.shape:
+    raise ValueError(
+      f'gym:{env_id} must observe at least one number, got {observations}.'
+    )
+  return types.EnvSpec(
+    observations.shape,
+    'uint8' if observations.dtype == np.uint8 else 'float32',
+    int(actions.n),
+    observation_low=_bound(observations.low),
+    observation_high=_bound(observations.high),
+  )
+
+
+def _bound(bound: np.ndarray) -> tuple[float, ...]:
+  """One number where all are equal."""
+  numbers = bound.ravel().astype(float)
+  return tuple(
+    (numbers[:1] if (numbers == numbers[0]).all() else numbers).tolist()
+  )
 
 
 def spec(env_id: str, settings: types.Settings) -> types.EnvSpec:
@@ -37,61 +108,165 @@ def spec(env_id: str, settings: types.Settings) -> types.EnvSpec:
 
   Raises:
     ValueError: Gymnasium cannot make it, or its spaces are of another kind.
+    environment.Failed: it raised.
   """
   environment.check_settings(f'gym:{env_id}', settings)
   env = _make(env_id)
   try:
     return _spec(env_id, env)
   finally:
-    env.close()
+    with _told(env_id, 'in close'):
+      env.close()
+
+
+class _Step(NamedTuple):
+  """One step of one environment, checked."""
+
+  observation: np.ndarray
+  reward: np.float32 = np.float32(0)
+  terminated: bool = False
+  truncated: bool = False
+
+
+class _One:
+  """One environment, which restarts by itself."""
+
+  def __init__(self, env_id: str, index: int):
+    self.env = _make(env_id)
+    self._env_id = env_id
+    self._index = index
+    self._num_steps = 0  # Of the episode.
+
+  def reset(self, seed: int | None = None) -> _Step:
+    """Starts an episode."""
+    self._num_steps = 0
+    where = f'at a reset (environment {self._index})'
+    with _told(self._env_id, where):
+      observation, _ = self.env.reset(seed=seed)
+    return _Step(self._check(observation, where))
+
+  def step(self, action: np.int64) -> _Step:
+    """Steps; where the episode has ended, the observation is the next one's."""
+    self._num_steps += 1
+    where = (
+      f'at step {self._num_steps} of an episode (environment {self._index}, '
+      f'action {action})'
+    )
+    with _told(self._env_id, where):
+      observation, reward, terminated, truncated, _ = self.env.step(action)
+    step = _Step(
+      self._check(observation, where),
+      self._number(reward, where),
+      self._flag('terminated', terminated, where),
+      self._flag('truncated', truncated, where),
+    )
+    if step.terminated or step.truncated:
+      return step._replace(observation=self.reset().observation)
+    return step
+
+  def close(self) -> None:
+    """Closes it."""
+    with _told(self._env_id, f'in close (environment {self._index})'):
+      self.env.close()
+
+  def _check(self, observation: Any, where: str) -> np.ndarray:
+    space = self.env.observation_space
+    assert space.shape is not None and space.dtype is not None
+    try:
+      array = np.asarray(observation)
+    except ValueError:  # Ragged.
+      array = np.asarray(None)
+    if array.shape == space.shape and array.dtype.kind in 'biuf':
+      if np.can_cast(array.dtype, space.dtype, 'same_kind'):
+        return array
+      if array.dtype.kind in 'iu':
+        cast = array.astype(space.dtype)
+        if (cast == array).all():
+          return cast
+    raise self._unlike(f'observation must be in {space}', observation, where)
+
+  def _number(self, reward: Any, where: str) -> np.float32:
+    if np.ndim(reward) == 0 and np.asarray(reward).dtype.kind in 'biuf':
+      with np.errstate(over='ignore'):
+        number = np.float32(reward)
+      if np.isfinite(number):
+        return number
+    raise self._unlike('reward must be one finite number', reward, where)
+
+  def _flag(self, name: str, value: Any, where: str) -> bool:
+    if np.ndim(value) == 0 and np.asarray(value).dtype.kind in 'biu':
+      return bool(value)
+    raise self._unlike(f'{name} must be a bool', value, where)
+
+  def _unlike(self, what: str, value: Any, where: str) -> environment.Failed:
+    shape = (
+      f' of shape {value.shape} and dtype {value.dtype}'
+      if isinstance(value, np.ndarray)
+      else ''
+    )
+    return environment.Failed(
+      f'gym:{self._env_id} {where}: {what}, got {_short(repr(value))}{shape}.'
+    )
 
 
 class GymnasiumAdapter:
   """E environments of one id, stepped one after another.
 
-  Observations are float32, or uint8 where the environment's are.
+  Observations are float32, or uint8 where the environment's are. Infos are not
+  looked at.
   """
 
   def __init__(self, env_id: str, num_envs: int, *, seed: int):
-    self.spec = spec(env_id, {})
     self.num_envs = num_envs
-    self._envs = vector.SyncVectorEnv(
-      [functools.partial(_make, env_id)] * num_envs,
-      copy=False,
-      autoreset_mode=vector.AutoresetMode.SAME_STEP,
-    )
-    actions = self._envs.single_action_space
-    assert isinstance(actions, spaces.Discrete)  # As `spec` has checked.
+    with contextlib.ExitStack() as stack:  # Closes them where one fails.
+      self._envs = []
+      for index in range(num_envs):
+        one = _One(env_id, index)
+        stack.callback(one.close)
+        self._envs.append(one)
+        own = _spec(env_id, one.env)
+        if not index:
+          self.spec = own
+        elif own != self.spec:
+          raise environment.Failed(
+            f'gym:{env_id} must have equal spaces each time, got {self.spec} '
+            f'and {own}.'
+          )
+      self._open = stack.pop_all()
+    actions = self._envs[0].env.action_space
+    assert isinstance(actions, spaces.Discrete)  # As `_spec` has checked.
     self._first_action = int(actions.start)
     seeds = np.random.SeedSequence(seed).generate_state(num_envs)
-    self._seeds = seeds.tolist()
+    self._seeds: list[int | None] = seeds.tolist()
 
   def reset(self) -> types.EnvOutput[np.ndarray]:
     """Starts E episodes; the first call seeds them."""
-    observation, _ = self._envs.reset(seed=self._seeds)
-    self._seeds = None
-    return environment.first_output(self._copy(observation))
+    steps = [one.reset(seed) for one, seed in zip(self._envs, self._seeds)]
+    self._seeds = [None] * self.num_envs
+    return environment.first_output(self._stack(steps))
 
   def step(self, actions: np.ndarray) -> types.EnvOutput[np.ndarray]:
     """Steps every environment."""
     environment.check_actions(actions, self.num_envs, self.spec.num_actions)
-    observation, reward, terminated, truncated, _ = self._envs.step(
-      actions + self._first_action
-    )
+    theirs = actions.astype(np.int64) + self._first_action
+    steps = [one.step(action) for one, action in zip(self._envs, theirs)]
+    terminated = np.array([step.terminated for step in steps])
     return types.EnvOutput(
-      reward=reward.astype(np.float32),
+      reward=np.array([step.reward for step in steps]),
       terminated=terminated,
-      truncated=truncated & ~terminated,
+      truncated=np.array([step.truncated for step in steps]) & ~terminated,
       life_lost=np.zeros(self.num_envs, bool),
-      observation=self._copy(observation),
+      observation=self._stack(steps),
     )
 
   def close(self) -> None:
-    """Closes the environments."""
-    self._envs.close()
+    """Closes all, also where one fails to; a second call does nothing."""
+    self._open.close()
 
-  def _copy(self, observation: np.ndarray) -> np.ndarray:
-    return np.array(observation, self.spec.observation_dtype)
+  def _stack(self, steps: list[_Step]) -> np.ndarray:
+    return np.array(
+      [step.observation for step in steps], self.spec.observation_dtype
+    )
 
 
 def make(

@@ -81,7 +81,15 @@ class CodecTest(parameterized.TestCase):
     {}, {'sticky_actions': 0.25}, {'map': 'maze', 'sizes': [1, 2], 'x': None}
   )
   def test_decode_task_undoes_encode_task(self, **settings):
-    spec = types.EnvSpec((84, 84), 'uint8', 6, frame_stack=4, action_repeat=4)
+    spec = types.EnvSpec(
+      (84, 84),
+      'uint8',
+      6,
+      frame_stack=4,
+      action_repeat=4,
+      observation_low=(-0.1, -np.inf),
+      observation_high=(3.4028234663852886e38,),
+    )
     task = types.Task('pong', spec, settings)
     self.assertEqual(codec.decode_task(codec.encode_task(task)), task)
 

@@ -103,6 +103,15 @@ class FramesTest(parameterized.TestCase):
       frames.push(stacks, np.zeros([2, 3], dtype), np.array([True, False]))
       np.testing.assert_array_equal(stacks, np.ones([2, 3, 4]))
 
+  @parameterized.parameters(
+    ((), (), 'as they are'),
+    ((0.0,), (255.0,), 'divided by 255'),
+    ((0.0, 0.0), (1.0, 20.0), 'divided by 1 to 20, each by its bound'),
+  )
+  def test_scaling_is_described(self, low, high, text):
+    spec = types.EnvSpec((2,), 'float32', 2, 1, 1, low, high)
+    self.assertEqual(frames.describe_scaling(spec), text)
+
 
 if __name__ == '__main__':
   absltest.main()

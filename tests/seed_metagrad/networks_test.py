@@ -161,6 +161,47 @@ class NetworksTest(parameterized.TestCase):
     )
     np.testing.assert_allclose(a.baseline, b.baseline, rtol=1e-5)
 
+  @parameterized.parameters(
+    ('uint8', (), (), 255),
+    ('uint8', (0.0,), (1.0,), 1),
+    ('uint8', (0.0,), (10.0,), 10),
+    ('uint8', (0.0,), (255.0,), 255),
+    ('uint8', (0.0,), (0.0,), 1),
+    ('float32', (), (), 1),
+    ('float32', (-1.0,), (1.0,), 1),
+    ('float32', (-10.0,), (10.0,), 1),
+    ('float32', (0.0,), (255.0,), 255),
+    ('float32', (-500.0,), (100.0,), 500),
+    ('float32', (-np.inf,), (100.0,), 1),
+    ('float32', (-(2.0**31),), (2.0**31 - 1,), 1),
+    ('float32', (-3.4028234663852886e38,), (3.4028234663852886e38,), 1),
+    (
+      'float32',
+      (-1.0, 0.0, -np.inf, 0.0, 0.0, 0.0),
+      (1.0, 50.0, 1.0, 11.0, 255.0, 0.0),
+      [[1, 50], [1, 11], [255, 1]],
+    ),
+    (
+      'uint8',
+      (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+      (1.0, 2.0, 3.0, 255.0, 0.0, 9.0),
+      [[1, 2], [3, 255], [1, 9]],
+    ),
+  )
+  def test_observations_are_scaled_by_their_bounds(self, dtype, low, high, by):
+    spec = types.EnvSpec((3, 2), dtype, 2, 2, 1, low, high)
+    floats = types.EnvSpec((3, 2), 'float32', 2, 2)
+    params = networks.make('mlp', spec).init(0)
+    stacked = _stacked(types.EnvSpec((3, 2), 'uint8', 2, 2), 2, 2).astype(dtype)
+    divided = (stacked / np.float32(by)[..., np.newaxis]).astype(np.float32)
+    if np.ndim(by) == 0:
+      divided = (stacked / np.float32(by)).astype(np.float32)
+    a, b = (
+      networks.make('mlp', s).apply(params, x, None).policy_logits
+      for s, x in ((spec, stacked), (floats, divided))
+    )
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
   def test_images_need_no_frame_stack(self):
     spec = types.EnvSpec((36, 36), 'uint8', 3)
     network = networks.make('shallow', spec)

@@ -29,5 +29,80 @@ class NanObservation(Endless):
     return observation, *others
 
 
+class Bounded(Endless):
+  """Shows its own bound."""
+
+  def __init__(self, low, high, dtype, shape=(3,)):
+    self.observation_space = spaces.Box(low, high, shape, np.dtype(dtype).type)
+
+  def reset(self, *, seed=None, options=None):
+    super().reset(seed=seed)
+    return self.observation_space.high, {}
+
+  def step(self, action):
+    return self.observation_space.high, float(action), False, False, {}
+
+
+class Answers(Endless):
+  """Returns from reset and step what it was given, or raises it.
+
+  at: the step of an episode that does.
+  """
+
+  def __init__(self, reset=None, step=None, at=1, close=None):
+    self._reset, self._step, self._at, self._close = reset, step, at, close
+
+  def reset(self, *, seed=None, options=None):
+    self.steps = 0
+    return self._say(
+      super().reset(seed=seed) if self._reset is None else self._reset
+    )
+
+  def step(self, action):
+    self.steps += 1
+    if self._step and self.steps == self._at:
+      return self._say(self._step)
+    return super().step(action)
+
+  def close(self):
+    if self._close is not None:
+      self._close.append(self)
+
+  def _say(self, what):
+    if isinstance(what, BaseException):
+      raise what
+    return what
+
+
+class Infos(Endless):
+  """Infos that no two steps or environments have alike."""
+
+  def reset(self, *, seed=None, options=None):
+    observation, _ = super().reset(seed=seed)
+    self.steps = 0
+    return observation, {'path': np.zeros(0)}
+
+  def step(self, action):
+    self.steps += 1
+    infos = (
+      {'path': np.zeros(self.steps)},
+      {'path': None},
+      {'path': 'text'},
+      {'path': {'deep': 1.0}},
+      {},
+      None,
+      {1: object()},
+    )
+    *others, _ = super().step(action)
+    return (
+      *others[:2],
+      self.steps % 5 == 0,
+      False,
+      infos[(self.steps + int(action)) % 7],
+    )
+
+
 gymnasium.register('EndlessTest-v0', Endless)
+gymnasium.register('InfosTest-v0', Infos)
+gymnasium.register('BoundedTest-v0', Bounded)
 gymnasium.register('NanObservationTest-v0', NanObservation)

@@ -39,6 +39,8 @@ class ValidationTest(parameterized.TestCase):
     ('shape', dict(spec=_spec(observation_shape=(5, 10))), r'\(5, 10\)'),
     ('dtype', dict(spec=_spec(observation_dtype='O')), "spec .*'O'"),
     ('stack', dict(spec=_spec(frame_stack=4)), 'spec .*frame_stack=4'),
+    ('low', dict(spec=_spec(observation_low=(0.0,))), 'spec .*_low=\\(0.0,'),
+    ('high', dict(spec=_spec(observation_high=(1.0,))), 'spec .*_high=\\(1.0,'),
     ('no_spec', dict(spec=None), 'spec must be'),
     (
       'settings',

@@ -153,6 +153,22 @@ class EnvironmentsTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, name):
       environments.make(name, 1, seed=1)
 
+  @parameterized.parameters(
+    ('PongNoFrameskip-v4', 'mean pong'),
+    ('ALE/Pong-v5', 'mean pong'),
+    ('Pong-v5', 'mean pong'),
+    ('MsPacman-ramNoFrameskip-v4', 'mean ms_pacman'),
+    ('SpaceInvaders', 'mean space_invaders'),
+    ('ALE/spaceinvaders-v5', 'mean space_invaders'),
+    ('joust', 'two players'),
+    ('combat', 'two players'),
+    ('maze_craze', 'two players'),
+    ('warlords', 'two players'),
+  )
+  def test_spec_names_the_game_that_was_meant(self, name, message):
+    with self.assertRaisesRegex(ValueError, f'{name}.*{message}'):
+      environments.spec(name)
+
   def test_make_refuses_values_out_of_range(self):
     with self.assertRaisesRegex(ValueError, 'num_envs.*0'):
       environments.make('catch', 0, seed=1)

@@ -1,5 +1,7 @@
 """The Gymnasium adapter against Gymnasium itself."""
 
+from unittest import mock
+
 from absl.testing import absltest
 from absl.testing import parameterized
 import gymnasium
@@ -7,7 +9,9 @@ from gymnasium import spaces
 import numpy as np
 
 from seed_metagrad import types
+from seed_metagrad.environments import environment
 from seed_metagrad.environments import gym
+from tests.support import gym_cases
 
 
 class _Counter(gymnasium.Env):
@@ -59,7 +63,12 @@ class GymnasiumAdapterTest(parameterized.TestCase):
 
   def test_uint8_is_kept_and_actions_begin_where_gymnasiums_do(self):
     env = self.make(True, False)
-    self.assertEqual(env.spec, types.EnvSpec((2,), 'uint8', 2))
+    self.assertEqual(
+      env.spec,
+      types.EnvSpec(
+        (2,), 'uint8', 2, observation_low=(0.0,), observation_high=(9.0,)
+      ),
+    )
     self.assertEqual(env.reset().observation.dtype, np.uint8)
     output = env.step(np.array([0, 1]))
     self.assertEqual(output.reward.tolist(), [5.0, 6.0])
@@ -81,15 +90,213 @@ class GymnasiumAdapterTest(parameterized.TestCase):
         expected, _ = other.reset()
 
   @parameterized.parameters(
+    (0, 1, 'uint8', 'uint8', (0.0,), (1.0,)),
+    (-3, 4, 'int8', 'float32', (-3.0,), (4.0,)),
+    (0, 700, 'int64', 'float32', (0.0,), (700.0,)),
+    (-np.inf, 0.5, 'float64', 'float32', (-np.inf,), (0.5,)),
+    (
+      np.float32([0, 0, -1]),
+      np.float32([0, 5, 1]),
+      'float32',
+      'float32',
+      (0.0, 0.0, -1.0),
+      (0.0, 5.0, 1.0),
+    ),
+  )
+  def test_spec_has_the_spaces_bounds(self, low, high, dtype, ours, *bounds):
+    gymnasium.register(
+      'OwnBounds-v0', lambda: gym_cases.Bounded(low, high, dtype)
+    )
+    self.addCleanup(gymnasium.registry.pop, 'OwnBounds-v0')
+    spec = gym.spec('OwnBounds-v0', {})
+    self.assertEqual(spec, types.EnvSpec((3,), ours, 2, 1, 1, *bounds))
+
+  def make_answers(self, num_envs=2, **kwargs):
+    self.closed = []
+    gymnasium.register(
+      'Answers-v0', lambda: gym_cases.Answers(close=self.closed, **kwargs)
+    )
+    self.addCleanup(gymnasium.registry.pop, 'Answers-v0')
+    env = gym.GymnasiumAdapter('Answers-v0', num_envs, seed=1)
+    self.addCleanup(env.close)
+    return env
+
+  @parameterized.parameters(
+    (ValueError('bad\nlevel'), 'ValueError: bad level'),
+    (OSError('gone'), 'OSError: gone'),
+    (RuntimeError('no GPU'), 'RuntimeError: no GPU'),
+    (KeyError('x'), "KeyError: 'x'"),
+    (TypeError('t'), 'TypeError: t'),
+    (AttributeError('a'), 'AttributeError: a'),
+    (AssertionError(), 'AssertionError'),
+    (ZeroDivisionError('z'), 'ZeroDivisionError: z'),
+    (SystemExit(3), 'SystemExit: 3'),
+  )
+  def test_what_it_raises_is_told_in_a_line(self, error, text):
+    env = self.make_answers(step=error, at=3)
+    env.reset()
+    for _ in range(2):
+      env.step(np.array([0, 1]))
+    with self.assertRaises(environment.Failed) as raised:
+      env.step(np.array([1, 0]))
+    self.assertEqual(
+      str(raised.exception),
+      'gym:Answers-v0 failed at step 3 of an episode (environment 0, action 1):'
+      f' {text}',
+    )
+    self.assertIs(raised.exception.__cause__, error)
+
+  _ZEROS = np.zeros(3, np.float32)
+
+  @parameterized.named_parameters(
+    (
+      'reward_array',
+      dict(step=(_ZEROS, np.array([1.0]), 0, 0, {})),
+      r'step 1 .*reward must be one finite number, got array\(\[1.\]\) of '
+      r'shape \(1,\)',
+    ),
+    ('reward_none', dict(step=(_ZEROS, None, 0, 0, {})), 'got None'),
+    ('reward_text', dict(step=(_ZEROS, '1', 0, 0, {})), "got '1'"),
+    ('reward_nan', dict(step=(_ZEROS, np.nan, 0, 0, {})), 'got nan'),
+    ('reward_large', dict(step=(_ZEROS, 1e39, 0, 0, {})), r'got 1e\+39'),
+    (
+      'terminated',
+      dict(step=(_ZEROS, 1, None, 0, {})),
+      'terminated must be a bool, got None',
+    ),
+    (
+      'truncated',
+      dict(step=(_ZEROS, 1, 0, [True], {})),
+      r'truncated must be a bool, got \[True\]',
+    ),
+    (
+      'shape',
+      dict(step=(np.zeros(4), 1, 0, 0, {})),
+      r'observation must be in Box.*got array.*of shape \(4,\)',
+    ),
+    ('list', dict(step=([0.0, 0.0], 1, 0, 0, {})), r'got \[0.0, 0.0\]'),
+    ('ragged', dict(step=([0.0, [0.0]], 1, 0, 0, {})), r'got \[0.0, \[0.0\]\]'),
+    ('dict', dict(step=({}, 1, 0, 0, {})), 'observation .*got {}'),
+    ('old_step', dict(step=(_ZEROS, 1.0, False, {})), 'step 1 .*an old API'),
+    ('old_reset', dict(reset=_ZEROS), 'at a reset .*an old API'),
+    ('no_tuple', dict(reset=7), 'at a reset .*an old API'),
+  )
+  def test_what_is_unlike_its_space_is_told_in_a_line(self, answers, message):
+    env = self.make_answers(**answers)
+    with self.assertRaisesRegex(
+      environment.Failed, f'gym:Answers-v0 .*{message}'
+    ):
+      env.reset()
+      env.step(np.array([0, 0]))
+
+  def test_an_old_reset_without_a_seed_is_told(self):
+    class Old(gym_cases.Endless):
+      def reset(self):
+        return np.zeros(3)
+
+    gymnasium.register('OldReset-v0', Old)
+    self.addCleanup(gymnasium.registry.pop, 'OldReset-v0')
+    env = gym.GymnasiumAdapter('OldReset-v0', 1, seed=1)
+    with self.assertRaisesRegex(environment.Failed, "reset .*'seed'"):
+      env.reset()
+
+  @parameterized.parameters('list', 'int64', 'bool')
+  def test_whole_numbers_within_uint8_are_taken(self, kind):
+    numbers = {
+      'list': [0, 1, 9],
+      'int64': np.array([0, 1, 9]),
+      'bool': np.array([False, True, True]),
+    }[kind]
+
+    class Whole(gym_cases.Bounded):
+      def reset(self, *, seed=None, options=None):
+        return numbers, {}
+
+    gymnasium.register('Whole-v0', lambda: Whole(0, 9, 'uint8'))
+    self.addCleanup(gymnasium.registry.pop, 'Whole-v0')
+    observation = (
+      gym.GymnasiumAdapter('Whole-v0', 1, seed=1).reset().observation
+    )
+    self.assertEqual(observation.dtype, np.uint8)
+    self.assertEqual(observation[0].tolist(), [int(n) for n in numbers])
+
+  def test_infos_are_not_looked_at(self):
+    env = gym.GymnasiumAdapter(
+      'tests.support.gym_cases:InfosTest-v0', 3, seed=1
+    )
+    env.reset()
+    for t in range(30):
+      env.step(np.array([0, 1, t % 2]))
+
+  def test_those_that_were_made_are_closed_where_a_later_one_fails(self):
+    closed, made = [], []
+
+    def make():
+      if len(made) == 2:
+        raise RuntimeError('no licence left')
+      made.append(gym_cases.Answers(close=closed))
+      return made[-1]
+
+    gymnasium.register('Third-v0', make)
+    self.addCleanup(gymnasium.registry.pop, 'Third-v0')
+    with self.assertRaisesRegex(
+      environment.Failed, 'in its constructor: RuntimeError: no licence left'
+    ):
+      gym.GymnasiumAdapter('Third-v0', 3, seed=1)
+    self.assertCountEqual(closed, made)
+
+  def test_all_are_closed_where_one_fails_to(self):
+    env = self.make_answers(num_envs=3)
+    env.reset()
+    one = env._envs[1].env.unwrapped
+    one.close = mock.Mock(side_effect=OSError('pipe'))
+    with self.assertRaisesRegex(environment.Failed, 'close .*1.*OSError: pipe'):
+      env.close()
+    self.assertLen(self.closed, 2)
+
+  def test_unequal_spaces_are_refused(self):
+    highs = iter([1, 2])
+    gymnasium.register(
+      'Unequal-v0', lambda: gym_cases.Bounded(0, next(highs), 'uint8')
+    )
+    self.addCleanup(gymnasium.registry.pop, 'Unequal-v0')
+    with self.assertRaisesRegex(environment.Failed, 'equal spaces'):
+      gym.GymnasiumAdapter('Unequal-v0', 2, seed=1)
+
+  @parameterized.parameters(
     ('FrozenLake-v1', r'Box observation.*Discrete\(16\)'),
     ('Pendulum-v1', 'Discrete action.*Box'),
     ('Nope-v1', 'Nope'),
     ('CartPole-v9', 'v9'),
     ('no_such_module:CartPole-v1', 'no_such_module'),
+    ('ALE/Pong-v5', 'Take --env=pong'),
+    ('ale_py:ALE/MsPacman-v5', 'Take --env=ms_pacman'),
+    ('PongNoFrameskip-v4', 'Take --env=pong'),
   )
   def test_spec_refuses(self, env_id, message):
     with self.assertRaisesRegex(ValueError, message):
       gym.spec(env_id, {})
+
+  def test_atari_under_an_own_name_is_refused(self):
+    gymnasium.register(
+      'Own-v0', 'ale_py.env:AtariEnv', kwargs=dict(game='space_invaders')
+    )
+    self.addCleanup(gymnasium.registry.pop, 'Own-v0')
+    with self.assertRaisesRegex(ValueError, 'miscounted.*=space_invaders'):
+      gym.spec('Own-v0', {})
+
+  def test_an_own_game_with_an_atari_name_is_taken(self):
+    gymnasium.register('Tetris-v0', gym_cases.Endless)
+    self.addCleanup(gymnasium.registry.pop, 'Tetris-v0')
+    self.assertEqual(gym.spec('Tetris-v0', {}).num_actions, 2)
+
+  def test_a_box_of_no_numbers_is_refused(self):
+    gymnasium.register(
+      'Empty-v0', lambda: gym_cases.Bounded(0, 1, 'float32', (0,))
+    )
+    self.addCleanup(gymnasium.registry.pop, 'Empty-v0')
+    with self.assertRaisesRegex(ValueError, 'at least one number'):
+      gym.spec('Empty-v0', {})
 
 
 if __name__ == '__main__':
