@@ -3,6 +3,7 @@
 import pathlib
 import random
 import secrets
+import threading
 import time
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from absl import logging
 import grpc
 import numpy as np
 
+from protos import address as address_lib
 from protos import codec
 from protos import inference_pb2
 from protos import inference_pb2_grpc
@@ -67,6 +69,8 @@ def open_channel(
 ) -> grpc.Channel:
   """Opens a channel: TLS with a CA; mutual TLS with a certificate as well.
 
+  An address of this machine alone is reached without a proxy.
+
   Raises:
     ValueError: a certificate without its key or the CA, or a key without its
       certificate.
@@ -76,14 +80,19 @@ def open_channel(
       f'a certificate needs its key and a CA, got cert_file {cert_file!r},'
       f' key_file {key_file!r}, ca_file {ca_file!r}.'
     )
+  options: list[tuple[str, int]] = [*_CHANNEL_OPTIONS]
+  if address_lib.is_local(address):
+    options.append(('grpc.enable_http_proxy', 0))
+  elif proxy := address_lib.proxy(address):
+    logging.warning('The connection to %s uses the proxy of %s', address, proxy)
   if not ca_file:
-    return grpc.insecure_channel(address, _CHANNEL_OPTIONS)
+    return grpc.insecure_channel(address, options)
   ca, key, cert = (
     pathlib.Path(path).read_bytes() if path else None
     for path in (ca_file, key_file, cert_file)
   )
   credentials = grpc.ssl_channel_credentials(ca, key, cert)
-  return grpc.secure_channel(address, credentials, _CHANNEL_OPTIONS)
+  return grpc.secure_channel(address, credentials, options)
 
 
 class Client:
@@ -115,6 +124,7 @@ class Client:
     self._sequence = 0
     self._failing_since: float | None = None
     self._failures = 0  # In a row.
+    self._pinger: threading.Thread | None = None
     self._call: grpc.Future[inference_pb2.ActReply] | None = None
 
   def join(self) -> bytes:
@@ -142,6 +152,11 @@ class Client:
         self._group,
         list(reply.env_ids),
       )
+      if reply.ping_secs and not self._pinger:
+        self._pinger = threading.Thread(
+          target=self._ping, args=[reply.ping_secs], daemon=True
+        )
+        self._pinger.start()
       env_state: bytes = reply.env_state
       return env_state
 
@@ -176,6 +191,18 @@ class Client:
     self._failures, self._failing_since = 0, None
     actions = codec.decode(reply.actions, 'int32', (self._num_envs,), 'actions')
     return Reply(actions, reply.send_state)
+
+  def _ping(self, secs: float) -> None:
+    """Keeps the lease, whatever it is by then, while environments step."""
+    while True:
+      time.sleep(secs)
+      request = inference_pb2.PingRequest(run_id=self._run_id)
+      try:
+        self._stub.Ping(request, timeout=secs, metadata=self._metadata)
+      except grpc.RpcError:
+        continue  # The next request says why.
+      except ValueError:  # The channel is closed.
+        return
 
   def _failed(self, error: grpc.RpcError) -> None:
     what = f'{error.code().name}: {error.details()}'

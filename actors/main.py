@@ -1,13 +1,16 @@
 """Runs one actor: two groups of environments, one stepping, one waiting.
 
-Exit status: 0 training is over, or a signal said to stop; 1 a bad flag or a bug
-here; 2 the learner refused this actor, or another took its name; 3 the learner
-did not answer for --reconnect_secs.
+Exit status: 0 training is over, or a signal said to stop; 1 a bad flag, a
+failure of the environment or a bug here; 2 the learner refused this actor, or
+another took its name; 3 the learner did not answer for --reconnect_secs.
 """
 
 from collections.abc import Sequence
+import contextlib
 import os
 import signal
+import threading
+from types import FrameType
 
 from absl import app
 from absl import flags
@@ -24,6 +27,8 @@ from seed_metagrad import types
 from seed_metagrad.environments import environment
 
 _REFUSED, _UNREACHABLE = 2, 3
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_CLOSE_SECS = 3.0  # For environments to close at a signal.
 _DEFAULTS = config_lib.Config()
 
 flags.DEFINE_string(
@@ -103,6 +108,28 @@ def _make_env(group: int) -> environment.Environment:
   )
 
 
+def _on_signals(envs: Sequence[environment.Environment]) -> None:
+  """At a signal closes what was made and ends the process, with status 0."""
+
+  def end(unused_number: int, unused_frame: FrameType | None) -> None:
+    for number in _SIGNALS:
+      signal.signal(number, signal.SIG_IGN)
+    if not envs:  # Maybe in a constructor: what was made is closed on the way.
+      raise KeyboardInterrupt
+    # At once: an exception inside gRPC may make its channel's end wait for
+    # ever, and so may an environment that is closed in the middle of a step.
+    threading.Timer(_CLOSE_SECS, os._exit, [0]).start()
+    for env in envs:
+      try:
+        env.close()
+      except Exception as error:
+        logging.error('%s', error)
+    os._exit(0)
+
+  for number in _SIGNALS:
+    signal.signal(number, end)
+
+
 def _run() -> int:
   address_lib.check_protected(
     FLAGS.address,
@@ -110,23 +137,26 @@ def _run() -> int:
     insecure=FLAGS.insecure,
   )
   token = address_lib.read_token(FLAGS.token_file)
-  envs = [_make_env(group) for group in range(config_lib.GROUPS_PER_ACTOR)]
-  try:
-    with client_lib.open_channel(
-      FLAGS.address,
-      ca_file=FLAGS.ca_file,
-      cert_file=FLAGS.cert_file,
-      key_file=FLAGS.key_file,
-    ) as channel:
-      actor.run(
-        [
-          actor.Group(env, _client(channel, env.spec, group, token))
-          for group, env in enumerate(envs)
-        ]
+  envs: list[environment.Environment] = []
+  with contextlib.ExitStack() as stack:  # Closes all, also where one fails to.
+    for group in range(config_lib.GROUPS_PER_ACTOR):
+      envs.append(_make_env(group))
+      stack.callback(envs[-1].close)
+    _on_signals(envs)
+    channel = stack.enter_context(
+      client_lib.open_channel(
+        FLAGS.address,
+        ca_file=FLAGS.ca_file,
+        cert_file=FLAGS.cert_file,
+        key_file=FLAGS.key_file,
       )
-  finally:
-    for env in envs:
-      env.close()
+    )
+    actor.run(
+      [
+        actor.Group(env, _client(channel, env.spec, group, token))
+        for group, env in enumerate(envs)
+      ]
+    )
   logging.info('Training is over')
   return 0
 
@@ -135,17 +165,21 @@ def main(argv: Sequence[str]) -> int:
   """Runs until the learner is done; returns the exit status."""
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}.')
-  # At once: an exception inside gRPC may make its channel's end wait for ever.
-  for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, lambda *_: os._exit(0))
+  _on_signals([])
   try:
     return _run()
+  except KeyboardInterrupt:
+    return 0
   except client_lib.Refused as error:
     logging.error('%s', error)
     return _REFUSED
   except client_lib.Unreachable as error:
     logging.error('%s', error)
     return _UNREACHABLE
+  except environment.Failed as error:
+    logging.info('The environment raised', exc_info=error.__cause__)
+    logging.error('%s', error)  # Last, and so what the console shows.
+    return 1
   except (ValueError, OSError) as error:
     logging.error('%s', error)
     return 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 import ipaddress
+import os
 import pathlib
 
 _MIN_TOKEN = 16  # Characters.
@@ -62,3 +63,14 @@ def is_local(address: str) -> bool:
     return ipaddress.ip_address(host.strip('[]')).is_loopback
   except ValueError:  # A name: it may be anywhere.
     return False
+
+
+def proxy(address: str) -> str:
+  """Names the variable whose proxy gRPC takes to `host:port`, or none."""
+  host = address.rpartition(':')[0].strip('[]')
+  no_proxy = os.environ.get('no_grpc_proxy') or os.environ.get('no_proxy', '')
+  for name in filter(None, map(str.strip, no_proxy.split(','))):
+    if host.endswith(name):  # As gRPC compares them.
+      return ''
+  names = ('grpc_proxy', 'https_proxy', 'http_proxy')  # As gRPC looks for them.
+  return next((name for name in names if os.environ.get(name)), '')

@@ -44,6 +44,11 @@ class InferenceStub:
                 request_serializer=protos_dot_inference__pb2.ActRequest.SerializeToString,
                 response_deserializer=protos_dot_inference__pb2.ActReply.FromString,
                 _registered_method=True)
+        self.Ping = channel.unary_unary(
+                '/seed_metagrad.v1.Inference/Ping',
+                request_serializer=protos_dot_inference__pb2.PingRequest.SerializeToString,
+                response_deserializer=protos_dot_inference__pb2.PingReply.FromString,
+                _registered_method=True)
 
 
 class InferenceServicer:
@@ -63,6 +68,13 @@ class InferenceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Ping(self, request, context):
+        """Keeps a lease while its environments step for long.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InferenceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -75,6 +87,11 @@ def add_InferenceServicer_to_server(servicer, server):
                     servicer.Act,
                     request_deserializer=protos_dot_inference__pb2.ActRequest.FromString,
                     response_serializer=protos_dot_inference__pb2.ActReply.SerializeToString,
+            ),
+            'Ping': grpc.unary_unary_rpc_method_handler(
+                    servicer.Ping,
+                    request_deserializer=protos_dot_inference__pb2.PingRequest.FromString,
+                    response_serializer=protos_dot_inference__pb2.PingReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -131,6 +148,33 @@ class Inference:
             '/seed_metagrad.v1.Inference/Act',
             protos_dot_inference__pb2.ActRequest.SerializeToString,
             protos_dot_inference__pb2.ActReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Ping(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/seed_metagrad.v1.Inference/Ping',
+            protos_dot_inference__pb2.PingRequest.SerializeToString,
+            protos_dot_inference__pb2.PingReply.FromString,
             options,
             channel_credentials,
             insecure,

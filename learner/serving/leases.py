@@ -8,6 +8,7 @@ import collections
 from collections.abc import Callable
 import dataclasses
 import heapq
+import math
 import time
 
 from absl import logging
@@ -38,6 +39,7 @@ class Lease:
   last_seen: float  # By the clock of `Leases`.
   sequence: int = 0  # The next request must have it.
   pending: asyncio.Future[np.ndarray] | None = None  # The answer it waits for.
+  pinged: float = -math.inf  # When its actor last said that it is alive.
   silence_logged: bool = False
 
   @property
@@ -77,8 +79,8 @@ class Leases:
   """Slots 0 to max_envs - 1; the lowest free ones are leased first.
 
   A lease ends when its peer joins again, when its connection is lost, or when
-  it has been silent for `lease_secs`. It is not silent while its request waits
-  for the learner.
+  it has been silent for `lease_secs` and has not pinged either. It is not
+  silent while its request waits for the learner.
   """
 
   def __init__(
@@ -88,6 +90,7 @@ class Leases:
     clock: Callable[[], float] = time.monotonic,
   ):
     self.max_envs = max_envs
+    self.ping_secs = lease_secs / 4  # So that a few may be lost.
     self._lease_secs = lease_secs
     self._clock = clock
     self._free = list(range(max_envs))  # A heap.
@@ -138,6 +141,11 @@ class Leases:
       run_id, Ended(f'no lease has run_id {run_id}', superseded=False)
     )
 
+  def ping(self, run_id: int) -> None:
+    """Records that the actor of a lease is alive; unknown ones are ignored."""
+    if run_id in self._by_run:
+      self._by_run[run_id].pinged = self._clock()
+
   def answered(self, lease: Lease) -> None:
     """Records that a request was answered: the peer is waited for now."""
     lease.pending = None
@@ -165,7 +173,8 @@ class Leases:
   def expire(self) -> None:
     """Ends the leases that were silent for `lease_secs`."""
     for lease, secs in self.silent(self._lease_secs):
-      self.end(lease, f'it was {_silence(secs)}: expired')
+      if self._clock() - lease.pinged >= self._lease_secs:
+        self.end(lease, f'it was {_silence(secs)}: expired (--lease_secs)')
 
   def log_silent(self, secs: float) -> None:
     """Logs who has been silent for `secs` or longer, once for each silence."""

@@ -81,7 +81,9 @@ class Inference(inference_pb2_grpc.InferenceServicer):
       request.num_envs,
     )
     return inference_pb2.JoinReply(
-      env_ids=lease.env_ids.tolist(), env_state=self._env_states.get(peer, b'')
+      env_ids=lease.env_ids.tolist(),
+      env_state=self._env_states.get(peer, b''),
+      ping_secs=self._leases.ping_secs,
     )
 
   async def Act(
@@ -107,6 +109,18 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     return inference_pb2.ActReply(
       actions=codec.encode(actions, 'int32'), send_state=self._ask_for_states
     )
+
+  async def Ping(
+    self,
+    request: inference_pb2.PingRequest,
+    context: grpc.aio.ServicerContext[
+      inference_pb2.PingRequest, inference_pb2.PingReply
+    ],
+  ) -> inference_pb2.PingReply:
+    """Keeps a lease while its environments step."""
+    del context
+    self._leases.ping(request.run_id)
+    return inference_pb2.PingReply()
 
   async def finish(self, secs: float) -> bool:
     """Answers `done` from now on; true once no lease is left."""

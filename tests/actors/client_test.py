@@ -1,8 +1,11 @@
 """Tests of actors/client.py, against a real server."""
 
+import os
 import time
+from unittest import mock
 
 from absl.testing import absltest
+from absl.testing import parameterized
 import grpc
 import numpy as np
 
@@ -13,7 +16,7 @@ from tests.support import fakes
 _STEP = fakes.outputs(2)
 
 
-class ClientTest(absltest.TestCase):
+class ClientTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
     self.learner = self.start()
@@ -46,6 +49,44 @@ class ClientTest(absltest.TestCase):
     self.assertEqual(
       [request.reset for request in self.learner.requests], [True, False, False]
     )
+
+  def test_a_lease_is_kept_while_the_environments_step(self):
+    learner = self.start(lease_secs=0.2)
+    client = self.connect(f'localhost:{learner.port}')
+    client.join()
+    (lease,) = learner.leases.all()
+    for now in (10.0, 20.0, 30.0):
+      learner.now = now  # Each time as long as fifty leases.
+      fakes.wait_until(lambda: lease.pinged == learner.now)
+    client.send(_STEP)
+    client.receive()
+
+  @parameterized.parameters('http_proxy', 'https_proxy', 'grpc_proxy')
+  def test_a_local_learner_is_reached_without_a_proxy(self, variable):
+    environ = {variable: 'http://127.0.0.1:9', 'no_proxy': ''}
+    self.enterContext(mock.patch.dict(os.environ, environ))
+    for address in ('localhost', '127.0.0.1'):
+      self.assertEqual(
+        self.connect(f'{address}:{self.learner.port}', name=address).join(), b''
+      )
+
+  @parameterized.parameters(
+    ({'http_proxy': 'http://p:1'}, 'http_proxy'),
+    ({'https_proxy': 'http://p:1', 'http_proxy': 'http://p:2'}, 'https_proxy'),
+    ({'grpc_proxy': 'http://p:1', 'http_proxy': 'http://p:2'}, 'grpc_proxy'),
+    ({'http_proxy': 'http://p:1', 'no_proxy': 'localhost,example.org'}, ''),
+    ({'http_proxy': 'http://p:1', 'no_grpc_proxy': 'example.org'}, ''),
+    ({}, ''),
+  )
+  def test_a_proxy_is_said(self, environ, variable):
+    self.enterContext(mock.patch.dict(os.environ, environ, clear=True))
+    if not variable:
+      with self.assertNoLogs(level='WARNING'):
+        client_lib.open_channel('learner.example.org:5').close()
+      return
+    with self.assertLogs(level='WARNING') as logs:
+      client_lib.open_channel('learner.example.org:5').close()
+    self.assertRegex(logs.output[0], f'org:5 uses the proxy of {variable}')
 
   def test_join_returns_the_state_of_an_earlier_run(self):
     learner = self.start(env_states={'ann/1': b'saved'})

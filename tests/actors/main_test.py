@@ -1,11 +1,17 @@
 """Tests of actors/main.py: real processes."""
 
+import os
 import signal
 import subprocess
 import sys
+import tempfile
+from unittest import mock
 
 from absl.testing import absltest
+from absl.testing import parameterized
 
+from seed_metagrad import environments
+from seed_metagrad import types
 from tests.repository import sources
 from tests.support import fakes
 
@@ -17,7 +23,7 @@ print([name for name in ('tensorflow', 'keras') if name in sys.modules])
 """
 
 
-class ActorsMainTest(absltest.TestCase):
+class ActorsMainTest(parameterized.TestCase):
   def start(self, *flags):
     process = subprocess.Popen(
       [
@@ -70,6 +76,60 @@ class ActorsMainTest(absltest.TestCase):
       learner.wait_for_requests(len(learner.requests) + 10)
       process.send_signal(number)
       self.assert_exits(process, 0, 'joined')
+
+  def noted(self):
+    """A file that environments write to, and who was closed by it."""
+    folder = self.enterContext(tempfile.TemporaryDirectory())
+    path = os.path.join(folder, 'notes')
+    self.enterContext(mock.patch.dict(os.environ, NOTED=path))
+
+    def lines():
+      if not os.path.exists(path):
+        return []
+      with open(path, encoding='utf-8') as file:
+        return file.read().splitlines()
+
+    return lines
+
+  @parameterized.parameters(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+  def test_signals_close_the_environments(self, number):
+    lines = self.noted()
+    env = 'gym:tests.support.gym_cases:NotedTest-v0'
+    spec = environments.spec(env)
+    learner = fakes.FakeLearner(task=types.Task(env, spec, {}))
+    self.addCleanup(learner.close)
+    process = self.start(f'--address=localhost:{learner.port}', f'--env={env}')
+    fakes.wait_until(lambda: 'step 4' in lines())
+    process.send_signal(number)
+    self.assert_exits(process, 0, 'joined')
+    made = {f'closed {number}' for number in range(1, 5)}
+    self.assertContainsSubset(made, lines())
+
+  def test_environments_are_closed_where_a_later_one_fails(self):
+    lines = self.noted()
+    process = self.start('--env=gym:tests.support.gym_cases:ThirdFailsTest-v0')
+    _, stderr = process.communicate(timeout=fakes.DEADLINE_SECS)
+    self.assertEqual(process.returncode, 1)
+    self.assertIn(
+      'ThirdFailsTest-v0 failed in its constructor: RuntimeError: no licence'
+      ' left',
+      stderr.splitlines()[-1],
+    )
+    self.assertContainsSubset({'closed 1', 'closed 2'}, lines())
+
+  def test_what_an_environment_raises_is_the_last_line(self):
+    env = 'gym:tests.support.gym_cases:RaisesTest-v0'
+    spec = environments.spec(env)
+    learner = fakes.FakeLearner(task=types.Task(env, spec, {}))
+    self.addCleanup(learner.close)
+    process = self.start(f'--address=localhost:{learner.port}', f'--env={env}')
+    _, stderr = process.communicate(timeout=fakes.DEADLINE_SECS)
+    self.assertEqual(process.returncode, 1)
+    self.assertIn('Traceback', stderr)
+    self.assertRegex(
+      stderr.splitlines()[-1],
+      r'RaisesTest-v0 failed at step 3 .*: RuntimeError: fell over',
+    )
 
   def test_a_refused_actor_exits_with_2(self):
     _, address = self.learner()

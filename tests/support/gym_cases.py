@@ -1,5 +1,7 @@
 """Gymnasium environments that break assumptions; registered on import."""
 
+import os
+
 import gymnasium
 from gymnasium import spaces
 import numpy as np
@@ -74,6 +76,12 @@ class Answers(Endless):
     return what
 
 
+class Raises(Answers):
+  """With as many actions as the fake learner takes."""
+
+  action_space = spaces.Discrete(3)
+
+
 class Infos(Endless):
   """Infos that no two steps or environments have alike."""
 
@@ -102,6 +110,39 @@ class Infos(Endless):
     )
 
 
+class Noted(Endless):
+  """Appends a line to $NOTED when it is made, steps and is closed.
+
+  fail_at: which one of a process cannot be made.
+  """
+
+  action_space = spaces.Discrete(3)  # As the fake learner takes.
+  made = 0
+
+  def __init__(self, fail_at=None):
+    Noted.made += 1
+    self._number = Noted.made
+    if self._number == fail_at:
+      raise RuntimeError('no licence left')
+    self._note('made')
+
+  def step(self, action):
+    self._note('step')
+    return super().step(action)
+
+  def close(self):
+    self._note('closed')
+
+  def _note(self, what):
+    with open(os.environ['NOTED'], 'a', encoding='utf-8') as file:
+      file.write(f'{what} {self._number}\n')
+
+
+gymnasium.register('NotedTest-v0', Noted)
+gymnasium.register('ThirdFailsTest-v0', Noted, kwargs=dict(fail_at=3))
+gymnasium.register(
+  'RaisesTest-v0', Raises, kwargs=dict(step=RuntimeError('fell over'), at=3)
+)
 gymnasium.register('EndlessTest-v0', Endless)
 gymnasium.register('InfosTest-v0', Infos)
 gymnasium.register('BoundedTest-v0', Bounded)

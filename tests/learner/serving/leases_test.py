@@ -75,6 +75,19 @@ class LeasesTest(absltest.TestCase):
       self.leases.find(1)
     self.assertFalse(e.exception.superseded)
 
+  def test_a_lease_lives_while_its_actor_pings(self):
+    self.leases.join('a/0', 1, 2)
+    self.leases.join('b/0', 2, 2)
+    for _ in range(10):
+      self.now += 59.0
+      self.leases.ping(1)
+      self.leases.expire()
+    self.assertEqual([lease.peer for lease in self.leases.all()], ['a/0'])
+    self.now += 60.0
+    self.leases.expire()
+    self.assertEmpty(self.leases.all())
+    self.leases.ping(1)  # Of an ended lease: ignored.
+
   def test_an_expired_lease_makes_room_for_a_join(self):
     self.leases.join('a/0', 1, 6)
     self.now += 60.0
