@@ -98,7 +98,7 @@ def vtrace(
   rhos = tf.exp(log_rhos)
 
   def clipped(limit: float) -> tf.Tensor:
-    ratios = tf.minimum(tf.constant(limit, rhos.dtype), rhos)
+    ratios: tf.Tensor = tf.minimum(tf.constant(limit, rhos.dtype), rhos)
     if leak is None:
       return ratios
     leaky: tf.Tensor = leak * ratios + (1.0 - leak) * rhos
