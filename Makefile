@@ -51,6 +51,7 @@ coverage: $(RAY)
 lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/mypy
 
 $(DOCS): $(READY)
 	$(BIN)/pip install --no-build-isolation --editable '.[docs]' && touch $@
