@@ -3,7 +3,9 @@
 figure1: MGRL's prediction experiments, a discount and a lambda per state
 (figure1.png, trace.png, final_values.csv, curves.csv, comparison.csv). chain: a
 learned discount on the chain, with the agent that `train` runs (control.png,
-control_curves.csv, control_final.csv).
+control_curves.csv, control_final.csv). discounting_chain: a learned discount
+that an outer critic saves from myopia (discounting_chain.png, curves.csv,
+final.csv).
 """
 
 import pathlib
@@ -11,9 +13,14 @@ import pathlib
 from absl import flags
 
 from experiments.illustrative import chain_control
+from experiments.illustrative import discounting_chain
 from experiments.illustrative import figure1
 
-_EXPERIMENTS = {'figure1': figure1.run, 'chain': chain_control.run}
+_EXPERIMENTS = {
+  'figure1': figure1.run,
+  'chain': chain_control.run,
+  'discounting_chain': discounting_chain.run,
+}
 _OPTIONS = {'figure1': figure1.OPTIONS}  # The others lack these.
 
 
@@ -23,7 +30,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     'experiment',
     'figure1',
     list(_EXPERIMENTS),
-    'Experiment to run; chain takes up to 40 minutes.',
+    'Experiment to run; chain takes up to 40 minutes, the others less than 10.',
     flag_values=flag_values,
   )
   flags.DEFINE_string(

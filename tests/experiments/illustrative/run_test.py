@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from experiments.illustrative import chain_control
+from experiments.illustrative import discounting_chain
 from experiments.illustrative import prediction
 from experiments.illustrative import run as illustrative
 
@@ -132,6 +133,33 @@ class IllustrativeTest(absltest.TestCase):
       [row['quantity'] for row in final], 3 * ['discount', 'waiting']
     )
     self.assertGreater((out / 'control.png').stat().st_size, 10_000)
+
+  def test_the_discounting_chain_is_written(self):
+    out = self._folder
+    with (
+      mock.patch.object(discounting_chain, 'NUM_UPDATES', 20),
+      mock.patch.object(discounting_chain, 'ROW_EVERY', 10),
+    ):
+      _run(out, '--experiment=discounting_chain', '--seeds=2')
+    curves, final = (_rows(out / f'{name}.csv') for name in ('curves', 'final'))
+    self.assertLen(curves, 4 * 2 * 2)  # Variant, row, seed.
+    self.assertEqual(
+      {(row['variant'], row['name']) for row in final},
+      {
+        (variant, name)
+        for variant in ('fixed', 'mg', 'bmg', 'mg_outer_critic')
+        for name in ('discount', 'return')
+      },
+    )
+    last = {
+      (row['variant'], row['seed']): (row['discount'], row['return'])
+      for row in curves
+      if row['update'] == '20'
+    }
+    for row in final:
+      column = ('discount', 'return').index(row['name'])
+      self.assertEqual(row['value'], last[row['variant'], row['seed']][column])
+    self.assertGreater((out / 'discounting_chain.png').stat().st_size, 10_000)
 
   def test_flags_without_meaning_for_control_are_refused(self):
     with self.assertRaisesRegex((ValueError, OSError), "no .*'mu', 'n_step'"):
