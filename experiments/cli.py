@@ -55,6 +55,10 @@ COMMANDS = {
   'record-starts': Command(
     'experiments.evaluation.record_starts', 'Makes a file of start states.'
   ),
+  'probe': Command(
+    'experiments.probe.run',
+    'Says what the meta-gradient of a checkpoint is worth.',
+  ),
   'compare': Command(
     'experiments.comparison.compare',
     'Trains and evaluates all runs of a study.',

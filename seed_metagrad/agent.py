@@ -47,8 +47,8 @@ class Update(Protocol):
   def __call__(
     self,
     state: types.LearnerState,
-    unrolls: Sequence[types.Unroll[tf.Tensor]],
-    meta_unrolls: Sequence[types.Unroll[tf.Tensor]],
+    unrolls: Sequence[types.Unroll[Any]],
+    meta_unrolls: Sequence[types.Unroll[Any]],
   ) -> tuple[types.LearnerState, meta.Metrics]:
     """Returns (state, metrics); `skipped` is 1 where nothing was learned."""
 
@@ -59,6 +59,7 @@ class Agent(NamedTuple):
   init: Init
   act: Act
   update: Update
+  rules: meta.Rules  # What `update` is made of.
 
 
 def make(
@@ -119,7 +120,7 @@ def make(
   ) -> tuple[types.LearnerState, meta.Metrics]:
     return _checked_update(config, spec, rules, state, unrolls, meta_unrolls)
 
-  return Agent(init, act, update)
+  return Agent(init, act, update, rules)
 
 
 class Samples(NamedTuple):

@@ -219,7 +219,7 @@ def update(
     trace = tf.nest.map_structure(
       lambda z, df: rules.trace_decay * z + df, trace, jacobian
     )
-    step = _step(state, updates[-1], logits, learning_rate, rules)
+    step = step_of(state, updates[-1], logits, learning_rate, rules)
     outcome = rules.outer_objective(step, meta_unrolls)
     meta_gradient: types.Nest = {
       name: _contract(outcome.cotangent, z) for name, z in trace.items()
@@ -230,7 +230,7 @@ def update(
       tape.watch(logits)
       updates = inner_updates(*arguments, rules=rules)
     steps = [
-      _step(state, updated, logits, learning_rate, rules)
+      step_of(state, updated, logits, learning_rate, rules)
       for updated in (updates if rules.mixed else updates[-1:])
     ]
     outcomes = [rules.outer_objective(step, meta_unrolls) for step in steps]
@@ -292,7 +292,7 @@ def update(
   ), metrics
 
 
-def _step(
+def step_of(
   state: types.LearnerState,
   updated: Updated,
   logits: types.Eta,

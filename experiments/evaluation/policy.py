@@ -5,6 +5,7 @@ from learner import quiet_tensorflow  # noqa: F401  # isort: skip
 
 import os
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -62,7 +63,25 @@ class Policy:
     return outputs.policy_logits.numpy(), outputs.baseline.numpy()
 
 
+class Loaded(NamedTuple):
+  """A checkpoint, and the agent that it is of."""
+
+  workdir: pathlib.Path
+  config: config_lib.Config
+  spec: types.EnvSpec
+  agent: agent_lib.Agent
+  state: types.LearnerState  # Of tensors.
+
+
 def load(checkpoint: str | os.PathLike[str], env: str = '') -> Policy:
+  """Loads the policy of a checkpoint, as `load_state`."""
+  loaded = load_state(checkpoint, env)
+  return Policy(
+    loaded.workdir, loaded.config, loaded.spec, loaded.agent, loaded.state
+  )
+
+
+def load_state(checkpoint: str | os.PathLike[str], env: str = '') -> Loaded:
   """Loads a checkpoint, or the newest one of a workdir.
 
   checkpoint: the .npz file in its workdir, or the workdir.
@@ -83,7 +102,7 @@ def load(checkpoint: str | os.PathLike[str], env: str = '') -> Policy:
     ) from None
   if env and env != config.env:
     raise ValueError(f'{path} was trained on {config.env!r}, not on {env!r}.')
-  spec = environments.spec(config.env)
+  spec = environments.spec(config.env, config.env_settings())
   agent = agent_lib.make(config, spec)
   try:
     state, _ = checkpoints.load(path, agent.init(seed=0))
@@ -94,7 +113,8 @@ def load(checkpoint: str | os.PathLike[str], env: str = '') -> Policy:
       raise ValueError(
         f'{path} has parameters that are not finite: its training diverged.'
       )
-  return Policy(workdir, config, spec, agent, state)
+  state = tf.nest.map_structure(tf.constant, state)
+  return Loaded(workdir, config, spec, agent, state)
 
 
 def _newest(path: pathlib.Path) -> pathlib.Path:

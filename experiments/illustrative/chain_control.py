@@ -4,6 +4,7 @@ Acting and learning take turns in one process.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+import itertools
 import pathlib
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from experiments.illustrative import figures
 from experiments.illustrative import tables
 from experiments.scores import estimates
 from learner.inference import parameter_store
+from learner.inference import serial
 from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
 from seed_metagrad import agent as agent_lib
@@ -160,16 +162,11 @@ def _batches(
   batch_size: int,
 ) -> Iterator[types.Unroll[np.ndarray]]:
   """Steps the environments; yields a batch as often as one is full."""
-  env_ids = np.arange(env.num_envs)
-  reset = np.ones(env.num_envs, bool)
-  env_outputs = env.reset()
+  finished = serial.finished(env, inference)
   while True:
-    acted = inference.act(env_ids, reset, env_outputs)
-    reset = np.zeros(env.num_envs, bool)
-    unrolls = [finished.unroll for finished in inference.record(acted)]
-    for start in range(0, len(unrolls), batch_size):
-      yield unrolls_lib.batch(unrolls[start : start + batch_size])
-    env_outputs = env.step(acted.agent_outputs.action)
+    yield unrolls_lib.batch(
+      [one.unroll for one in itertools.islice(finished, batch_size)]
+    )
 
 
 def waiting(unroll: types.Unroll[np.ndarray]) -> float:

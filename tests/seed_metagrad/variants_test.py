@@ -114,7 +114,7 @@ class VariantsTest(parameterized.TestCase):
 
     first = 0 if config.mixed_meta_gradients else config.inner_updates - 1
     steps = [
-      meta._step(state, updated, state.eta, _RATE, rules)
+      meta.step_of(state, updated, state.eta, _RATE, rules)
       for updated in updates(state.eta)[first:]
     ]
     cotangents = [
@@ -163,7 +163,7 @@ class VariantsTest(parameterized.TestCase):
     updated = meta.inner_updates(
       state.params, state.opt_state, state.eta, unrolls, _RATE, rules=rules
     )[-1]
-    step = meta._step(state, updated, state.eta, _RATE, rules)
+    step = meta.step_of(state, updated, state.eta, _RATE, rules)
     cotangent = rules.outer_objective(step, meta_unrolls).cotangent
     loss = _LOSSES[objective](config, rules, step, meta_unrolls[-1])
     for group in ('agent', 'outer_critic'):
@@ -256,7 +256,7 @@ class EqualTest(parameterized.TestCase):
     updated = meta.inner_updates(
       state.params, state.opt_state, state.eta, unrolls, _RATE, rules=rules
     )[-1]
-    step = meta._step(state, updated, state.eta, _RATE, rules)
+    step = meta.step_of(state, updated, state.eta, _RATE, rules)
     u = rules.outer_objective(step, meta_unrolls).cotangent
     for gradient in u[-8:]:  # Kernels and biases of 2 x (pi, v).
       np.testing.assert_array_equal(gradient, 0.0)

@@ -1,0 +1,1 @@
+"""What the meta-gradient of a checkpoint is worth."""

@@ -1,0 +1,212 @@
+"""Meta-gradients of one state, over many draws of unrolls."""
+
+from collections.abc import Iterator, Sequence
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from learner.inference import parameter_store
+from learner.inference import serial
+from learner.inference import unrolls as unrolls_lib
+from learner.inference import worker
+from seed_metagrad import agent as agent_lib
+from seed_metagrad import config as config_lib
+from seed_metagrad import environments
+from seed_metagrad import meta
+from seed_metagrad import outer
+from seed_metagrad import types
+
+_STEP = 1e-3  # Of the logits, for central differences.
+_LEARNING_RATE = 6e-4  # A factor of the meta-gradient: it moves no sign.
+
+Unroll = types.Unroll[np.ndarray]
+
+
+class Draws(NamedTuple):
+  """Meta-gradients by name, [draws] each; minus means that it should rise."""
+
+  meta_gradients: dict[str, np.ndarray]
+  differences: dict[str, np.ndarray]  # The same by central differences.
+  outer_advantages: np.ndarray
+
+
+class Statistics(NamedTuple):
+  """One meta-parameter's meta-gradient over draws."""
+
+  mean: float
+  t: float  # Mean over its standard error.
+  signal_to_noise: float  # Mean over standard deviation: of one draw.
+  cosine: float  # With the central differences, over draws.
+  ratio: float  # To them: 1 where the meta-gradient is exact.
+
+
+def collect(
+  config: config_lib.Config,
+  agent: agent_lib.Agent,
+  state: types.LearnerState,
+  *,
+  num_unrolls: int,
+  num_envs: int,
+  seed: int,
+) -> list[Unroll]:
+  """Acts with the parameters of a state in fresh environments."""
+  spec = environments.spec(config.env, config.env_settings())
+  env = environments.make(
+    config.env,
+    num_envs,
+    seed=seed,
+    num_threads=config.env_threads,
+    settings=config.env_settings(),
+  )
+  inference = worker.Inference(
+    agent.act,
+    spec,
+    parameter_store.ParameterStore(parameter_store.published(state)),
+    unrolls_lib.UnrollStore(config.unroll_length, spec),
+    seed=seed,
+  )
+  try:
+    finished = itertools.islice(serial.finished(env, inference), num_unrolls)
+    return [one.unroll for one in finished]
+  finally:
+    env.close()
+
+
+def draw(
+  config: config_lib.Config,
+  state: types.LearnerState,
+  unrolls: Sequence[Unroll],
+  *,
+  batch_size: int,
+  meta_batch_size: int,
+  num_draws: int,
+  seed: int,
+) -> Draws:
+  """Meta-gradients of disjoint random T and T' out of the unrolls.
+
+  In float64: in float32 a parameter's rounding is larger than its difference.
+
+  Raises:
+    ValueError: there are not enough unrolls for one draw.
+  """
+  sizes = agent_lib.samples(config)
+  batches = [batch_size] * (sizes.updates + sizes.further) + [meta_batch_size]
+  if sum(batches) > len(unrolls):
+    raise ValueError(
+      f'a draw takes {sum(batches)} unrolls, got {len(unrolls)}: collect more.'
+    )
+  spec = environments.spec(config.env, config.env_settings())
+  rules = agent_lib.make(config, spec, dtype='float64').rules
+  exact: types.LearnerState = tf.nest.map_structure(_exact, state)
+  look = tf.function(
+    lambda *samples: _look(rules, exact, samples, sizes.updates),
+    autograph=False,
+  )
+  looks = [
+    look(*samples)
+    for samples in _samples(
+      unrolls, batches, num_draws, np.random.default_rng(seed)
+    )
+  ]
+  gradients, differences, advantages = zip(*looks, strict=True)
+  return Draws(_stacked(gradients), _stacked(differences), np.array(advantages))
+
+
+def statistics(draws: Draws) -> dict[str, Statistics]:
+  """What the draws say of each meta-parameter."""
+  found = {}
+  for name, ours in draws.meta_gradients.items():
+    theirs = draws.differences[name]
+    deviation = float(np.std(ours, ddof=1))
+    mean = float(np.mean(ours))
+    found[name] = Statistics(
+      mean=mean,
+      t=mean / (deviation / len(ours) ** 0.5),
+      signal_to_noise=mean / deviation,
+      cosine=float(
+        ours @ theirs / (np.linalg.norm(ours) * np.linalg.norm(theirs))
+      ),
+      ratio=float(ours @ theirs / (theirs @ theirs)),
+    )
+  return found
+
+
+def _look(
+  rules: meta.Rules,
+  state: types.LearnerState,
+  samples: Sequence[Unroll],
+  updates: int,
+) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
+  """(meta-gradient, central differences, mean outer advantage) of a sample.
+
+  The differences are of <u, theta'(eta)> with the cotangent u = dJ'/dtheta'
+  held as it is, and what the network is conditioned on as well.
+  """
+  unrolls, meta_unrolls = list(samples[:updates]), list(samples[updates:])
+  rate = _LEARNING_RATE
+  logits = rules.logits(state.eta, state.context)
+  fixed = rules.conditioning(logits)
+  held = rules._replace(conditioning=lambda logits: fixed)
+
+  def updated(logits: types.Eta) -> meta.Updated:
+    return meta.inner_updates(
+      state.params, state.opt_state, logits, unrolls, rate, rules=held
+    )[-1]
+
+  with tf.GradientTape() as tape:
+    tape.watch(logits)
+    after = updated(logits)
+  step = meta.step_of(state, after, logits, rate, held)
+  outcome = rules.outer_objective(step, meta_unrolls)
+  gradient: types.Nest = tape.gradient(
+    after.params,
+    logits,
+    output_gradients=outcome.cotangent,
+    unconnected_gradients=tf.UnconnectedGradients.ZERO,
+  )
+  differences = {
+    name: (
+      _project(outcome, updated({**logits, name: logits[name] + _STEP}))
+      - _project(outcome, updated({**logits, name: logits[name] - _STEP}))
+    )
+    / (2 * _STEP)
+    for name in logits
+  }
+  advantage = outcome.metrics.get('outer_advantage', tf.zeros([], tf.float64))
+  return gradient, differences, advantage
+
+
+def _exact(x: tf.Tensor) -> tf.Tensor:
+  return tf.cast(x, tf.float64) if x.dtype.is_floating else x
+
+
+def _project(outcome: outer.Outcome, updated: meta.Updated) -> tf.Tensor:
+  pairs = zip(
+    tf.nest.flatten(outcome.cotangent),
+    tf.nest.flatten(updated.params),
+    strict=True,
+  )
+  total: tf.Tensor = tf.add_n([tf.reduce_sum(u * p) for u, p in pairs])
+  return total
+
+
+def _samples(
+  unrolls: Sequence[Unroll],
+  sizes: Sequence[int],
+  num_draws: int,
+  rng: np.random.Generator,
+) -> Iterator[list[Unroll]]:
+  for _ in range(num_draws):
+    order = iter(rng.permutation(len(unrolls)))
+    yield [
+      unrolls_lib.batch([unrolls[next(order)] for _ in range(size)])
+      for size in sizes
+    ]
+
+
+def _stacked(looks: Sequence[dict[str, tf.Tensor]]) -> dict[str, np.ndarray]:
+  return {
+    name: np.array([float(look[name]) for look in looks]) for name in looks[0]
+  }

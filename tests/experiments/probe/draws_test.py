@@ -1,0 +1,87 @@
+"""Tests of experiments/probe: a state whose meta-gradients are known."""
+
+from absl.testing import absltest
+import numpy as np
+import tensorflow as tf
+
+from experiments.probe import draws
+from experiments.probe import fork
+from seed_metagrad import agent as agent_lib
+from seed_metagrad import config as config_lib
+from seed_metagrad import environments
+
+_CONFIG = config_lib.preset(
+  'smoke', unroll_length=5, batch_size=4, meta_batch_size=4, optimizer='rmsprop'
+)
+
+
+class ProbeTest(absltest.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.agent = agent_lib.make(_CONFIG, environments.spec('catch'))
+    cls.state = cls.agent.init(1)
+    cls.unrolls = draws.collect(
+      _CONFIG, cls.agent, cls.state, num_unrolls=24, num_envs=8, seed=1
+    )
+
+  def _draw(self, **fields):
+    return draws.draw(
+      _CONFIG,
+      self.state,
+      self.unrolls,
+      **dict(batch_size=4, meta_batch_size=8, num_draws=6, seed=3) | fields,
+    )
+
+  def test_collects_whole_unrolls_of_the_policy(self):
+    self.assertLen(self.unrolls, 24)
+    for unroll in self.unrolls:
+      self.assertEqual(unroll.env_outputs.observation.shape, (6, 10, 5))
+
+  def test_meta_gradients_are_those_of_the_update_and_of_differences(self):
+    drawn = self._draw()
+    for name in _CONFIG.learned:
+      ours, theirs = drawn.meta_gradients[name], drawn.differences[name]
+      np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-9)
+    found = draws.statistics(drawn)
+    self.assertGreater(found['discount'].cosine, 0.999)
+    self.assertAlmostEqual(found['discount'].ratio, 1.0, places=2)
+
+  def test_statistics_by_hand(self):
+    # 1, 3: mean 2, deviation sqrt 2, standard error 1.
+    drawn = draws.Draws(
+      {'discount': np.array([1.0, 3.0])},
+      {'discount': np.array([2.0, 6.0])},
+      np.zeros(2),
+    )
+    found = draws.statistics(drawn)['discount']
+    self.assertAlmostEqual(found.mean, 2.0)
+    self.assertAlmostEqual(found.t, 2.0)
+    self.assertAlmostEqual(found.signal_to_noise, 2.0**0.5)
+    self.assertAlmostEqual(found.cosine, 1.0)
+    self.assertAlmostEqual(found.ratio, 0.5)
+
+  def test_too_few_unrolls_are_refused(self):
+    with self.assertRaisesRegex(ValueError, 'takes 36 unrolls, got 24'):
+      self._draw(meta_batch_size=32)
+
+  def test_fork_holds_the_logit_and_pairs_the_seeds(self):
+    effect = fork.run(
+      _CONFIG,
+      self.agent,
+      self.state,
+      'discount',
+      delta=0.0,
+      num_updates=6,
+      num_envs=8,
+      seeds=range(1, 3),
+    )
+    self.assertEqual(effect.up.shape, (2,))
+    np.testing.assert_array_equal(effect.up, effect.down)  # A delta of 0.
+    self.assertNotEqual(effect.up[0], effect.up[1])
+    self.assertEqual(effect.difference, 0.0)
+
+
+if __name__ == '__main__':
+  tf.config.experimental.enable_op_determinism()
+  absltest.main()
