@@ -52,6 +52,10 @@ COMMANDS = {
     'experiments.evaluation.play',
     'Plays one game with a checkpoint; writes a video.',
   ),
+  'export': Command(
+    'experiments.sharing.export',
+    'Exports a checkpoint as a folder for a model hub.',
+  ),
   'record-starts': Command(
     'experiments.evaluation.record_starts', 'Makes a file of start states.'
   ),

@@ -40,7 +40,9 @@ from learner.reporting import summary
 from learner.serving import leases as leases_lib
 from learner.serving import security
 from learner.serving import server as server_lib
+from learner.storage import checkpoints
 from learner.storage import files
+from learner.storage import model_files
 from learner.storage import run_state
 from learner.storage import workdir as workdir_lib
 from protos import address as address_lib
@@ -240,9 +242,12 @@ def _make(
   spec = environments.spec(config.env, config.env_settings())
   agent = strategies.make_agent(config, spec, strategy, hosts.num)
   init_seed, act_seed = _seeds(config.seed)
-  state, saved = learner_lib.restore(
-    workdir, agent.init(int(abs(init_seed))), hosts
-  )
+  state = agent.init(int(abs(init_seed)))
+  is_new = not checkpoints.paths(workdir / 'checkpoints')
+  if config.init_from and is_new and hosts.is_chief:
+    state = model_files.with_params_of(config.init_from, agent, state)
+    logging.info('Parameters are those of %s', config.init_from)
+  state, saved = learner_lib.restore(workdir, state, hosts)
   if not hosts.is_chief:  # It has no count of its calls: start another stream.
     act_seed, _ = _seeds(config.seed, hosts.index, int(state.env_frames))
   if state.env_frames:

@@ -60,6 +60,7 @@ class Agent(NamedTuple):
   act: Act
   update: Update
   rules: meta.Rules  # What `update` is made of.
+  parameter_names: types.Nest = ()  # Nested as the parameters are.
 
 
 def make(
@@ -120,7 +121,7 @@ def make(
   ) -> tuple[types.LearnerState, meta.Metrics]:
     return _checked_update(config, spec, rules, state, unrolls, meta_unrolls)
 
-  return Agent(init, act, update, rules)
+  return Agent(init, act, update, rules, network.names)
 
 
 class Samples(NamedTuple):

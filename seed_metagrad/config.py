@@ -305,6 +305,11 @@ class Config:
 
   # Files and faults.
   workdir: str = _field('runs/default', 'Folder of the run.')
+  init_from: str = _field(
+    '',
+    'Parameters to start from: an exported folder, a checkpoint or a workdir. '
+    'Optimizer, meta-parameters and counts start anew (empty: none).',
+  )
   checkpoint_secs: float = _field(
     300.0, 'Seconds between checkpoints.', above=0
   )

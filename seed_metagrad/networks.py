@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 import functools
 import math
+import re
 from typing import NamedTuple
 
 import keras
@@ -195,7 +196,7 @@ def make(
       ),
     )
 
-  return types.Network(init, apply)
+  return types.Network(init, apply, _parameter_names(models, critic))
 
 
 class _Models(NamedTuple):
@@ -227,16 +228,42 @@ def _build(
       use_bias=False,
       dtype=dtype,
       kernel_initializer=_INITIALIZER,
+      name='embedding',
     )(inputs[-1])
     features = [
       layers.Concatenate(dtype=dtype)([x, embedding]) for x in features
     ]
   heads = [
-    _dense(units, None, dtype)(x)
-    for _ in range(1 + auxiliary_heads)
-    for units, x in ((spec.num_actions, features[0]), (1, features[-1]))
+    _dense(units, None, dtype, f'{name}_{head}' if head else name)(x)
+    for head in range(1 + auxiliary_heads)
+    for name, units, x in (
+      ('policy', spec.num_actions, features[0]),
+      ('baseline', 1, features[-1]),
+    )
   ]
   return _Models(torso_model, keras.Model(inputs, heads))
+
+
+def _parameter_names(models: _Models, critic: keras.Model | None) -> types.Nest:
+  """Names for a file: agent/torso/conv2d_0/kernel, agent/heads/policy/bias."""
+  agent = _names('agent/torso', models.torso) + _names(
+    'agent/heads', models.heads
+  )
+  if not critic:
+    return agent
+  return {'agent': agent, 'outer_critic': _names('outer_critic', critic)}
+
+
+def _names(folder: str, model: keras.Model) -> list[str]:
+  """Layers that have no name of their own are counted within the model."""
+  layer_names: dict[str, str] = {}
+  names = []
+  for variable in model.trainable_variables:
+    layer, part = variable.path.split('/')[-2:]
+    unnamed = re.fullmatch(r'(conv2d|dense)(_\d+)?', layer)
+    short = f'{unnamed[1]}_{len(layer_names)}' if unnamed else layer
+    names.append(f'{folder}/{layer_names.setdefault(layer, short)}/{part}')
+  return names
 
 
 def _critic_head(torso: Torso, models: _Models, dtype: str) -> keras.Model:
@@ -309,7 +336,9 @@ def _conv(
   )
 
 
-def _dense(units: int, activation: Activation, dtype: str) -> keras.Layer:
+def _dense(
+  units: int, activation: Activation, dtype: str, name: str | None = None
+) -> keras.Layer:
   return layers.Dense(
-    units, activation, kernel_initializer=_INITIALIZER, dtype=dtype
+    units, activation, kernel_initializer=_INITIALIZER, dtype=dtype, name=name
   )

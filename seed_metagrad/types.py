@@ -127,6 +127,7 @@ class Network(NamedTuple):
 
   init: NetworkInit
   apply: NetworkApply
+  names: Nest = ()  # Of the parameters, nested as they are.
 
 
 # The inner loss's hyperparameters by name, fixed or learned; each is a scalar

@@ -16,10 +16,10 @@ from typing import Any
 
 from absl import flags
 
-from experiments.evaluation import policy
 from experiments.probe import draws
 from experiments.probe import fork
 from learner.storage import files
+from learner.storage import model_files
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import types
@@ -80,7 +80,7 @@ def run(flag_values: flags.FlagValues) -> int:
   out = pathlib.Path(flag_values.out)
   if (out / 'probe.json').exists():
     raise ValueError(f'{out / "probe.json"} is there already: name another.')
-  loaded = policy.load_state(flag_values.checkpoint)
+  loaded = model_files.read(flag_values.checkpoint)
   config, agent, state = loaded.config, loaded.agent, loaded.state
   if not config.learned or config.eta != 'numbers':
     raise ValueError(

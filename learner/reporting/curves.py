@@ -4,12 +4,25 @@ from collections.abc import Sequence
 import csv
 import os
 import pathlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+  from matplotlib import figure
 
 
 def plot(
   workdir: str | os.PathLike[str], learned: Sequence[str]
 ) -> pathlib.Path:
-  """Plots returns and meta-parameters over frames, from metrics.csv.
+  """Writes what `draw` draws to curves.png."""
+  path = pathlib.Path(workdir) / 'curves.png'
+  draw(workdir, learned).savefig(path)
+  return path
+
+
+def draw(
+  workdir: str | os.PathLike[str], learned: Sequence[str]
+) -> 'figure.Figure':
+  """Draws returns and meta-parameters over frames, from metrics.csv.
 
   learned: the names of the meta-parameters.
 
@@ -28,7 +41,7 @@ def plot(
     return [float(row[name] or 'nan') for row in rows]
 
   millions = [frames / 1e6 for frames in column('env_frames')]
-  plotted = figure.Figure(figsize=(8, 6), layout='constrained')
+  plotted = figure.Figure(figsize=(8, 6), dpi=120, layout='constrained')
   panels = plotted.subplots(1 + bool(learned), sharex=True, squeeze=False)[:, 0]
   panels[0].plot(millions, column('mean_return_100'))
   panels[0].set_ylabel('raw return, mean of 100 episodes')
@@ -40,6 +53,4 @@ def plot(
   panels[-1].set_xlabel('million frames')
   for axes in panels:
     axes.grid(alpha=0.3)
-  path = workdir / 'curves.png'
-  plotted.savefig(path, dpi=120)
-  return path
+  return plotted

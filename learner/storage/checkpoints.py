@@ -60,7 +60,7 @@ def save(
     OSError: the file could not be written; the earlier checkpoints stay.
   """
   directory = pathlib.Path(directory)
-  arrays = _flatten(state, 'state')
+  arrays = flatten(state, 'state')
   path = directory / f'checkpoint_{_num_updates(arrays)}.npz'
   contents = _encode(arrays, extra)
   directory.mkdir(parents=True, exist_ok=True)
@@ -133,8 +133,8 @@ def load(
     raise ValueError(
       f'{path} is no checkpoint: {type(error).__name__}: {error}.'
     ) from None
-  _check(path, arrays, _flatten(template, 'state'))
-  return _unflatten(template, 'state', arrays), extra
+  check(path, arrays, flatten(template, 'state'))
+  return unflatten(template, 'state', arrays), extra
 
 
 def paths(directory: str | os.PathLike[str]) -> list[pathlib.Path]:
@@ -162,26 +162,28 @@ def _children(nest: types.Nest) -> dict[str, types.Nest] | None:
   return None
 
 
-def _flatten(nest: types.Nest, path: str) -> dict[str, np.ndarray]:
+def flatten(nest: types.Nest, path: str) -> dict[str, np.ndarray]:
+  """The arrays of a nest by their path: 'state/params/0'."""
   children = _children(nest)
   if children is None:
     return {path: np.asarray(nest)}
   arrays: dict[str, np.ndarray] = {}
   for name, child in children.items():
-    part = _flatten(child, f'{path}/{name}')
+    part = flatten(child, f'{path}/{name}')
     assert not arrays.keys() & part.keys(), f'two arrays at {path}/{name}'
     arrays.update(part)
   return arrays
 
 
-def _unflatten(
+def unflatten(
   template: types.Nest, path: str, arrays: dict[str, np.ndarray]
 ) -> types.Nest:
+  """Undoes `flatten`, into a nest like `template`."""
   children = _children(template)
   if children is None:
     return arrays[path]
   parts = [
-    _unflatten(child, f'{path}/{name}', arrays)
+    unflatten(child, f'{path}/{name}', arrays)
     for name, child in children.items()
   ]
   if isinstance(template, dict):
@@ -239,11 +241,12 @@ def _decode(contents: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
   return arrays, extra
 
 
-def _check(
+def check(
   path: str | os.PathLike[str],
   arrays: dict[str, np.ndarray],
   expected: dict[str, np.ndarray],
 ) -> None:
+  """Raises ValueError where names, shapes or dtypes are not the expected."""
   if arrays.keys() != expected.keys():
     raise ValueError(
       f'{path} does not fit: it lacks'

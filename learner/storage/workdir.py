@@ -72,9 +72,14 @@ def open_workdir(
       stack.enter_context(lock.held(path))
     else:
       _check_same(path, config)
-    fields = {'version': _version(), **dataclasses.asdict(config)}
-    files.write_json(path / _CONFIG, fields)
+    write_config(path, config)
     yield path
+
+
+def write_config(path: pathlib.Path, config: config_lib.Config) -> None:
+  """Writes config.json, as `read_config` reads it."""
+  fields = {'version': _version(), **dataclasses.asdict(config)}
+  files.write_json(path / _CONFIG, fields)
 
 
 def read_config(path: str | os.PathLike[str]) -> config_lib.Config:

@@ -69,6 +69,7 @@ class LearnerMainTest(absltest.TestCase):
             ('--address=0.0.0.0:0', '0.0.0.0.*insecure'),
             ('--cert_file=a.pem', "go together.*'a.pem', '' and ''"),
             ('--workdir=/proc/workdir', '/proc/workdir'),
+            ('--init_from=nowhere', 'no checkpoint nowhere'),
           )
         )
       ]

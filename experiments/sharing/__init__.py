@@ -1,0 +1,1 @@
+"""Gives a trained agent to others: files, model card, model hub."""
