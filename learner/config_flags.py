@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import dataclasses
+import os
 import typing
 from typing import Any
 
@@ -43,6 +44,8 @@ def read(flag_values: flags.FlagValues) -> config_lib.Config:
     for field in dataclasses.fields(config_lib.Config)
     if flag_values[field.name].present
   }
+  if workdir := passed.get('workdir'):
+    passed['workdir'] = os.path.expanduser(workdir)
   return config_lib.preset(
     flag_values.preset,
     **{

@@ -23,6 +23,7 @@ from learner.reporting import summary as summary_lib
 from learner.reporting import writer as writer_lib
 from learner.storage import checkpoints
 from learner.storage import run_state
+from learner.storage import workdir as workdir_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import meta
@@ -121,6 +122,7 @@ class Learner:
       update, autograph=False, jit_compile=config.xla or None
     )
     self._workdir = workdir
+    self._is_workdir = workdir_lib.is_there(workdir)  # Not in every test.
 
   @property
   def env_frames(self) -> int:
@@ -339,3 +341,10 @@ class Learner:
       )
     except OSError as error:
       logging.error('%s', error)
+    if self._is_workdir and not workdir_lib.is_there(self._workdir):
+      # Nothing holds the new folder: another learner could open it.
+      workdir_lib.write_config(self._workdir, self._config)
+      raise OSError(
+        f'workdir {self._workdir} was deleted or moved during the run. The '
+        'newest checkpoint is in it again: the same command resumes there.'
+      )

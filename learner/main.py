@@ -35,6 +35,7 @@ from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
 from learner.reporting import curves
+from learner.reporting import idle
 from learner.reporting import prometheus
 from learner.reporting import summary
 from learner.serving import leases as leases_lib
@@ -50,12 +51,13 @@ from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 from seed_metagrad import frames
+from seed_metagrad import networks
 from seed_metagrad import types
 
 _NOT_FINITE, _HOST_LOST = 4, 5
-_MAX_ENVS = 4096  # Slots for actors: bounds memory.
 _SAME_ON_HOSTS = (
   'total_env_frames',
+  'decay_env_frames',
   'max_skipped_updates',
   *(
     field.name
@@ -63,7 +65,7 @@ _SAME_ON_HOSTS = (
     if field.name not in workdir_lib.CHANGEABLE
   ),
 )
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FINISH_SECS = 10.0  # Until actors are told that training is over.
 
 FLAGS = flags.FLAGS
@@ -138,7 +140,13 @@ def _make_acting(
       config.queue_unrolls
     )
     return _Acting(
-      batcher, _MAX_ENVS, parameters, inference, unrolls, inference, {}
+      batcher,
+      config_lib.MAX_ENVS,
+      parameters,
+      inference,
+      unrolls,
+      inference,
+      {},
     )
   tf.config.experimental.enable_op_determinism()
   num_envs = lockstep_lib.num_envs(config)
@@ -153,7 +161,9 @@ def _make_acting(
   )
 
 
-def _server(config: config_lib.Config, acting: _Acting) -> server_lib.Server:
+def _server(
+  config: config_lib.Config, spec: types.EnvSpec, acting: _Acting
+) -> server_lib.Server:
   if (
     bool(FLAGS.cert_file) != bool(FLAGS.key_file)
     or FLAGS.client_ca_file
@@ -180,11 +190,7 @@ def _server(config: config_lib.Config, acting: _Acting) -> server_lib.Server:
     )
   return server_lib.Server(
     FLAGS.address,
-    types.Task(
-      config.env,
-      environments.spec(config.env, config.env_settings()),
-      config.env_settings(),
-    ),
+    types.Task(config.env, spec, config.env_settings()),
     acting.batcher,
     leases_lib.Leases(acting.max_envs, config.lease_secs),
     credentials=credentials,
@@ -234,12 +240,12 @@ def _seeds(*seeds: int) -> np.ndarray:
 
 def _make(
   config: config_lib.Config,
+  spec: types.EnvSpec,
   workdir: pathlib.Path,
   strategy: tf.distribute.Strategy | None,
   hosts: hosts_lib.Hosts,
 ) -> tuple[learner_lib.Learner, _Acting]:
   """The learner, from its newest checkpoint if there is one, and who acts."""
-  spec = environments.spec(config.env, config.env_settings())
   agent = strategies.make_agent(config, spec, strategy, hosts.num)
   init_seed, act_seed = _seeds(config.seed)
   state = agent.init(int(abs(init_seed)))
@@ -274,16 +280,15 @@ def _make(
 
 
 def _start_server(
-  config: config_lib.Config, acting: _Acting
+  config: config_lib.Config, spec: types.EnvSpec, acting: _Acting
 ) -> server_lib.Server:
-  server = _server(config, acting)
+  server = _server(config, spec, acting)
   port = server.start()
   address = (
     FLAGS.address
     if FLAGS.address.startswith('unix:')
     else f'{FLAGS.address.rpartition(":")[0]}:{port}'
   )
-  spec = environments.spec(config.env, config.env_settings())
   logging.info('Serving %s at %s', config.env, address)
   logging.info(
     'Observations: %s %s, %s in the network',
@@ -298,15 +303,20 @@ def _start_server(
 
 def _train(
   config: config_lib.Config,
+  spec: types.EnvSpec,
   workdir: pathlib.Path,
   strategy: tf.distribute.Strategy | None,
   hosts: hosts_lib.Hosts,
   stop: threading.Event,
 ) -> None:
   """One run on an open workdir."""
-  learner, acting = _make(config, workdir, strategy, hosts)
+  learner, acting = _make(config, spec, workdir, strategy, hosts)
   _stop_on_signals(stop, learner)
-  server = _start_server(config, acting)
+  server = _start_server(config, spec, acting)
+  idle_watch = idle.Watch(
+    workdir / 'logs', server.num_actors, lambda: learner.num_updates
+  )
+  watching = _start_thread(idle.run, idle_watch, stop)
   serving = None
   if not config.lockstep:
     serving = _start_thread(
@@ -332,6 +342,7 @@ def _train(
     acting.batcher.close()
     if serving:
       serving.join()
+    watching.join()
     server.stop()
   summary.write(workdir, learner.summary())
   for line in learner.health_report():
@@ -340,15 +351,35 @@ def _train(
     curves.plot(workdir, config.learned)
 
 
+def _with_network(
+  config: config_lib.Config, spec: types.EnvSpec
+) -> config_lib.Config:
+  """The config with a network by its name, that fits where none was named."""
+  named = FLAGS['network'].present
+  if config.network != 'auto' and (
+    named or networks.fits(config.network, spec)
+  ):
+    return config
+  network = networks.choose(spec)
+  logging.info(
+    'Network %s, for observations of shape %s', network, spec.observation_shape
+  )
+  return dataclasses.replace(config, network=network)
+
+
 def main(argv: list[str]) -> int:
   """Trains until all frames are done or a signal comes; returns the status."""
   if len(argv) > 1:
     raise app.UsageError(f'unknown arguments {argv[1:]}.')
   stop = threading.Event()
   for number in _SIGNALS:
-    signal.signal(number, lambda *_: os._exit(0))  # Nothing to save yet.
+    signal.signal(number, signal.default_int_handler)
   try:
     config = config_flags.read(FLAGS)
+    spec = environments.spec(config.env, config.env_settings())
+    config = _with_network(config, spec)
+    for number in _SIGNALS:
+      signal.signal(number, lambda *_: os._exit(0))  # Nothing to save yet.
     strategy = strategies.make(config)
     hosts = hosts_lib.Hosts(strategy)
     hosts.check_same(config, _SAME_ON_HOSTS)
@@ -359,7 +390,9 @@ def main(argv: list[str]) -> int:
     with workdir_lib.open_workdir(
       path, config, restart=FLAGS.restart
     ) as workdir:
-      _train(config, workdir, strategy, hosts, stop)
+      _train(config, spec, workdir, strategy, hosts, stop)
+  except KeyboardInterrupt:  # While an environment was made: it is closed.
+    return 0
   except learner_lib.NotFiniteError as error:
     logging.error('%s', error)
     return _NOT_FINITE

@@ -366,14 +366,15 @@ def _checked_update(
   meta_unrolls: Sequence[types.Unroll[tf.Tensor]],
 ) -> tuple[types.LearnerState, meta.Metrics]:
   """One update, or the state as it was where a number is not finite."""
+  decay_frames = config_lib.decay_frames(config)
   remaining = tf.cast(
-    tf.maximum(config.total_env_frames - state.env_frames, 0), tf.float64
+    tf.maximum(decay_frames - state.env_frames, 0), tf.float64
   )
   learning_rate = tf.cast(
     config.final_learning_rate
     + (config.learning_rate - config.final_learning_rate)
     * remaining
-    / config.total_env_frames,
+    / decay_frames,
     tf.nest.flatten(state.params)[0].dtype,
   )
   new, metrics = meta.update(

@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any, NamedTuple, TypeVar
 
 STRATEGIES = ('auto', 'one', 'mirrored', 'multi_worker')
+MAX_ENVS = 4096  # Slots of a learner for actors' environments: bounds memory.
 GROUPS_PER_ACTOR = 2  # One steps its environments, one waits for actions.
 
 _Value = TypeVar('_Value')
@@ -76,7 +77,9 @@ class Config:
 
   # Network.
   network: str = _field(
-    'deep', 'Network [MGRL]: mlp, shallow, nature, deep, minatar or snake.'
+    'deep',
+    'Network [MGRL]: mlp, shallow, nature, deep, minatar, snake, or auto, '
+    "which fits the observation and is taken where the preset's does not.",
   )
   conditioning: bool = _field(
     True, 'Heads that see the meta-parameters: UVFA [MGRL].'
@@ -246,6 +249,9 @@ class Config:
   final_learning_rate: float = _field(
     0.0, 'Learning rate at the end [IMPALA].', low=0
   )
+  decay_env_frames: int = _field(
+    0, 'Frames until the end of that decay (0: total_env_frames).', low=0
+  )
   rms_decay: float = _field(
     0.99,
     "Decay of RMSProp's mean of squared gradients [IMPALA].",
@@ -354,6 +360,11 @@ def bounds(config: Config) -> dict[str, Bounds]:
     scale = getattr(config, name) if learnable.relative else 1.0
     resolved[name] = Bounds(learnable.low * scale, high * scale)
   return resolved
+
+
+def decay_frames(config: Config) -> int:
+  """Frames over which the learning rate decays."""
+  return config.decay_env_frames or config.total_env_frames
 
 
 # `local` is for 2 cores. A run there has a hundredth of the paper's frames, so
@@ -544,6 +555,8 @@ def check(config: Config) -> None:
   for small, large in (
     ('meta_batch_size', 'batch_size'),
     ('inference_min_envs', 'inference_max_envs'),
+    # In lock-step a batch has all environments.
+    *([] if config.lockstep else [('envs_per_group', 'inference_max_envs')]),
   ):
     _require(
       getattr(config, small) <= getattr(config, large),
@@ -551,6 +564,15 @@ def check(config: Config) -> None:
       f'at most {large} ({getattr(config, large)})',
       config,
     )
+  envs = config.num_actors * GROUPS_PER_ACTOR * config.envs_per_group
+  _require(
+    envs <= MAX_ENVS,
+    'num_actors',
+    f'such that num_actors x {GROUPS_PER_ACTOR} x envs_per_group is at most '
+    f'{MAX_ENVS} (it is {envs})',
+    config,
+  )
+  _require(config.workdir.strip() != '', 'workdir', 'a path', config)
 
 
 def _require(holds: bool, name: str, what: str, config: Config) -> None:

@@ -82,6 +82,62 @@ TORSOS: dict[str, tuple[Torso] | tuple[Torso, Torso]] = {
   'snake': (snake_policy, snake_value),
 }
 
+_SMALLEST = {'shallow': 20, 'nature': 36, 'minatar': 3}  # Height and width.
+_CHANNELS = 4  # Most of an image with channels first, as far as is guessed.
+
+
+def choose(spec: types.EnvSpec) -> str:
+  """The network for an environment whose network is not named.
+
+  shallow for images of at least 36 x 36, minatar for smaller ones of planes,
+  otherwise mlp.
+
+  Raises:
+    ValueError: it looks like an image with channels first.
+  """
+  shape = spec.observation_shape
+  if _channels_first(shape):
+    raise ValueError(_misfit('shallow', spec))
+  if len(shape) in (2, 3) and min(shape[:2]) >= 36:
+    return 'shallow'
+  if len(shape) == 3 and not _misfit('minatar', spec):
+    return 'minatar'
+  return 'mlp'
+
+
+def fits(name: str, spec: types.EnvSpec) -> bool:
+  """Tells whether a network takes an environment's observations."""
+  return not _misfit(name, spec)
+
+
+def _misfit(name: str, spec: types.EnvSpec) -> str:
+  """Why a network does not take an environment's observations, or nothing."""
+  shape = spec.observation_shape
+  if name == 'mlp':
+    return ''
+  if len(shape) not in (2, 3):
+    return (
+      f'network {name!r} needs images, [height, width] or [height, width, '
+      f'channels], got observations of shape {shape}; take mlp, or auto.'
+    )
+  if _channels_first(shape):
+    return (
+      f'network {name!r} needs images [height, width, channels], got '
+      f'{shape}, which looks like channels first: transpose it, for example in '
+      "Gymnasium's TransformObservation, or take mlp."
+    )
+  smallest = _SMALLEST.get(name, 1)
+  if min(shape[:2]) < smallest:
+    return (
+      f'network {name!r} needs images of at least {smallest} x {smallest}, got '
+      f'{shape[0]} x {shape[1]}; take mlp, or auto.'
+    )
+  return ''
+
+
+def _channels_first(shape: tuple[int, ...]) -> bool:
+  return len(shape) == 3 and shape[0] <= _CHANNELS < min(shape[1:])
+
 
 def make(
   name: str,
@@ -93,7 +149,7 @@ def make(
   auxiliary_heads: int = 0,
   dtype: str = 'float32',
 ) -> types.Network:
-  """The named network for an environment.
+  """The named network for an environment; that of `choose` for auto.
 
   An observation is a vector, an image [height, width], or an image of planes
   [height, width, C]: convolutions see C x S channels.
@@ -110,15 +166,16 @@ def make(
 
   Raises:
     ValueError: an unknown name, a convolutional torso for observations that are
-        not images, or a conditioned critic without conditioning.
+        not images or too small, or a conditioned critic without conditioning.
   """
+  if name == 'auto':
+    name = choose(spec)
   if name not in TORSOS:
-    raise ValueError(f'network must be one of {sorted(TORSOS)}, got {name!r}.')
-  if name != 'mlp' and len(spec.observation_shape) not in (2, 3):
     raise ValueError(
-      f'network {name!r} needs image observations, got shape '
-      f'{spec.observation_shape}; take the mlp.'
+      f'network must be auto or one of {sorted(TORSOS)}, got {name!r}.'
     )
+  if misfit := _misfit(name, spec):
+    raise ValueError(misfit)
   if outer_critic == 'conditioned' and not num_conditioning:
     raise ValueError('outer_critic conditioned needs conditioning, got none.')
   build = functools.partial(

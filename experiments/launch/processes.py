@@ -95,5 +95,6 @@ def actor_flags(config: config_lib.Config, index: int) -> list[str]:
 
 def say(message: str) -> None:
   """Prints a line, in a terminal over the learner's live one."""
-  clear = '\r\x1b[K' if sys.stderr.isatty() else ''
-  print(f'{clear}{message}', file=sys.stderr, flush=True)
+  with contextlib.suppress(OSError):  # The terminal may be closed.
+    clear = '\r\x1b[K' if sys.stderr.isatty() else ''
+    print(f'{clear}{message}', file=sys.stderr, flush=True)

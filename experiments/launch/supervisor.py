@@ -4,8 +4,11 @@ from collections.abc import Callable
 import time
 
 from experiments.launch import processes
+from learner.reporting import idle
 
 _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 5.0, 60.0  # Before a restart.
+_UNREACHABLE = 3  # An actor's status when it has not reached the learner;
+_UNREACHABLE_SECS = 600.0  # that takes it --reconnect_secs, and is a failure.
 _MAX_FAILURES = 5  # In a row, each within _LONGEST_PAUSE_SECS of its start.
 
 
@@ -49,7 +52,7 @@ class Supervised:
     elif time.monotonic() >= self._restart_at:
       processes.say(
         f'{self._name} ended with status {status} and starts again:'
-        f' see {self._log}.'
+        f' see {self._log}.{self._error()}'
       )
       self._run()
 
@@ -58,11 +61,16 @@ class Supervised:
     self._started = time.monotonic()
     self._restart_at = None
 
+  def _error(self) -> str:
+    error = idle.last_error(self._log)
+    return f' It says: {error}' if error else ''
+
   def _after(self, status: int) -> float | None:
     """When to start again after an end; None where it would be in vain."""
     now = time.monotonic()
     lived = now - self._started
-    self._failures = 1 if lived > _LONGEST_PAUSE_SECS else self._failures + 1
+    short = _LONGEST_PAUSE_SECS if status != _UNREACHABLE else _UNREACHABLE_SECS
+    self._failures = 1 if lived > short else self._failures + 1
     if status in self._final:
       self.status = status
       return None
@@ -70,7 +78,7 @@ class Supervised:
       self.status = status
       processes.say(
         f'{self._name} ended {self._failures} times in a row, with status'
-        f' {status} at last, and is given up: see {self._log}.'
+        f' {status} at last, and is given up: see {self._log}.{self._error()}'
       )
       return None
     if status == 0:  # An actor: training is over, or else somebody ended it.

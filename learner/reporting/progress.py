@@ -1,6 +1,7 @@
 """The progress line of a terminal; in a log file a line now and then."""
 
 from collections.abc import Sequence
+import contextlib
 import os
 import sys
 from typing import TextIO
@@ -47,7 +48,8 @@ class Progress:
 
   def advance(self, env_frames: int) -> None:
     """Moves the line; cheap enough for every update."""
-    self._bar.update(env_frames - self._bar.n)
+    with contextlib.suppress(OSError):  # The terminal may be closed.
+      self._bar.update(env_frames - self._bar.n)
 
   def show(self, row: csv_table.Row) -> None:
     """Shows a row of metrics.csv."""
@@ -73,7 +75,8 @@ class Progress:
 
   def close(self) -> None:
     """Ends the line."""
-    self._bar.close()
+    with contextlib.suppress(OSError):
+      self._bar.close()
     if self._live:
       _redirect_stderr(self._out)
     else:

@@ -20,6 +20,7 @@ from seed_metagrad import config as config_lib
 CHANGEABLE = frozenset(
   {
     'total_env_frames',  # To train for longer.
+    'decay_env_frames',
     'num_actors',  # On other machines, or beside other work.
     'env_threads',
     'inference_min_envs',
@@ -59,12 +60,14 @@ def open_workdir(
     lock.InUseError: another process holds the folder.
     ValueError: the folder is of another config, or is no workdir.
   """
-  path = pathlib.Path(path).resolve()
+  path = pathlib.Path(path).expanduser().resolve()
   path.mkdir(parents=True, exist_ok=True)
+  if not (path / _CONFIG).exists():
+    _check_empty(path)  # Before a lock is left in it.
   with contextlib.ExitStack() as stack:
     stack.enter_context(lock.held(path))
     if not (path / _CONFIG).exists():
-      _check_empty(path)
+      _check_empty(path)  # Again: now nobody else makes it.
     elif restart:
       _move_aside(path)
       path.mkdir()
@@ -80,6 +83,11 @@ def write_config(path: pathlib.Path, config: config_lib.Config) -> None:
   """Writes config.json, as `read_config` reads it."""
   fields = {'version': _version(), **dataclasses.asdict(config)}
   files.write_json(path / _CONFIG, fields)
+
+
+def is_there(path: pathlib.Path) -> bool:
+  """Tells whether a folder is a workdir: has a config.json."""
+  return (path / _CONFIG).exists()
 
 
 def read_config(path: str | os.PathLike[str]) -> config_lib.Config:
@@ -105,7 +113,10 @@ def read_config(path: str | os.PathLike[str]) -> config_lib.Config:
     for name, value in fields.items()
   }
   config = config_lib.Config(**values)
-  config_lib.check(config)
+  try:
+    config_lib.check(config)
+  except (TypeError, ValueError) as error:
+    raise ValueError(f'{path}: {error}') from None
   return config
 
 
@@ -133,7 +144,10 @@ def _move_aside(path: pathlib.Path) -> None:
 
 
 def _check_same(path: pathlib.Path, config: config_lib.Config) -> None:
+  if not _has_run(path):
+    return
   before = read_config(path)
+  _say_new_schedule(before, config)
   differences = [
     f'{field.name} was {getattr(before, field.name)!r},'
     f' is now {getattr(config, field.name)!r}'
@@ -146,3 +160,30 @@ def _check_same(path: pathlib.Path, config: config_lib.Config) -> None:
       f'workdir {path} belongs to another run: {"; ".join(differences)}. Name'
       ' another --workdir, or pass --restart to move it aside.'
     )
+
+
+def _has_run(path: pathlib.Path) -> bool:
+  """Tells whether anything was trained: a checkpoint, or a row."""
+  rows = path / 'metrics.csv'
+  return any((path / 'checkpoints').glob('checkpoint_*')) or (
+    rows.exists() and rows.read_bytes().count(b'\n') > 1
+  )
+
+
+def _say_new_schedule(
+  before: config_lib.Config, config: config_lib.Config
+) -> None:
+  """Warns where a longer run raises the learning rate again."""
+  frames, now = config_lib.decay_frames(before), config_lib.decay_frames(config)
+  low, high = config.final_learning_rate, config.learning_rate
+  if now <= frames or low == high:
+    return
+  logging.warning(
+    'The learning rate now falls until %d frames, not %d: there it is %.3g and'
+    ' not %.3g. --decay_env_frames=%d keeps it as it was.',
+    now,
+    frames,
+    low + (high - low) * (now - frames) / now,
+    low,
+    frames,
+  )

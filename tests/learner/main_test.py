@@ -56,6 +56,30 @@ class LearnerMainTest(absltest.TestCase):
     self.assertNotIn('Traceback', stderr)
     self.assertRegex(stderr, pattern)
 
+  def test_a_network_that_was_not_named_fits(self):
+    learner = self.start(
+      'learner.main',
+      '--preset=local',
+      '--env=catch',
+      f'--workdir={self.workdir}',
+      '--network=nature',
+    )
+    self.assert_refused(learner, "'nature' needs .* 36 x 36, got 10 x 5")
+    path = self.folder / 'address'
+    learner = self.start(  # The same workdir: nothing has run on it.
+      'learner.main',
+      '--preset=local',
+      '--env=catch',
+      f'--workdir={self.workdir}',
+      f'--address_file={path}',
+    )
+    fakes.wait_until(path.exists, _DEADLINE_SECS)
+    fields = json.loads((self.workdir / 'config.json').read_text())
+    self.assertEqual(fields['network'], 'mlp')
+    learner.send_signal(signal.SIGHUP)
+    _, stderr = learner.communicate(timeout=_DEADLINE_SECS)
+    self.assertEqual(learner.returncode, 0, stderr)
+
   def test_what_a_user_gets_wrong_is_named(self):
     with socket.create_server(('127.0.0.1', 0)) as taken:
       port = taken.getsockname()[1]

@@ -170,6 +170,13 @@ class UpdateTest(parameterized.TestCase):
     _, metrics = agent.update(state, *_unrolls())
     np.testing.assert_allclose(metrics['learning_rate'], expected, rtol=1e-6)
 
+  @parameterized.parameters((0, 0.1), (250, 0.05), (500, 0.0), (900, 0.0))
+  def test_learning_rate_decays_over_its_own_frames(self, env_frames, expected):
+    agent, state = _make(decay_env_frames=500)
+    state = state._replace(env_frames=tf.constant(env_frames, tf.int64))
+    _, metrics = agent.update(state, *_unrolls())
+    np.testing.assert_allclose(metrics['learning_rate'], expected, rtol=1e-6)
+
   def test_truncated_transition_moves_nothing(self):
     agent, state = _make()
     (unroll,), meta_unroll = _unrolls()

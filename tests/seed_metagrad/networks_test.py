@@ -202,6 +202,53 @@ class NetworksTest(parameterized.TestCase):
     )
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
+  @parameterized.parameters(
+    ((84, 84), 'shallow'),
+    ((96, 96, 3), 'shallow'),
+    ((84, 84, 1), 'shallow'),
+    ((64, 64), 'shallow'),
+    ((36, 36), 'shallow'),
+    ((35, 36), 'mlp'),
+    ((35, 36, 3), 'minatar'),
+    ((10, 10, 4), 'minatar'),
+    ((3, 3, 9), 'minatar'),
+    ((2, 3, 4), 'mlp'),
+    ((10, 5), 'mlp'),
+    ((5, 7), 'mlp'),
+    ((4,), 'mlp'),
+    ((), 'mlp'),
+    ((2, 3, 4, 5), 'mlp'),
+  )
+  def test_auto_fits_the_observation(self, shape, name):
+    spec = types.EnvSpec(shape, 'uint8', 3)
+    self.assertEqual(networks.choose(spec), name)
+    self.assertTrue(networks.fits(name, spec))
+    sizes = [
+      [p.shape for p in networks.make(network, spec).init(0)]
+      for network in ('auto', name)
+    ]
+    self.assertEqual(*sizes)
+
+  @parameterized.parameters(
+    ('shallow', 20), ('nature', 36), ('minatar', 3), ('deep', 1), ('snake', 1)
+  )
+  def test_the_smallest_image_is_named(self, name, size):
+    for shape in ((size, size + 9), (size + 9, size, 3)):
+      networks.make(name, types.EnvSpec(shape, 'uint8', 3))
+    for shape in ((size - 1, size + 9), (size + 9, size - 1, 3)):
+      spec = types.EnvSpec(shape, 'uint8', 3)
+      self.assertFalse(networks.fits(name, spec))
+      with self.assertRaisesRegex(
+        ValueError, f'at least {size} x {size}, got {shape[0]} x {shape[1]}'
+      ):
+        networks.make(name, spec)
+
+  @parameterized.parameters('auto', 'shallow', 'deep')
+  def test_channels_first_are_refused(self, name):
+    for shape in ((4, 84, 84), (3, 96, 96), (1, 10, 10)):
+      with self.assertRaisesRegex(ValueError, 'channels first: transpose'):
+        networks.make(name, types.EnvSpec(shape, 'uint8', 3))
+
   def test_images_need_no_frame_stack(self):
     spec = types.EnvSpec((36, 36), 'uint8', 3)
     network = networks.make('shallow', spec)

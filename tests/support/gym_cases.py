@@ -139,6 +139,7 @@ class Noted(Endless):
 
 
 gymnasium.register('NotedTest-v0', Noted)
+gymnasium.register('UnmakeableTest-v0', Noted, kwargs=dict(fail_at=1))
 gymnasium.register('ThirdFailsTest-v0', Noted, kwargs=dict(fail_at=3))
 gymnasium.register(
   'RaisesTest-v0', Raises, kwargs=dict(step=RuntimeError('fell over'), at=3)

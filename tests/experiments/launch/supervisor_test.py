@@ -51,6 +51,19 @@ class SupervisorTest(parameterized.TestCase):
     self.assertEqual(process.supervised.status, last)
     self.assertEqual(found, [*pauses, None])
 
+  def test_one_that_never_reaches_the_learner_is_given_up(self):
+    process = _Process(self)
+    for _ in range(5):
+      self.assertIsNotNone(process.end(3, after_secs=305.0))
+    self.assertIsNone(process.end(3, after_secs=305.0))
+    self.assertEqual(process.supervised.status, 3)
+    self.assertIn('is given up', process.said.getvalue())
+
+  def test_one_that_lost_the_learner_now_and_then_goes_on(self):
+    process = _Process(self)
+    for _ in range(10):
+      self.assertIsNotNone(process.end(3, after_secs=3600.0))
+
   def test_one_that_somebody_ended_starts_again_after_a_minute(self):
     process = _Process(self)
     self.assertEqual(process.end(0, after_secs=1.0), 60.0)

@@ -74,7 +74,13 @@ class TrainTest(parameterized.TestCase):
     )
     self.addCleanup(self.report.close)
 
-  def _train(self, *arguments, learner: str = '', actor: str = ''):
+  def _train(
+    self,
+    *arguments,
+    learner: str = '',
+    actor: str = '',
+    stderr: int = subprocess.PIPE,
+  ):
     process = subprocess.Popen(
       [
         sys.executable,
@@ -84,7 +90,7 @@ class TrainTest(parameterized.TestCase):
         f'--workdir={self.folder / "run"}',
         *arguments,
       ],
-      stderr=subprocess.PIPE,
+      stderr=stderr,
       text=True,
       env={
         **os.environ,
@@ -96,7 +102,8 @@ class TrainTest(parameterized.TestCase):
     )
     self.addCleanup(process.wait)
     self.addCleanup(process.kill)
-    self.addCleanup(process.stderr.close)
+    if process.stderr:
+      self.addCleanup(process.stderr.close)
     return process
 
   def _next_report(self) -> list[str]:
@@ -182,6 +189,16 @@ class TrainTest(parameterized.TestCase):
     for _, pid, *_ in reports:
       self._assert_ended(pid)
 
+  def test_a_terminal_that_is_closed_asks_the_learner_to_save(self):
+    terminal, end = os.openpty()
+    process = self._train(stderr=end)
+    os.close(end)
+    self._reports(3)
+    os.close(terminal)  # Writing to it fails from now on.
+    process.send_signal(signal.SIGHUP)
+    self.assertEqual(process.wait(_DEADLINE_SECS), 0)
+    self.assertIn(['learner', 'asked'], self._reports(3))
+
   def test_a_second_signal_ends_a_learner_that_hangs(self):
     process = self._train(learner='stubborn', actor='stubborn')
     reports = self._reports(3)
@@ -237,6 +254,19 @@ class TrainTest(parameterized.TestCase):
     ('--discount=2', 'seed-metagrad train: discount must be in [0, 1], got'),
     ('--gamma=1', "FATAL Flags parsing error: Unknown command line flag 'ga"),
     ('more', "seed-metagrad train: unknown arguments ['more']."),
+    ('--workdir=', "seed-metagrad train: workdir must be a path, got ''"),
+    (
+      '--envs_per_group=300',
+      'seed-metagrad train: envs_per_group must be at most inference_max_envs '
+      '(256), got 300',
+    ),
+    ('--num_actors=257', 'seed-metagrad train: num_actors must be such that'),
+    ('--env=gym:ALE/Pong-v5', 'seed-metagrad train: '),
+    (
+      '--env=gym:tests.support.gym_cases:UnmakeableTest-v0',
+      'seed-metagrad train: gym:tests.support.gym_cases:UnmakeableTest-v0 '
+      'failed in its constructor: RuntimeError: no licence left\n',
+    ),
   )
   def test_bad_flags_get_a_sentence_and_start_nothing(self, argument, text):
     process = self._train(argument)

@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -49,9 +50,70 @@ class WorkdirTest(parameterized.TestCase):
     names = {field.name for field in dataclasses.fields(_SMOKE)}
     self.assertLessEqual(workdir.CHANGEABLE, names)
 
-  def test_open_refuses_when_another_config_was_used(self):
-    with self._open():
+  @parameterized.parameters(
+    ('metrics.csv', 'env_frames\n80\n'), ('checkpoints/checkpoint_7.npz', 'x')
+  )
+  def test_open_refuses_another_config_once_anything_was_trained(
+    self, name, text
+  ):
+    other = dataclasses.replace(_SMOKE, seed=2)
+    with self._open() as path:
+      (path / 'metrics.csv').write_text('env_frames\n')  # No row.
+      (path / 'checkpoints').mkdir()
+      (path / 'logs').mkdir()
+    with self._open(other):
       pass
+    self.assertEqual(workdir.read_config(self.path), other)
+    (path / name).write_text(text)
+    with self.assertRaisesRegex(ValueError, 'seed was 2, is now 1'):
+      with self._open():
+        pass
+
+  def test_a_longer_run_says_that_the_learning_rate_rises(self):
+    with self._open(dataclasses.replace(_SMOKE, total_env_frames=1000)) as path:
+      (path / 'metrics.csv').write_text('env_frames\n80\n')
+    longer = dataclasses.replace(_SMOKE, total_env_frames=4000)
+    kept = dataclasses.replace(longer, decay_env_frames=1000)
+    with self.assertNoLogs(level='WARNING'):
+      with self._open(kept):
+        pass
+    with self.assertLogs(level='WARNING') as logs:
+      with self._open(longer):
+        pass
+    # 2e-3 falls to 0 over 4000 frames: 1.5e-3 after 1000.
+    self.assertRegex(
+      logs.output[0],
+      'until 4000 frames, not 1000: there it is 0.0015 and not 0. '
+      '--decay_env_frames=1000 keeps',
+    )
+
+  def test_no_lock_is_left_in_a_folder_of_others(self):
+    self.path.mkdir(parents=True)
+    (self.path / 'thesis.tex').write_text('mine')
+    with self.assertRaises(ValueError), self._open():
+      pass
+    self.assertEqual(os.listdir(self.path), ['thesis.tex'])
+
+  def test_the_home_folder_is_a_tilde(self):
+    self.enterContext(mock.patch.dict(os.environ, HOME=str(self.parent)))
+    with workdir.open_workdir('~/one', _SMOKE) as path:
+      self.assertEqual(path, self.parent / 'one')
+
+  @parameterized.parameters(
+    ('{"env": "cat', 'is not JSON'),
+    ('[]', 'must be an object'),
+    ('{"seed": "1"}', "config.json: .*'str'"),
+    ('{"seed": -1}', 'config.json: seed must be at least 0, got -1'),
+  )
+  def test_read_config_names_the_file_that_is_damaged(self, text, message):
+    self.path.mkdir(parents=True)
+    (self.path / 'config.json').write_text(text)
+    with self.assertRaisesRegex(ValueError, f'{self.path}.*{message}'):
+      workdir.read_config(self.path)
+
+  def test_open_refuses_when_another_config_was_used(self):
+    with self._open() as path:
+      (path / 'metrics.csv').write_text('env_frames\n80\n')
     other = dataclasses.replace(_SMOKE, learned=(), discount=0.5)
     with (
       self.assertRaisesRegex(
