@@ -15,6 +15,7 @@ SUITES = {
   'env': 'benchmarks.computations',
   'update': 'benchmarks.computations',
   'inference': 'benchmarks.computations',
+  'variants': 'benchmarks.variants',
   'serve': 'benchmarks.serving',
   'startup': 'benchmarks.training',
   'train': 'benchmarks.training',

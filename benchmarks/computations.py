@@ -117,7 +117,7 @@ def _update_secs(
   state = agent.init(_SEED)
   unroll = random_unroll(config, spec)
   meta_unrolls = [
-    unrolls_lib.columns(unroll, 0, size) for size in _meta_batch_sizes(config)
+    unrolls_lib.columns(unroll, 0, size) for size in meta_batch_sizes(config)
   ]
   step = tf.function(agent.update, autograph=False)
 
@@ -128,7 +128,8 @@ def _update_secs(
   return measurement.median_secs(call, options)
 
 
-def _meta_batch_sizes(config: config_lib.Config) -> list[int]:
+def meta_batch_sizes(config: config_lib.Config) -> list[int]:
+  """Unrolls of what judges an update of a config."""
   sizes = agent_lib.samples(config)
   last = [sizes.meta_batch] if sizes.meta_batch else []
   return [config.batch_size] * sizes.further + last
