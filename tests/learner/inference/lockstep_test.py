@@ -136,6 +136,7 @@ class LockStepTest(absltest.TestCase):
     resumed.finish()
     self.assert_same(uninterrupted, resumed)
 
+  @pytest.mark.timeout(400)
   def test_a_run_that_version_1_saved_resumes_exactly(self):
     folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     shutil.copytree(_VERSION_1, folder / 'workdir')
@@ -147,6 +148,7 @@ class LockStepTest(absltest.TestCase):
       '--num_actors=1',
       '--batch_size=4',
       '--meta_batch_size=4',
+      '--outer_critic=none',
     )
     run.start_actors([0])
     run.finish()
