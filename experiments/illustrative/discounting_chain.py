@@ -30,8 +30,9 @@ from seed_metagrad import optimizers
 from seed_metagrad import outer
 from seed_metagrad import types
 
-REWARDS = np.array([1.0, 1.0, 1.0, 1.1, 1.0], np.float32)  # Of each action.
-REWARD_STEPS = np.array([1, 3, 10, 30, 100])  # After so many steps.
+# By action: what it pays, and after how many steps.
+REWARDS = np.array([1.0, 1.0, 1.0, 1.1, 1.0], np.float32)
+REWARD_STEPS = np.array([1, 3, 10, 30, 100])
 _LENGTH = 100  # Steps of an episode.
 BATCH_SIZE = 128  # Episodes an update.
 BOUNDS = {'discount': config_lib.Bounds(0.9, 1.0)}
@@ -126,27 +127,27 @@ def unroll(decisions: Decisions) -> types.Unroll[tf.Tensor]:
   )
 
 
+def _forward(
+  params: tf.Tensor,
+  unroll: types.Unroll[tf.Tensor],
+  conditioning: types.Conditioning,
+  outer_critic: bool,
+) -> types.NetworkOutput:
+  actions = unroll.agent_outputs.action[0]
+
+  def values(discounts: Any) -> Any:
+    # Cut here: a critic is no function of the policy's weights.
+    return tf.stop_gradient(true_values(params, actions, discounts[0]))
+
+  return types.NetworkOutput(
+    policy_logits=tf.broadcast_to(params, [2, *actions.shape, len(REWARDS)]),
+    baseline=values(conditioning.values),
+    outer_baseline=values(conditioning.reference) if outer_critic else (),
+  )
+
+
 def make_rules(variant: str) -> meta.Rules:
   """The agent's algorithm; a policy of one logit for each first action."""
-
-  def forward(
-    params: tf.Tensor,
-    unroll: types.Unroll[tf.Tensor],
-    conditioning: types.Conditioning | None,
-  ) -> types.NetworkOutput:
-    assert conditioning
-    actions = unroll.agent_outputs.action[0]
-
-    def values(discounts: Any) -> Any:
-      # Cut here: a critic is no function of the policy's weights.
-      return tf.stop_gradient(true_values(params, actions, discounts[0]))
-
-    outer_critic = variant == 'mg_outer_critic'
-    return types.NetworkOutput(
-      policy_logits=tf.broadcast_to(params, [2, *actions.shape, len(REWARDS)]),
-      baseline=values(conditioning.values),
-      outer_baseline=values(conditioning.reference) if outer_critic else (),
-    )
 
   def conditioning(logits: types.Eta) -> types.Conditioning:
     learned = meta_parameters.conditioning(logits, BOUNDS, {'discount': 1.0})
@@ -165,7 +166,9 @@ def make_rules(variant: str) -> meta.Rules:
     targets=targets,
   )
   return meta.Rules(
-    forward=forward,
+    forward=functools.partial(
+      _forward, outer_critic=variant == 'mg_outer_critic'
+    ),
     loss=functools.partial(losses.actor_critic_loss, **targets),
     outer_objective=functools.partial(objective, settings=settings),
     hypers=lambda logits, unroll: meta_parameters.hypers(
@@ -183,9 +186,8 @@ def make_rules(variant: str) -> meta.Rules:
 
 def decide(policy_logits: tf.Tensor, seed: tf.Tensor) -> Decisions:
   """Draws the first actions of S policies; policy_logits: [S, A]."""
-  drawn = tf.random.stateless_uniform(
-    (int(policy_logits.shape[0] or 0), BATCH_SIZE, 1), seed
-  )
+  num_seeds = int(policy_logits.shape[0] or 0)
+  drawn = tf.random.stateless_uniform((num_seeds, BATCH_SIZE, 1), seed)
   below = tf.cumsum(tf.nn.softmax(policy_logits), axis=1)[:, tf.newaxis, :-1]
   actions = tf.reduce_sum(tf.cast(drawn >= below, tf.int32), axis=2)
   return Decisions(actions, policy_logits)
@@ -251,11 +253,9 @@ def learn(
 
 def _row(states: types.LearnerState) -> tuple[np.ndarray, np.ndarray]:
   policy = tf.nn.softmax(states.params).numpy()
-  learned = meta_parameters.values(states.eta, BOUNDS)
-  discount = np.full(len(policy), START, np.float32)
-  if learned:
-    discount = learned['discount'].numpy()
-  return discount, policy @ REWARDS
+  values = meta_parameters.values(states.eta, BOUNDS)
+  discount = values.get('discount', tf.fill([len(policy)], START))
+  return discount.numpy(), policy @ REWARDS
 
 
 def run(flag_values: flags.FlagValues, out: pathlib.Path) -> None:

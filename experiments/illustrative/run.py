@@ -5,7 +5,8 @@ figure1: MGRL's prediction experiments, a discount and a lambda per state
 learned discount on the chain, with the agent that `train` runs (control.png,
 control_curves.csv, control_final.csv). discounting_chain: a learned discount
 that an outer critic saves from myopia (discounting_chain.png, curves.csv,
-final.csv).
+final.csv). two_colours: a learned entropy cost where the world flips
+(two_colours.png, curves.csv, final.csv).
 """
 
 import pathlib
@@ -15,11 +16,13 @@ from absl import flags
 from experiments.illustrative import chain_control
 from experiments.illustrative import discounting_chain
 from experiments.illustrative import figure1
+from experiments.illustrative import two_colours
 
 _EXPERIMENTS = {
   'figure1': figure1.run,
   'chain': chain_control.run,
   'discounting_chain': discounting_chain.run,
+  'two_colours': two_colours.run,
 }
 _OPTIONS = {'figure1': figure1.OPTIONS}  # The others lack these.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
   from experiments.illustrative import discounting_chain
+  from experiments.illustrative import two_colours
 
 NAMES = {
   'fixed': 'A2C, nothing learned',
@@ -53,6 +54,42 @@ def discount_and_return(
     _finish(axes)
   right.plot([], [], color='black', linestyle='--', label='published, at 50')
   right.legend(frameon=False, fontsize=8, loc=(0.03, 0.45))
+  return made
+
+
+def return_and_entropy_cost(
+  curves: Mapping[str, 'two_colours.Seen'],
+  published: Mapping[str, float],
+  row_steps: int,
+  flip_every: int,
+) -> figure.Figure:
+  """Total return over steps, dashed as published; the entropy cost."""
+  made = figure.Figure(figsize=(10, 3.8), layout='constrained')
+  left, right = made.subplots(1, 2)
+  for variant, seen in curves.items():
+    steps = row_steps * np.arange(1, len(seen.rewards) + 1) / 1e6
+    _draw(left, variant, steps, np.cumsum(seen.rewards, axis=0) / 1e6)
+    _draw(right, variant, steps, seen.entropy_cost)
+    ends = np.array([0.0, steps[-1]])
+    left.plot(
+      ends,
+      published[variant] * ends,
+      color=_COLORS[variant],
+      linestyle='--',
+      linewidth=1,
+      alpha=0.7,
+    )
+  for flip in np.arange(flip_every / 1e6, steps[-1], flip_every / 1e6):
+    right.axvline(flip, color='black', linewidth=0.5, alpha=0.2)
+  left.set_ylabel('total return, millions')
+  right.set_ylabel('entropy cost')
+  left.plot([], [], color='black', linestyle='--', label='published, per step')
+  for axes in (left, right):
+    axes.set_xlabel('steps, millions')
+    axes.set_xlim(0, steps[-1])
+    axes.set_ylim(bottom=0)
+    _finish(axes)
+  left.legend(frameon=False, fontsize=8, loc='upper left')
   return made
 
 

@@ -15,6 +15,7 @@ from experiments.illustrative import chain_control
 from experiments.illustrative import discounting_chain
 from experiments.illustrative import prediction
 from experiments.illustrative import run as illustrative
+from experiments.illustrative import two_colours
 
 pytestmark = pytest.mark.integration
 
@@ -160,6 +161,31 @@ class IllustrativeTest(absltest.TestCase):
       column = ('discount', 'return').index(row['name'])
       self.assertEqual(row['value'], last[row['variant'], row['seed']][column])
     self.assertGreater((out / 'discounting_chain.png').stat().st_size, 10_000)
+
+  def test_two_colours_is_written(self):
+    out = self._folder
+    variants = two_colours.VARIANTS
+    with (
+      mock.patch.object(two_colours, 'NUM_ROWS', 2),
+      mock.patch.object(two_colours, 'ROW_STEPS', 256),
+      mock.patch.object(
+        two_colours,
+        'VARIANTS',
+        {name: variants[name] for name in ('fixed', 'mg_context')},
+      ),
+    ):
+      _run(out, '--experiment=two_colours', '--seeds=2')
+    curves, final = (_rows(out / f'{name}.csv') for name in ('curves', 'final'))
+    self.assertLen(curves, 2 * 2 * 2)  # Variant, row, seed.
+    self.assertEqual({row['name'] for row in final}, {'total_return'})
+    last = {
+      (row['variant'], row['seed']): row['total_return']
+      for row in curves
+      if row['step'] == '512'
+    }
+    for row in final:
+      self.assertEqual(row['value'], last[row['variant'], row['seed']])
+    self.assertGreater((out / 'two_colours.png').stat().st_size, 10_000)
 
   def test_flags_without_meaning_for_control_are_refused(self):
     with self.assertRaisesRegex((ValueError, OSError), "no .*'mu', 'n_step'"):
