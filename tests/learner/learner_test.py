@@ -3,6 +3,7 @@
 import csv
 import pathlib
 import queue
+import shutil
 import tempfile
 import threading
 
@@ -15,6 +16,7 @@ from learner.inference import parameter_store
 from learner.inference import unrolls
 from learner.inference import worker as inference
 from learner.storage import run_state
+from learner.storage import workdir as workdir_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import types
 
@@ -219,6 +221,23 @@ class LearnerTest(absltest.TestCase):
       self.run_on(learner, range(6))
     self.assertLen(self.calls, 2)
     self.assertLen(list((self.workdir / 'post_mortem').glob('*.npz')), 1)
+
+  def test_a_deleted_workdir_is_made_again_to_resume_from(self):
+    with workdir_lib.open_workdir(self.workdir, _config()):
+      pass
+    learner = self.make()
+    acting = _Acting()
+    acting.take_episodes = lambda: (
+      shutil.rmtree(self.workdir, ignore_errors=True) or []
+    )
+    for number in range(6):
+      self.unrolls.put(_finished(number))
+    with self.assertRaisesRegex(
+      OSError, f'{self.workdir} was deleted or moved'
+    ):
+      learner.run(threading.Event(), acting)
+    with workdir_lib.open_workdir(self.workdir, _config()):
+      self.assertEqual(self.make().env_frames, 12)
 
   def test_stops_while_it_waits(self):
     learner, stop = self.make(), threading.Event()
