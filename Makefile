@@ -33,7 +33,7 @@ train: $(READY)
 
 # Extras that only tests need here; without them theirs are skipped.
 $(EXTRAS): $(READY)
-	-$(BIN)/pip install --no-build-isolation --editable '.[minatar,ray]' && touch $@
+	-$(BIN)/pip install --no-build-isolation --editable '.[all]' && touch $@
 
 test: $(EXTRAS)
 	$(BIN)/pytest $(ARGS)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import contextlib
+from importlib import util
 
 
 @contextlib.contextmanager
@@ -17,3 +18,10 @@ def needed(name: str) -> Iterator[None]:
     raise ValueError(
       f"{error}: it needs pip install 'seed-metagrad[{name}]'."
     ) from None
+
+
+def find(module: str, extra: str) -> None:
+  """Raises ValueError where a module, of an extra, is not installed."""
+  if not util.find_spec(module):
+    with needed(extra):
+      raise ModuleNotFoundError(f'No module named {module!r}')

@@ -20,6 +20,7 @@ from learner.inference import worker as inference_lib
 from learner.reporting import csv_table
 from learner.reporting import health
 from learner.reporting import summary as summary_lib
+from learner.reporting import trackers
 from learner.reporting import writer as writer_lib
 from learner.storage import checkpoints
 from learner.storage import run_state
@@ -139,8 +140,15 @@ class Learner:
     """Finished unrolls that wait."""
     return self._unrolls.qsize()
 
-  def run(self, stop: threading.Event, acting: Acting) -> None:
+  def run(
+    self,
+    stop: threading.Event,
+    acting: Acting,
+    tracker: trackers.Tracker | None = None,
+  ) -> None:
     """Trains until all frames are done or `stop` is set; saves what is new.
+
+    tracker: gets the rows of metrics.csv.
 
     Raises:
       NotFiniteError: `max_skipped_updates` in a row were not finite.
@@ -153,6 +161,7 @@ class Learner:
       total_env_frames=self._config.total_env_frames,
       restored_env_frames=started_at,
       learned=self._config.learned,
+      tracker=tracker,
     )
     with contextlib.closing(writer):
       try:

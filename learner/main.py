@@ -38,6 +38,8 @@ from learner.reporting import curves
 from learner.reporting import idle
 from learner.reporting import prometheus
 from learner.reporting import summary
+from learner.reporting import tensorboard
+from learner.reporting import trackers
 from learner.serving import leases as leases_lib
 from learner.serving import security
 from learner.serving import server as server_lib
@@ -311,6 +313,13 @@ def _train(
 ) -> None:
   """One run on an open workdir."""
   learner, acting = _make(config, spec, workdir, strategy, hosts)
+  fields = dataclasses.asdict(config)
+  tensorboard.write_hparams(workdir / 'tensorboard', fields)
+  tracker = None
+  if config.track and hosts.is_chief:
+    tracker = trackers.Tracker(
+      config.track, workdir, project=config.track_project, config=fields
+    )
   _stop_on_signals(stop, learner)
   server = _start_server(config, spec, acting)
   idle_watch = idle.Watch(
@@ -332,7 +341,7 @@ def _train(
         stack.enter_context(
           prometheus.serve(FLAGS.metrics_port, learner, server)
         )
-      learner.run(stop, acting.saves)
+      learner.run(stop, acting.saves, tracker)
     if not stop.is_set():
       logging.info('All %d frames are done', learner.env_frames)
       stop.set()
@@ -348,7 +357,12 @@ def _train(
   for line in learner.health_report():
     logging.info('%s', line)
   if learner.env_frames:
-    curves.plot(workdir, config.learned)
+    path = curves.plot(workdir, config.learned)
+    tensorboard.write_figure(workdir / 'tensorboard', path, learner.env_frames)
+    if tracker:
+      tracker.figure(path)
+  if tracker:
+    tracker.close()
 
 
 def _with_network(

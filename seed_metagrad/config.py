@@ -323,6 +323,12 @@ class Config:
   metrics_secs: float = _field(
     10.0, 'Seconds between rows of metrics.csv and TensorBoard.', above=0
   )
+  track: str = _field(
+    '',
+    'Experiment tracker: wandb, trackio, or none.',
+    choices=('', 'wandb', 'trackio'),
+  )
+  track_project: str = _field('seed_metagrad', 'Project at the tracker.')
   lease_secs: float = _field(
     60.0,
     'Silence after which the slots of an actor are freed, seconds.',

@@ -1,10 +1,13 @@
-"""Scalars for TensorBoard."""
+"""Scalars, hyperparameters and a figure for TensorBoard."""
 
+from collections.abc import Mapping
 import contextlib
 import os
 import pathlib
+from typing import Any
 
 from absl import logging
+from tensorboard.plugins.hparams import summary_v2 as hparams
 import tensorflow as tf
 
 from learner.reporting import csv_table
@@ -56,11 +59,53 @@ class Events:
         self._writer.close()
 
 
+def write_hparams(
+  folder: str | os.PathLike[str], config: Mapping[str, Any]
+) -> None:
+  """Writes what the page of hyperparameters shows, into a file of its own."""
+  values = {
+    name: ','.join(value) if isinstance(value, tuple) else value
+    for name, value in config.items()
+  }
+  summary = hparams.hparams_pb(values).SerializeToString()
+  _write_once(folder, 'hparams', summary, 0)
+
+
+def write_figure(
+  folder: str | os.PathLike[str], path: str | os.PathLike[str], env_frames: int
+) -> None:
+  """Writes a PNG as the image `curves`, into a file of its own."""
+  image = tf.compat.v1.Summary.Image(
+    encoded_image_string=pathlib.Path(path).read_bytes()
+  )
+  value = tf.compat.v1.Summary.Value(tag='curves', image=image)
+  summary = tf.compat.v1.Summary(value=[value])
+  _write_once(folder, 'curves', summary.SerializeToString(), env_frames)
+
+
+def _write_once(
+  folder: str | os.PathLike[str], name: str, summary: bytes, env_frames: int
+) -> None:
+  try:
+    writer = _open_file(pathlib.Path(folder), name)
+    writer.add_summary(summary, global_step=env_frames)
+    writer.close()
+  except (RuntimeError, IndexError) as error:  # As in Events.
+    logging.error('TensorBoard lacks a summary: %s', error)
+
+
 def _open(
   folder: pathlib.Path, env_frames: int
 ) -> tf.compat.v1.summary.FileWriter:
-  """A new file of events; named so that they sort."""
+  """A new file of rows; named so that they sort."""
+  return _open_file(folder, f'{env_frames:012d}')
+
+
+def _open_file(
+  folder: pathlib.Path, suffix: str
+) -> tf.compat.v1.summary.FileWriter:
+  """A new file; two of one second and one suffix would be the same."""
   with tf.Graph().as_default():  # FileWriter refuses eager mode.
     return tf.compat.v1.summary.FileWriter(
-      str(folder), filename_suffix=f'.{env_frames:012d}'
+      str(folder), filename_suffix=f'.{suffix}'
     )

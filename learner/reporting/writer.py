@@ -7,6 +7,7 @@ import pathlib
 from learner.reporting import csv_table
 from learner.reporting import progress
 from learner.reporting import tensorboard
+from learner.reporting import trackers
 
 
 class Writer:
@@ -22,8 +23,13 @@ class Writer:
     total_env_frames: int,
     restored_env_frames: int = 0,
     learned: Sequence[str] = (),
+    tracker: trackers.Tracker | None = None,
   ) -> None:
-    """Opens the files; rows after `restored_env_frames` are truncated."""
+    """Opens the files; rows after `restored_env_frames` are truncated.
+
+    tracker: gets the rows as well; whoever made it closes it.
+    """
+    self._tracker = tracker
     workdir = pathlib.Path(workdir)
     self._rows = csv_table.Table(workdir / 'metrics.csv', restored_env_frames)
     self._episodes = csv_table.Table(
@@ -46,6 +52,8 @@ class Writer:
     self._progress.show(row)
     self.flush()
     self._events.write(row)
+    if self._tracker:
+      self._tracker.write(row)
 
   def add_episode(
     self, env_frames: int, raw_return: float, length: int

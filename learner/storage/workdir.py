@@ -34,6 +34,8 @@ CHANGEABLE = frozenset(
     'checkpoint_secs',  # What is written, and when.
     'checkpoints_kept',
     'metrics_secs',
+    'track',
+    'track_project',
     'max_skipped_updates',  # When to give up.
   }
 )

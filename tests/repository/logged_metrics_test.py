@@ -46,11 +46,12 @@ def _header(path: pathlib.Path) -> list[str]:
 
 
 def _scalars(folder: pathlib.Path) -> set[str]:
-  (path,) = glob.glob(f'{folder}/events.*')
   return {
     value.tag
+    for path in glob.glob(f'{folder}/events.*')
     for record in tf.data.TFRecordDataset(path)
     for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value
+    if value.HasField('simple_value')
   }
 
 

@@ -1,12 +1,15 @@
 """Scalars as TensorBoard itself reads them."""
 
+import pathlib
 import re
 import resource
 import tempfile
 
 from absl.testing import absltest
+from PIL import Image
 import pytest
 from tensorboard.backend.event_processing import event_accumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 from learner.reporting import tensorboard
 
@@ -35,6 +38,25 @@ class EventsTest(absltest.TestCase):
     events.write(_row(100))
     events.write(_row(200, x=3))
     self.assertEqual(self.scalars(), [(100, 2.5), (200, 3.0)])
+
+  def test_hyperparameters_and_figure_are_beside_the_scalars(self):
+    self.events().write(_row(100))
+    config = {'seed': 3, 'learned': ('discount', 'lambda_'), 'xla': False}
+    tensorboard.write_hparams(self.folder, config)
+    path = pathlib.Path(self.folder) / 'curves.png'
+    Image.new('RGB', (5, 4)).save(path)
+    tensorboard.write_figure(self.folder, path, 100)
+    self.assertEqual(self.scalars(), [(100, 2.5)])
+    read = event_accumulator.EventAccumulator(self.folder).Reload()
+    (image,) = read.Images('curves')
+    self.assertEqual(image.step, 100)
+    self.assertEqual(image.encoded_image_string, path.read_bytes())
+    found = plugin_data_pb2.HParamsPluginData.FromString(
+      read.SummaryMetadata('_hparams_/session_start_info').plugin_data.content
+    ).session_start_info.hparams
+    self.assertEqual(found['seed'].number_value, 3)
+    self.assertEqual(found['learned'].string_value, 'discount,lambda_')
+    self.assertEqual(found['xla'].bool_value, False)
 
   def test_scalars_after_the_checkpoint_are_dropped_on_resume(self):
     first = self.events()
