@@ -385,10 +385,12 @@ def _checked_update(
     for name, value in metrics.items()
     if not meta.is_gauge(name)  # NaN but for one update in many.
   }
+  # A sum is not finite where one of its terms is not.
+  total = tf.add_n([tf.reduce_sum(p) for p in tf.nest.flatten(new.params)])
   finite = tf.reduce_all(
     [
       tf.reduce_all(tf.math.is_finite(x))
-      for x in tf.nest.flatten((new.eta, checked))
+      for x in tf.nest.flatten((new.eta, checked, total))
     ]
   )
   # A choice, where tf.where would copy all parameters.

@@ -126,7 +126,7 @@ class MakeTest(parameterized.TestCase):
     ('outer', 'regret'),
   )
   def test_unknown_name_is_refused_with_the_known_ones(self, field, name):
-    with self.assertRaisesRegex(ValueError, f"must be one of .*got '{name}'"):
+    with self.assertRaisesRegex(ValueError, f"must be .*one of .*got '{name}'"):
       _make(**{field: name})
 
 
@@ -281,6 +281,17 @@ class UpdateTest(parameterized.TestCase):
     _assert_same(
       (state.params, state.opt_state), (plain.params, plain.opt_state)
     )
+
+  @parameterized.parameters((), ('discount',))
+  def test_parameters_that_diverge_are_not_taken(self, *learned):
+    # Every gradient and metric is finite: the step is not.
+    agent, state = _make(
+      learned=learned, learning_rate=3e38, optimizer='rmsprop', rms_epsilon=1e-9
+    )
+    unrolls, meta_unrolls = _unrolls()
+    new, metrics = agent.update(state, unrolls, meta_unrolls if learned else [])
+    self.assertEqual(metrics['skipped'], 1)
+    _assert_same(new.params, state.params)
 
   def test_hyperparameters_are_learned_or_of_the_config(self):
     config = config_lib.preset('smoke', discount=0.7, entropy_cost=0.25)
