@@ -12,6 +12,9 @@ import tensorflow as tf
 
 from learner.reporting import csv_table
 
+# What TensorFlow raises for ENOSPC and EFBIG, where it makes a file and later.
+_FULL = (RuntimeError, IndexError, tf.errors.OpError)
+
 
 class Events:
   """Writes every column of a row as a scalar at its env_frames.
@@ -24,12 +27,17 @@ class Events:
     self, folder: str | os.PathLike[str], restored_env_frames: int
   ) -> None:
     self._folder = pathlib.Path(folder)
-    self._writer = _open(self._folder, restored_env_frames)
-    # What TensorBoard drops at: the steps from here on of earlier files.
-    self._writer.add_session_log(
-      tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
-      global_step=restored_env_frames + 1,
-    )
+    self._writer: tf.compat.v1.summary.FileWriter | None = None
+    try:
+      self._writer = _open(self._folder, restored_env_frames)
+      # What TensorBoard drops at: the steps from here on of earlier files.
+      self._writer.add_session_log(
+        tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
+        global_step=restored_env_frames + 1,
+      )
+    except _FULL as error:
+      logging.error('TensorBoard lacks the start of this run: %s', error)
+      self._writer = None
 
   def write(self, row: csv_table.Row) -> None:
     """Writes the scalars of a row and gives them to the system."""
@@ -45,7 +53,7 @@ class Events:
         tf.compat.v1.Summary(value=values), global_step=env_frames
       )
       self._writer.flush()
-    except (RuntimeError, IndexError) as error:  # For ENOSPC and EFBIG.
+    except _FULL as error:
       logging.error(
         'TensorBoard lacks the row of %d frames: %s', env_frames, error
       )
@@ -55,7 +63,7 @@ class Events:
     """Closes the file."""
     if self._writer:
       # All rows are flushed: a full disk costs the mark of a start at most.
-      with contextlib.suppress(RuntimeError, IndexError):
+      with contextlib.suppress(*_FULL):
         self._writer.close()
 
 

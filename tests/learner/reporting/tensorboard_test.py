@@ -67,6 +67,21 @@ class EventsTest(absltest.TestCase):
     resumed.write(_row(250, x=7))
     self.assertEqual(self.scalars(), [(100, 2.5), (200, 2.5), (250, 7.0)])
 
+  @pytest.mark.filterwarnings(
+    'ignore::pytest.PytestUnhandledThreadExceptionWarning'
+  )
+  def test_a_run_starts_though_the_disk_is_full(self):
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, limit)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limit[1]))
+    events = self.events()
+    for env_frames in (100, 200):
+      events.write(_row(env_frames))
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    for env_frames in range(300, 2000, 100):  # TensorFlow says it late.
+      events.write(_row(env_frames))
+    self.assertEqual(self.scalars()[-1], (1900, 2.5))
+
   @pytest.mark.filterwarnings(  # TensorFlow's thread ends by its error.
     'ignore::pytest.PytestUnhandledThreadExceptionWarning'
   )
