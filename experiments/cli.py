@@ -23,56 +23,99 @@ class Command(NamedTuple):
 
   module: str
   summary: str
+  examples: tuple[str, ...] = ()  # What follows the command's name.
 
 
 # What can be run by `python -m` as well: `main(argv)`, flags defined by itself.
 PROCESSES = {
-  'learner': Command('learner.main', 'Runs a learner for actors to join.'),
-  'actor': Command('actors.main', 'Runs an actor that joins a learner.'),
+  'learner': Command(
+    'learner.main',
+    'Runs a learner for actors to join.',
+    ('--env=pong --workdir=runs/pong --address=127.0.0.1:7000',),
+  ),
+  'actor': Command(
+    'actors.main',
+    'Runs an actor that joins a learner.',
+    ('--env=pong --address=127.0.0.1:7000 --envs_per_group=16',),
+  ),
 }
 # Modules with `define_flags(flag_values)` and `run(flag_values) -> status`.
 COMMANDS = {
-  'illustrative': Command(
-    'experiments.illustrative.run',
-    "MGRL's small experiments: a discount and a lambda per state.",
-  ),
   'train': Command(
     'experiments.launch.train',
     'Trains on this machine: a learner and its actors.',
+    (
+      '--preset=smoke --workdir=runs/catch',
+      '--env=pong --workdir=runs/pong',
+      '--env=pong --workdir=runs/impala --learned=',
+    ),
+  ),
+  'doctor': Command(
+    'experiments.launch.doctor',
+    'Checks this machine and says what to change.',
+    ('--workdir=runs', '--address=learner.example.org:7000'),
   ),
   'make-certs': Command(
     'experiments.launch.make_certs',
     'Makes a test CA, certificates and a token.',
+    ('--folder=certs --hosts=learner.example.org',),
   ),
   'evaluate': Command(
     'experiments.evaluation.evaluate',
     'Plays episodes with a checkpoint; scores and videos.',
+    ('--checkpoint=runs/pong --episodes=100 --video',),
   ),
   'play': Command(
     'experiments.evaluation.play',
     'Plays one game with a checkpoint; writes a video.',
+    ('--checkpoint=runs/pong --out=pong.gif',),
   ),
   'export': Command(
     'experiments.sharing.export',
     'Exports a checkpoint as a folder for a model hub.',
+    ('--checkpoint=runs/pong --out=pong-agent --push=owner/name',),
   ),
   'record-starts': Command(
-    'experiments.evaluation.record_starts', 'Makes a file of start states.'
+    'experiments.evaluation.record_starts',
+    'Makes a file of start states.',
+    ('--env=pong --out=pong.json',),
   ),
   'probe': Command(
     'experiments.probe.run',
     'Says what the meta-gradient of a checkpoint is worth.',
+    ('--checkpoint=runs/pong --out=probe',),
   ),
   'compare': Command(
     'experiments.comparison.compare',
     'Trains and evaluates all runs of a study.',
+    ('--study=experiments/studies/smoke.toml --workdir=runs/study',),
   ),
   'report': Command(
-    'experiments.comparison.report', 'Makes tables and figures of a study.'
+    'experiments.comparison.report',
+    'Makes tables and figures of a study.',
+    ('--workdir=runs/study --out=report.html',),
+  ),
+  'illustrative': Command(
+    'experiments.illustrative.run',
+    "MGRL's small experiments: a discount and a lambda per state.",
+    ('--experiment=figure1 --out=runs/figure1',),
   ),
   'benchmark': Command(
-    'benchmarks.benchmark', 'Measures how fast this machine does it.'
+    'benchmarks.benchmark',
+    'Measures how fast this machine does it.',
+    ('--suite=serve',),
   ),
+}
+_GROUPS = {
+  'Train': ('train', 'doctor', 'learner', 'actor', 'make-certs'),
+  'Look at a checkpoint': (
+    'evaluate',
+    'play',
+    'export',
+    'record-starts',
+    'probe',
+  ),
+  'Compare': ('compare', 'report', 'illustrative', 'benchmark'),
 }
 
 
@@ -127,18 +170,26 @@ def _runner(name: str, module: types.ModuleType) -> Callable[[list[str]], int]:
 
 
 def _usage(commands: dict[str, Command]) -> str:
-  lines = [
-    f'  {name:<16}{command.summary}' for name, command in commands.items()
-  ]
+  lines = []
+  for title, names in _GROUPS.items():
+    lines += [f'{title}:']
+    lines += [f'  {name:<16}{commands[name].summary}' for name in names]
+    lines += ['']
   return '\n'.join(
     [
       'Usage: seed-metagrad <command> [--flags]',
       '',
-      *lines,
+      *_examples('train', commands['train']),
       '',
-      'seed-metagrad <command> --help lists its flags.',
+      *lines,
+      'seed-metagrad <command> --help has its examples and flags.',
     ]
   )
+
+
+def _examples(name: str, command: Command) -> list[str]:
+  calls = [f'  seed-metagrad {name} {flags}' for flags in command.examples]
+  return ['Examples:', *calls] if calls else []
 
 
 def _help(name: str, doc: str | None) -> str:
@@ -150,6 +201,8 @@ def _help(name: str, doc: str | None) -> str:
   return '\n'.join(
     [
       f'seed-metagrad {name}: {doc}',
+      *_examples(name, {**COMMANDS, **PROCESSES}[name]),
+      '',
       *(FLAGS.module_help(module) for module in modules),
     ]
   )

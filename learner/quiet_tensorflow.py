@@ -1,8 +1,8 @@
-"""Imports TensorFlow without the messages that its C++ side prints.
+"""Imports TensorFlow: quiet, and taking the memory of a GPU as needed.
 
-It prints them before its logging starts, so that no setting reaches them:
-standard error is held back during the import, and printed where that fails. To
-be imported before any module that imports TensorFlow.
+Its C++ side prints messages before its logging starts, where no setting reaches
+them: standard error is held back during the import, and printed where that
+fails. To be imported before any module that imports TensorFlow.
 """
 
 import faulthandler
@@ -31,4 +31,6 @@ def _import_quietly(name: str) -> None:
 
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+# Else the first process takes all of a GPU, and no evaluation fits beside it.
+os.environ.setdefault('TF_FORCE_GPU_ALLOW_GROWTH', 'true')
 _import_quietly('tensorflow')

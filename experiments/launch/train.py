@@ -17,7 +17,6 @@ from experiments.launch import processes
 from experiments.launch import supervisor
 from learner import config_flags
 from seed_metagrad import config as config_lib
-from seed_metagrad import environments
 
 _LEARNER, _ACTOR = 'learner.main', 'actors.main'
 _POLL_SECS = 0.2
@@ -89,6 +88,8 @@ def run(flag_values: flags.FlagValues) -> int:
   if flag_values.launcher == 'ray':
     return _run_on_ray(config, passed, flag_values)
   # Before TensorFlow starts: it cannot be made, or is misspelt.
+  from seed_metagrad import environments  # Slow: it brings NumPy.
+
   environments.spec(config.env, config.env_settings())
   return _run_here(config, passed + ['--restart'] * flag_values.restart)
 

@@ -1,6 +1,7 @@
 """The console script finds its commands and explains itself."""
 
 import contextlib
+import importlib
 import io
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from absl.testing import parameterized
 
 from experiments import cli
 from tests.repository import sources
+from tests.support import command_flags
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess:
@@ -43,6 +45,20 @@ class CliTest(parameterized.TestCase):
       f"seed-metagrad: no command '{name}'. Did you mean {near}?",
     )
 
+  def test_examples_are_calls_that_the_commands_take(self):
+    for name, command in cli.COMMANDS.items():
+      self.assertNotEmpty(command.examples, name)
+      module = importlib.import_module(command.module)
+      for example in command.examples:
+        with self.subTest(f'{name} {example}'):
+          command_flags.parse(module, *example.split())
+
+  def test_help_of_a_command_has_its_examples_before_its_flags(self):
+    shown = _run('play', '--help').stdout
+    example = 'seed-metagrad play --checkpoint=runs/pong --out=pong.gif'
+    self.assertIn(example, shown)
+    self.assertLess(shown.index(example), shown.index('--max_episode_frames:'))
+
   def test_every_command_has_its_module(self):
     for command in {**cli.COMMANDS, **cli.PROCESSES}.values():
       path = sources.ROOT / f'{command.module.replace(".", "/")}.py'
@@ -64,6 +80,7 @@ class CliTest(parameterized.TestCase):
 
   @parameterized.parameters(
     ('compare', '--study=no.toml', '--workdir=w'),
+    ('export', '--checkpoint=c', '--out=.'),
     ('evaluate', '--checkpoint=c', '--out=.'),
     ('illustrative', '--experiment=chain', '--mu=1'),
     ('make-certs', '--folder=.'),

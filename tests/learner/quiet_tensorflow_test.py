@@ -30,6 +30,7 @@ class QuietTensorflowTest(absltest.TestCase):
       'import tensorflow as tf\n'
       'f = tf.function(lambda x: x @ x, jit_compile=True)\n'
       'assert f(tf.ones([2, 2])).device\n'
+      'import os; assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"\n'
       'print("heard", file=sys.stderr)'
     )
     self.assertEqual((ended.stdout, ended.stderr), ('', 'heard\n'))
