@@ -17,7 +17,8 @@ GAMES = ('asterix', 'breakout', 'freeway', 'seaquest', 'space_invaders')
 STICKY_ACTIONS = 0.1  # The package's default, which its authors trained with.
 
 _SETTINGS = ('sticky_actions',)
-_NO_STATE = ('action_map', 'channels', 'ramping', 'random')  # Of a game.
+# What never changes in a game, and the generator that all share.
+_NO_STATE = ('action_map', 'channels', 'ramping', 'random')
 
 
 def _game(game: str, sticky_actions: float = 0.0) -> Any:

@@ -113,7 +113,8 @@ class Snake:
 
   def _drop_fruit(self, where: np.ndarray) -> None:
     """Puts the fruit into any free cell."""
-    free = (self._order[where] == 0).cumsum(axis=1)  # Of so many up to here.
+    # The number of free cells up to each.
+    free = (self._order[where] == 0).cumsum(axis=1)
     chosen = self._rng.integers(free[:, -1])
     self._fruit[where] = (free <= chosen[:, np.newaxis]).sum(axis=1)
 
