@@ -11,7 +11,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(notdir $(PYTHON))
 EXTRAS := $(VENV)/.extras
 DOCS := $(VENV)/.docs
-SNAKE := --preset=snake --total_env_frames=5000000 --workdir=runs/snake
+SNAKE := --preset=snake --max_meta_gradient_norm=0 --total_env_frames=5000000 \
+	--workdir=runs/snake
 SOURCES := actors benchmarks experiments learner protos seed_metagrad
 
 .PHONY: setup train test unit soak coverage lint docs clean

@@ -21,7 +21,7 @@ from tests.support import fakes
 
 pytestmark = pytest.mark.integration
 
-_DEADLINE_SECS = 60.0
+_DEADLINE_SECS = 120.0
 
 
 class LearnerMainTest(absltest.TestCase):
