@@ -101,4 +101,5 @@ def _push(folder: pathlib.Path, repository: str) -> str:
   # Its own errors and its HTTP client's, which have no class in common.
   except Exception as error:
     raise OSError(f'{folder} was not uploaded: {error}') from error
-  return commit.commit_url
+  url: str = commit.commit_url
+  return url

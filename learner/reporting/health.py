@@ -88,12 +88,20 @@ class Health:
 
   def row(self, logits: Mapping[str, float]) -> dict[str, float]:
     """The columns of a row of metrics.csv."""
-    columns = dict(self._looks) if self._gauges else {}
-    for name, gauge in self._gauges.items():
-      columns[f'logit_{name}'] = logits[name]
-      columns[f'travelled_{name}'] = logits[name] - gauge.start
-      columns[f'signal_to_noise_{name}'] = gauge.signal_to_noise
-      columns[meta.SIGN + name] = gauge.sign_agreement
+    gauges = self._gauges
+    columns = dict(self._looks) if gauges else {}
+    columns |= {f'logit_{name}': logits[name] for name in gauges}
+    columns |= {
+      f'travelled_{name}': logits[name] - gauge.start
+      for name, gauge in gauges.items()
+    }
+    columns |= {
+      f'signal_to_noise_{name}': gauge.signal_to_noise
+      for name, gauge in gauges.items()
+    }
+    columns |= {
+      meta.SIGN + name: gauge.sign_agreement for name, gauge in gauges.items()
+    }
     return columns
 
   def report(

@@ -55,9 +55,9 @@ def _played_by_ale(game, action, num_no_ops, num_steps):
 class AtariTest(absltest.TestCase):
   def test_spec_has_the_minimal_actions(self):
     spec = environments.spec('breakout')
-    self.assertEqual(
-      spec, ((84, 84), 'uint8', 4, 4, 4)
-    )  # No-op, fire, right, left.
+    # No-op, fire, right, left.
+    self.assertEqual(spec[:5], ((84, 84), 'uint8', 4, 4, 4))
+    self.assertEqual((spec.observation_low, spec.observation_high), ((), ()))
     self.assertEqual(environments.spec('seaquest').num_actions, 18)
 
   def test_unknown_game_names_the_nearest(self):
