@@ -1,6 +1,6 @@
 """The training loop: unrolls in, updates, parameters and numbers out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import pathlib
 import queue
@@ -145,10 +145,11 @@ class Learner:
     stop: threading.Event,
     acting: Acting,
     tracker: trackers.Tracker | None = None,
+    num_actors: Callable[[], int] = lambda: 0,
   ) -> None:
     """Trains until all frames are done or `stop` is set; saves what is new.
 
-    tracker: gets the rows of metrics.csv.
+    tracker: gets the rows of metrics.csv. num_actors: how many hold a lease.
 
     Raises:
       NotFiniteError: `max_skipped_updates` in a row were not finite.
@@ -162,6 +163,7 @@ class Learner:
       restored_env_frames=started_at,
       learned=self._config.learned,
       tracker=tracker,
+      num_actors=num_actors,
     )
     with contextlib.closing(writer):
       try:

@@ -341,7 +341,7 @@ def _train(
         stack.enter_context(
           prometheus.serve(FLAGS.metrics_port, learner, server)
         )
-      learner.run(stop, acting.saves, tracker)
+      learner.run(stop, acting.saves, tracker, server.num_actors)
     if not stop.is_set():
       logging.info('All %d frames are done', learner.env_frames)
       stop.set()

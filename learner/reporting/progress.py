@@ -1,20 +1,48 @@
-"""The progress line of a terminal; in a log file a line now and then."""
+"""A panel or a line in a terminal; in a log file a line now and then."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import contextlib
 import os
 import sys
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from absl import logging
 import tqdm
 from tqdm import contrib
 
 from learner.reporting import csv_table
+from learner.reporting import panel
 
 _LOG_SECS = 30.0  # Between the lines in a log file.
 _LIVE_FORMAT = '{n_fmt}/{total_fmt}|{bar}|ETA {remaining} {rate_fmt} {desc}'
 _LOG_FORMAT = '{n_fmt}/{total_fmt} frames, ETA {remaining}, {rate_fmt}, {desc}'
+
+
+class Display(Protocol):
+  """What shows how a run goes."""
+
+  def advance(self, env_frames: int) -> None:
+    """Moves; cheap enough for every update."""
+
+  def show(self, row: csv_table.Row) -> None:
+    """Shows a row of metrics.csv."""
+
+  def close(self) -> None:
+    """Ends."""
+
+
+def make(
+  total_env_frames: int,
+  env_frames: int,
+  learned: Sequence[str],
+  num_actors: Callable[[], int],
+) -> Display:
+  """A panel in a terminal that has room for it, lines elsewhere."""
+  if sys.stderr.isatty():
+    size = os.get_terminal_size(sys.stderr.fileno())
+    if size.lines >= panel.LEAST_HEIGHT and size.columns >= panel.LEAST_WIDTH:
+      return panel.Panel(total_env_frames, env_frames, learned, num_actors)
+  return Progress(total_env_frames, env_frames, learned)
 
 
 class Progress:

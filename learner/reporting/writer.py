@@ -1,6 +1,6 @@
 """All that a run logs while it trains."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import os
 import pathlib
 
@@ -24,10 +24,12 @@ class Writer:
     restored_env_frames: int = 0,
     learned: Sequence[str] = (),
     tracker: trackers.Tracker | None = None,
+    num_actors: Callable[[], int] = lambda: 0,
   ) -> None:
     """Opens the files; rows after `restored_env_frames` are truncated.
 
-    tracker: gets the rows as well; whoever made it closes it.
+    tracker: gets the rows as well; whoever made it closes it. num_actors: how
+    many hold a lease.
     """
     self._tracker = tracker
     workdir = pathlib.Path(workdir)
@@ -38,8 +40,8 @@ class Writer:
     self._events = tensorboard.Events(
       workdir / 'tensorboard', restored_env_frames
     )
-    self._progress = progress.Progress(
-      total_env_frames, restored_env_frames, learned
+    self._progress = progress.make(
+      total_env_frames, restored_env_frames, learned, num_actors
     )
 
   def write(self, row: csv_table.Row) -> None:
