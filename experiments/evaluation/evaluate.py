@@ -75,7 +75,14 @@ def define_flags(flag_values: flags.FlagValues) -> None:
   flags.DEFINE_bool(
     'video',
     False,
-    'Videos best.gif, median.gif and worst.gif.',
+    'Videos of the best, the median and the worst episode.',
+    flag_values=flag_values,
+  )
+  flags.DEFINE_enum(
+    'video_format',
+    'gif',
+    ['gif', 'mp4'],
+    'Format of the videos.',
     flag_values=flag_values,
   )
 
@@ -96,7 +103,7 @@ def run(flag_values: flags.FlagValues) -> int:
   _check_new(out)
   env = policy.config.env
   if flag_values.video:
-    video.check(env)
+    video.check(env, f'video.{flag_values.video_format}')
   num_episodes = flag_values.episodes or _EPISODES[flag_values.protocol]
   starts, source = _starts(flag_values, env, num_episodes)
   how = playing.conditions(flag_values, flag_values.parallel_games)
@@ -114,7 +121,13 @@ def run(flag_values: flags.FlagValues) -> int:
     **summarize(env, flag_values.protocol, episodes),
     'planned_episodes': num_episodes,
   }
-  _write(out, policy, episodes, summary, flag_values.video)
+  _write(
+    out,
+    policy,
+    episodes,
+    summary,
+    flag_values.video_format if flag_values.video else '',
+  )
   print(f'{files.to_json(summary)}\nWritten to {out}.')
   if is_whole:
     return 0
@@ -203,22 +216,22 @@ def _write(
   policy: 'policy_lib.Policy',
   episodes: Sequence[episodes_lib.Episode],
   summary: dict[str, Any],
-  with_videos: bool,
+  video_format: str,
 ) -> None:
-  """Writes the folder, atomically."""
+  """Writes the folder, atomically; without a format no videos."""
   unfinished = out.with_name(f'{out.name}.tmp')
   shutil.rmtree(unfinished, ignore_errors=True)  # Left by one that was killed.
   unfinished.mkdir(parents=True)
   files.write_atomic(unfinished / 'episodes.csv', _csv(episodes))
   files.write_json(unfinished / 'summary.json', summary)
-  if with_videos:
+  if video_format:
     ranked = sorted(episodes, key=lambda episode: episode.score)
     for name, episode in (
       ('worst', ranked[0]),
       ('best', ranked[-1]),
       ('median', ranked[len(ranked) // 2]),
     ):
-      path = unfinished / f'{name}.gif'
+      path = unfinished / f'{name}.{video_format}'
       video.write(path, policy.config.env, episode, policy.hyperparameters)
   unfinished.rename(out)
 

@@ -1,4 +1,4 @@
-"""Plays one game with a checkpoint, writes it as a GIF and prints the score."""
+"""Plays one game with a checkpoint, writes a video and prints the score."""
 
 import pathlib
 
@@ -14,7 +14,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
   """Defines the flags of the command."""
   playing.define_flags(flag_values)
   flags.DEFINE_string(
-    'out', 'play.gif', 'Video to write.', flag_values=flag_values
+    'out', 'play.gif', 'Video to write, .gif or .mp4.', flag_values=flag_values
   )
 
 
@@ -29,7 +29,7 @@ def run(flag_values: flags.FlagValues) -> int:
   out.parent.mkdir(parents=True, exist_ok=True)
   policy = playing.load_policy(flag_values)
   env = policy.config.env
-  video.check(env)
+  video.check(env, out)
   with processes.stop_signals() as signals:
     episodes = playing.play(
       env,

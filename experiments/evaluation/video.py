@@ -1,8 +1,9 @@
-"""Draws an episode as a GIF, with score, value and what can be learned."""
+"""Draws an episode as a GIF or MP4, with score, value and what is learned."""
 
 from collections.abc import Iterator, Mapping
 import itertools
 import os
+import pathlib
 
 import numpy as np
 from PIL import Image
@@ -10,19 +11,28 @@ from PIL import ImageDraw
 
 from experiments.evaluation import atari_game
 from experiments.evaluation import episodes as episodes_lib
+from learner import extras
 from seed_metagrad import environments
 
 _SCALE = 2
 _LINE_HEIGHT = 16  # Pixels of a line of text under the screen.
 _PER_LINE = 2  # Hyperparameters.
-_MILLISECONDS = (70, 70, 60)  # A GIF counts in hundredths: 15 steps a second.
+_IMAGES_PER_SEC = 15
+_MILLISECONDS = (70, 70, 60)  # The same: a GIF counts in hundredths.
 _MAX_IMAGES = 4500  # Five minutes; a longer episode is shown faster.
 
 
-def check(env: str) -> None:
-  """Raises ValueError unless the environment is an Atari game."""
+def check(env: str, path: str | os.PathLike[str] = 'video.gif') -> None:
+  """Raises ValueError unless `write` can write a video of an environment."""
   if not atari_game.exists(env):
     raise ValueError(f'videos are of Atari games only, not of {env}.')
+  suffix = pathlib.Path(path).suffix
+  if suffix not in _FORMATS:
+    raise ValueError(
+      f'a video is a .gif or .mp4 file, got {os.fspath(path)!r}.'
+    )
+  if suffix == '.mp4':
+    extras.find('imageio_ffmpeg', 'mp4')
 
 
 def write(
@@ -33,10 +43,34 @@ def write(
 ) -> None:
   """Plays an episode of a game again and writes what was seen.
 
-  hyperparameters: by name, to be drawn under each image.
+  path: its ending says the format. hyperparameters: by name, to be drawn under
+  each image.
   """
   images = _images(game, episode, hyperparameters)
-  durations = np.resize(_MILLISECONDS, _num_images(episode)).tolist()
+  _FORMATS[pathlib.Path(path).suffix](path, images, _num_images(episode))
+
+
+def _write_mp4(
+  path: str | os.PathLike[str], images: Iterator[Image.Image], num_images: int
+) -> None:
+  """H.264, which browsers play."""
+  import imageio_ffmpeg
+
+  del num_images
+  first = next(images)
+  writer = imageio_ffmpeg.write_frames(
+    os.fspath(path), first.size, fps=_IMAGES_PER_SEC, macro_block_size=2
+  )
+  writer.send(None)  # Starts it.
+  for image in itertools.chain([first], images):
+    writer.send(image.convert('RGB').tobytes())
+  writer.close()
+
+
+def _write_gif(
+  path: str | os.PathLike[str], images: Iterator[Image.Image], num_images: int
+) -> None:
+  durations = np.resize(_MILLISECONDS, num_images).tolist()
   next(images).save(
     path,
     format='GIF',
@@ -45,6 +79,9 @@ def write(
     duration=durations,
     loop=0,
   )
+
+
+_FORMATS = {'.gif': _write_gif, '.mp4': _write_mp4}
 
 
 def _speed(episode: episodes_lib.Episode) -> int:

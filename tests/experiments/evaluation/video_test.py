@@ -7,6 +7,7 @@ import tempfile
 from absl.testing import absltest
 import numpy as np
 from PIL import Image
+import pytest
 
 from experiments.evaluation import atari_game
 from experiments.evaluation import episodes
@@ -15,9 +16,9 @@ from experiments.evaluation import video
 _HYPERPARAMETERS = {'discount': 0.991, 'lambda_': 0.97, 'entropy_cost': 0.01}
 
 
-def _video(num_steps, hyperparameters=_HYPERPARAMETERS):
-  """The images [N, height, width, 3] of so many steps in Pong."""
-  episode = episodes.Episode(
+def _episode(num_steps):
+  """So many steps in Pong."""
+  return episodes.Episode(
     number=0,
     capped=False,
     score=0.0,
@@ -26,6 +27,11 @@ def _video(num_steps, hyperparameters=_HYPERPARAMETERS):
     values=list(range(num_steps)),
     played=bytes(7) + bytes([3, 4] * 2) * (num_steps),
   )
+
+
+def _video(num_steps, hyperparameters=_HYPERPARAMETERS):
+  """The images [N, height, width, 3] of so many steps in Pong."""
+  episode = _episode(num_steps)
   with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder) / 'video.gif'
     video.write(path, 'pong', episode, hyperparameters)
@@ -71,6 +77,30 @@ class VideoTest(absltest.TestCase):
       images, durations, _ = _video(11)  # Three steps an image, two the last.
     self.assertLen(images, 4)
     self.assertLen(durations, 4)
+
+  def test_an_mp4_shows_what_the_gif_shows(self):
+    imageio_ffmpeg = pytest.importorskip('imageio_ffmpeg')
+    images, _, episode = _video(30)
+    with tempfile.TemporaryDirectory() as folder:
+      path = pathlib.Path(folder) / 'video.mp4'
+      video.write(path, 'pong', episode, _HYPERPARAMETERS)
+      meta, *found = imageio_ffmpeg.read_frames(path)
+    self.assertEqual((meta['codec'], meta['fps']), ('h264', 15.0))
+    self.assertLen(found, 30)
+    decoded = np.stack(
+      [
+        np.frombuffer(frame, np.uint8).reshape(images[0].shape)
+        for frame in found
+      ]
+    )
+    # Lossy: a grey level or two, but for edges of letters and ball.
+    difference = np.abs(decoded.astype(int) - images)
+    self.assertLess(np.mean(difference), 4.0)
+    self.assertFalse(np.array_equal(decoded[0], decoded[-1]))
+
+  def test_another_ending_is_refused(self):
+    with self.assertRaisesRegex(ValueError, ".gif or .mp4 file, got 'a.avi'"):
+      video.check('pong', 'a.avi')
 
   def test_only_atari(self):
     video.check('pong')
