@@ -35,6 +35,8 @@ _CHANNEL_OPTIONS = (
   ('grpc.max_receive_message_length', 1 << 26),
   ('grpc.keepalive_time_ms', 10_000),
   ('grpc.keepalive_timeout_ms', 10_000),
+  # A learner may come back elsewhere; gRPC asks for a name every 30 s at most.
+  ('grpc.dns_min_time_between_resolutions_ms', 1_000),
   ('grpc.initial_reconnect_backoff_ms', 100),
   ('grpc.min_reconnect_backoff_ms', 5_000),
   ('grpc.max_reconnect_backoff_ms', 5_000),
