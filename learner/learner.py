@@ -12,13 +12,13 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
+from learner import health
 from learner import run_statistics
 from learner.distributed import hosts as hosts_lib
 from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
 from learner.reporting import csv_table
-from learner.reporting import health
 from learner.reporting import summary as summary_lib
 from learner.reporting import trackers
 from learner.reporting import writer as writer_lib

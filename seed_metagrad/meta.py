@@ -212,57 +212,10 @@ def update(
   with tf.GradientTape() as eta_tape:
     eta_tape.watch(state.eta)
     logits = rules.logits(state.eta, state.context)
-  arguments = (state.params, state.opt_state, logits, unrolls, learning_rate)
-  trace, gauges = state.trace, {}
-  if trace:
-    updates, jacobian = _with_jacobian(*arguments, rules=rules)
-    trace = tf.nest.map_structure(
-      lambda z, df: rules.trace_decay * z + df, trace, jacobian
-    )
-    step = step_of(state, updates[-1], logits, learning_rate, rules)
-    outcome = rules.outer_objective(step, meta_unrolls)
-    meta_gradient: types.Nest = {
-      name: _contract(outcome.cotangent, z) for name, z in trace.items()
-    }
-  else:
-    # Persistent for the gauges alone.
-    with tf.GradientTape(persistent=rules.gauges is not None) as tape:
-      tape.watch(logits)
-      updates = inner_updates(*arguments, rules=rules)
-    steps = [
-      step_of(state, updated, logits, learning_rate, rules)
-      for updated in (updates if rules.mixed else updates[-1:])
-    ]
-    outcomes = [rules.outer_objective(step, meta_unrolls) for step in steps]
-    step, outcome = steps[-1], outcomes[-1]
-
-    def pull_back(
-      steps: list[outer.Step], cotangents: list[types.Nest]
-    ) -> types.Nest:
-      """The products of cotangents with d theta_k / d eta, summed."""
-      return tape.gradient(
-        [step.after.params for step in steps],
-        logits,
-        output_gradients=cotangents,
-        unconnected_gradients=_ZERO,
-      )
-
-    meta_gradient = pull_back(
-      steps, [outcome.cotangent for outcome in outcomes]
-    )
-    if rules.mixed:  # Their mean.
-      meta_gradient = tf.nest.map_structure(
-        lambda g: g / len(steps), meta_gradient
-      )
-    if rules.gauges:
-      gauges = tf.cond(
-        tf.math.floormod(state.num_updates, GAUGES_EVERY) == 0,
-        lambda: _gauges(step, outcome, unrolls, meta_unrolls, pull_back, rules),
-        lambda: dict.fromkeys(
-          _gauge_names(logits, meta_unrolls), tf.constant(float('nan'))
-        ),
-      )
-  meta_gradient = rules.all_reduce(meta_gradient)
+  judge = _judge_by_trace if state.trace else _judge_by_tapes
+  judged = judge(state, logits, unrolls, meta_unrolls, learning_rate, rules)
+  outcome = judged.outcome
+  meta_gradient = rules.all_reduce(judged.meta_gradient)
   clipped, _ = optimizers.clip_by_global_norm(
     eta_tape.gradient(
       logits, state.eta, meta_gradient, unconnected_gradients=_ZERO
@@ -273,8 +226,8 @@ def update(
     clipped, state.meta_opt_state, rules.meta_learning_rate
   )
   metrics = {
-    **updates[-1].metrics,
-    **_mean_over_replicas({**outcome.metrics, **gauges}, rules),
+    **judged.updated.metrics,
+    **_mean_over_replicas({**outcome.metrics, **judged.gauges}, rules),
     **{
       f'meta_gradient_{name}': tf.reduce_mean(g)
       for name, g in meta_gradient.items()
@@ -285,11 +238,95 @@ def update(
     opt_state=outcome.going_on.opt_state,
     eta=optimizers.apply_updates(state.eta, eta_updates),
     meta_opt_state=meta_opt_state,
-    trace=trace,
+    trace=judged.trace,
     context=rules.next_context(
       state.context, unrolls[-1], rules.hypers(logits, unrolls[-1])
     ),
   ), metrics
+
+
+class _Judged(NamedTuple):
+  """Inner updates, and what the outer objective says of them."""
+
+  updated: Updated  # theta_K.
+  outcome: outer.Outcome
+  meta_gradient: types.Eta  # dJ'/d eta, of this replica.
+  trace: types.Nest
+  gauges: Metrics
+
+
+def _judge_by_trace(
+  state: types.LearnerState,
+  logits: types.Eta,
+  unrolls: Sequence[types.Nest],
+  meta_unrolls: Sequence[types.Nest],
+  learning_rate: float | tf.Tensor,
+  rules: Rules,
+) -> _Judged:
+  """z' = mu z + df/d eta, and dJ'/dtheta' z'."""
+  updates, jacobian = _with_jacobian(
+    state.params, state.opt_state, logits, unrolls, learning_rate, rules=rules
+  )
+  trace = tf.nest.map_structure(
+    lambda z, df: rules.trace_decay * z + df, state.trace, jacobian
+  )
+  step = step_of(state, updates[-1], logits, learning_rate, rules)
+  outcome = rules.outer_objective(step, meta_unrolls)
+  meta_gradient = {
+    name: _contract(outcome.cotangent, z) for name, z in trace.items()
+  }
+  return _Judged(updates[-1], outcome, meta_gradient, trace, {})
+
+
+def _judge_by_tapes(
+  state: types.LearnerState,
+  logits: types.Eta,
+  unrolls: Sequence[types.Nest],
+  meta_unrolls: Sequence[types.Nest],
+  learning_rate: float | tf.Tensor,
+  rules: Rules,
+) -> _Judged:
+  """dJ'/dtheta' df/d eta without a memory: the product, by nested tapes."""
+  # Persistent for the gauges alone.
+  with tf.GradientTape(persistent=rules.gauges is not None) as tape:
+    tape.watch(logits)
+    updates = inner_updates(
+      state.params, state.opt_state, logits, unrolls, learning_rate, rules=rules
+    )
+
+  def pull_back(
+    steps: list[outer.Step], cotangents: list[types.Nest]
+  ) -> types.Nest:
+    """The products of cotangents with d theta_k / d eta, summed."""
+    return tape.gradient(
+      [step.after.params for step in steps],
+      logits,
+      output_gradients=cotangents,
+      unconnected_gradients=_ZERO,
+    )
+
+  steps = [
+    step_of(state, updated, logits, learning_rate, rules)
+    for updated in (updates if rules.mixed else updates[-1:])
+  ]
+  outcomes = [rules.outer_objective(step, meta_unrolls) for step in steps]
+  meta_gradient = pull_back(steps, [outcome.cotangent for outcome in outcomes])
+  if rules.mixed:  # Their mean.
+    meta_gradient = tf.nest.map_structure(
+      lambda g: g / len(steps), meta_gradient
+    )
+  gauges: Metrics = {}
+  if rules.gauges:
+    gauges = tf.cond(
+      tf.math.floormod(state.num_updates, GAUGES_EVERY) == 0,
+      lambda: _gauges(
+        steps[-1], outcomes[-1], unrolls, meta_unrolls, pull_back, rules
+      ),
+      lambda: dict.fromkeys(
+        _gauge_names(logits, meta_unrolls), tf.constant(float('nan'))
+      ),
+    )
+  return _Judged(updates[-1], outcomes[-1], meta_gradient, state.trace, gauges)
 
 
 def step_of(

@@ -62,7 +62,7 @@ class RunState(NamedTuple):
   statistics: Statistics
   acting: Acting
   pending: list[UnrollArrays]  # Taken by the learner; in lock-step alone.
-  health: dict[str, list[float]] = {}  # As of reporting.health.
+  health: dict[str, list[float]] = {}  # As of learner.health.
 
 
 def fresh() -> RunState:

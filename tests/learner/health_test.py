@@ -1,11 +1,11 @@
-"""Tests of learner/reporting/health.py, against NumPy."""
+"""Tests of learner/health.py, against NumPy."""
 
 import math
 
 from absl.testing import absltest
 import numpy as np
 
-from learner.reporting import health
+from learner import health
 
 
 def _metrics(gradient, agreed=math.nan):
