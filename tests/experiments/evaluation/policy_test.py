@@ -90,7 +90,7 @@ class PolicyTest(absltest.TestCase):
 
   def test_checkpoint_of_a_run_that_diverged(self):
     state = untrained.make_workdir(self.workdir, 'catch')
-    params = [param * np.float32('inf') for param in state.params]
+    params = tf.nest.map_structure(lambda x: x * np.inf, state.params)
     checkpoints.save(
       self.workdir / 'checkpoints',
       state._replace(params=params, num_updates=tf.constant(1, tf.int64)),

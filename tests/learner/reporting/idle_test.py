@@ -23,7 +23,8 @@ class IdleTest(parameterized.TestCase):
 
   def said(self, now):
     self.now = now
-    with self.assertLogs(level='INFO') as logs:
+    logger = idle.logging.get_absl_logger()
+    with self.assertLogs(logger, 'INFO') as logs:
       idle.logging.info('nothing')
       self.watch.check()
     return [line for line in logs.output if not line.endswith('nothing')]

@@ -44,7 +44,7 @@ class ModelFilesTest(absltest.TestCase):
     tf.nest.map_structure(np.testing.assert_array_equal, found, expected)
 
   def test_arrays_have_names(self):
-    self._exported(learned=('discount',))
+    self._exported(learned=('discount',), outer_critic='none')
     arrays = safetensors.load_file(self.out / model_files.MODEL)
     # Catch is 10 x 5: the mlp has 64 and 64; the embedding of one value 16.
     self.assertEqual(
