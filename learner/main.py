@@ -285,6 +285,7 @@ def _start_server(
   config: config_lib.Config, spec: types.EnvSpec, acting: _Acting
 ) -> server_lib.Server:
   server = _server(config, spec, acting)
+  server.check_connections(config.num_actors)
   port = server.start()
   address = (
     FLAGS.address

@@ -11,6 +11,7 @@ import resource
 import threading
 from typing import Any, NamedTuple, TypeVar
 
+from absl import logging
 import grpc
 from grpc_health.v1 import health
 from grpc_health.v1 import health_pb2
@@ -69,6 +70,7 @@ class Server:
     self._credentials = credentials
     self._leases = leases
     self._max_calls = leases.max_envs + _SPARE_CALLS
+    self._max_connections = _allow_connections(self._max_calls)
     self._message_bytes = validation.max_request_bytes(
       task.spec, batcher.max_envs
     )
@@ -98,6 +100,24 @@ class Server:
     """
     self._thread.start()
     return self._port.result()
+
+  def check_connections(self, num_actors: int) -> None:
+    """Checks that so many actors, one connection each, can be served.
+
+    Raises:
+      ValueError: the limit of open files leaves room for fewer.
+    """
+    if self._max_connections < num_actors:
+      raise ValueError(
+        f'the limit of open files (ulimit -n) leaves room for'
+        f' {self._max_connections} connections, and {num_actors} actors need'
+        f' one each: make it {num_actors + _OTHER_FILES} or more.'
+      )
+    if self._max_connections < self._max_calls:
+      logging.info(
+        'The limit of open files (ulimit -n) leaves room for %d connections',
+        self._max_connections,
+      )
 
   def num_actors(self) -> int:
     """Counts the actors that hold a lease."""
@@ -174,10 +194,7 @@ class Server:
       ('grpc.max_receive_message_length', self._message_bytes),
       ('grpc.max_metadata_size', 8192),  # Bytes.
       ('grpc.max_concurrent_streams', 64),  # Per connection.
-      (
-        'grpc.max_allowed_incoming_connections',
-        _allow_connections(self._max_calls),
-      ),
+      ('grpc.max_allowed_incoming_connections', self._max_connections),
       ('grpc.server_handshake_timeout_ms', int(1e3 * _HANDSHAKE_SECS)),
       # Finds a peer whose host is gone; lets actors ping as often.
       ('grpc.keepalive_time_ms', 20_000),

@@ -132,5 +132,18 @@ class ServerTest(parameterized.TestCase):
     self.assertLess(len(os.listdir('/proc/self/task')), 100)
 
 
+class ConnectionsTest(absltest.TestCase):
+  def test_fewer_open_files_than_actors_need_are_refused(self):
+    limit = mock.patch.object(resource, 'getrlimit', return_value=(520, 520))
+    with limit, mock.patch.object(resource, 'setrlimit'):
+      learner = fakes.FakeLearner()
+    self.addCleanup(learner.close)
+    learner.server.check_connections(8)  # 520 less 512 for all else.
+    with self.assertRaisesRegex(
+      ValueError, r'ulimit -n.* 8 connections, and 9 actors.* make it 521'
+    ):
+      learner.server.check_connections(9)
+
+
 if __name__ == '__main__':
   absltest.main()
