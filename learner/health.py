@@ -11,6 +11,7 @@ from typing import NamedTuple
 from seed_metagrad import meta
 from seed_metagrad import outer
 
+_LOOKS = '/looks'  # No name of a meta-parameter.
 _DECAY = 0.999  # Of the running mean and variance, per update.
 _LEAST_TRAVEL = 1.0  # Logits; less than that is a constant.
 _NOISE = 0.02  # Signal to noise below which only noise is followed.
@@ -58,7 +59,9 @@ class Health:
     self._meta_learning_rate = meta_learning_rate
     self._looks: dict[str, float] = {}  # The newest of `outer.GAUGES`.
     self._gauges = {name: Gauge(logit) for name, logit in logits.items()}
-    for name, values in (saved or {}).items():
+    saved = dict(saved or {})
+    self._looks |= dict(zip(outer.GAUGES, saved.pop(_LOOKS, [])))
+    for name, values in saved.items():
       start, updates, mean, square, looks, agreements = values
       self._gauges[name] = Gauge(
         start, int(updates), mean, square, int(looks), agreements
@@ -66,7 +69,10 @@ class Health:
 
   def save(self) -> dict[str, list[float]]:
     """Returns all of it, for a checkpoint."""
-    return {name: list(gauge) for name, gauge in self._gauges.items()}
+    gauges = {name: list(gauge) for name, gauge in self._gauges.items()}
+    looks = [self._looks.get(name, math.nan) for name in outer.GAUGES]
+    seen = not any(map(math.isnan, looks))  # JSON has no NaN.
+    return gauges | ({_LOOKS: looks} if gauges and seen else {})
 
   def add(self, metrics: Mapping[str, float]) -> None:
     """Adds the metrics of an update that was not skipped."""

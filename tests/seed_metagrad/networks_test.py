@@ -313,7 +313,7 @@ class NetworksTest(parameterized.TestCase):
 
   @parameterized.parameters(sorted({*networks.TORSOS} - {'mlp'}))
   def test_convolutions_refuse_vectors(self, name):
-    with self.assertRaisesRegex(ValueError, r'shape \(4,\); take the mlp'):
+    with self.assertRaisesRegex(ValueError, r'shape \(4,\); take mlp'):
       networks.make(name, _VECTOR)
 
 
