@@ -39,16 +39,16 @@ $(EXTRAS): $(READY)
 test: $(EXTRAS)
 	$(BIN)/pytest $(ARGS)
 
-# The tests without the long ones.
+# The tests without the long ones, on all cores.
 unit: $(READY)
-	$(BIN)/pytest -m "not integration" $(ARGS)
+	$(BIN)/pytest -m "not integration" -n auto --dist worksteal $(ARGS)
 
 # The long tests.
 soak: $(EXTRAS)
 	$(BIN)/pytest $(or $(ARGS),$(wildcard tests/soak/*_soak.py))
 
 # The processes that tests start are counted too.
-coverage: $(RAY)
+coverage: $(EXTRAS)
 	$(BIN)/pytest $(SOURCES:%=--cov=%) --cov-report=term $(ARGS)
 
 lint: $(READY)
