@@ -6,7 +6,8 @@ were not finite; 5 another learner host is lost (start all: they resume);
 128 + n a second signal, of number n, came before all was saved.
 """
 
-# Before everything that imports TensorFlow.
+# Before everything that imports TensorFlow or gRPC.
+from learner import quiet_grpc  # isort: skip  # noqa: F401
 from learner import quiet_tensorflow  # isort: skip  # noqa: F401
 
 from collections.abc import Callable

@@ -11,8 +11,9 @@ import heapq
 import math
 import time
 
-from absl import logging
 import numpy as np
+
+from learner.serving import limited_log
 
 _ENDED_KEPT = 4096  # Ended leases whose end can still be explained.
 
@@ -81,6 +82,8 @@ class Leases:
   A lease ends when its peer joins again, when its connection is lost, or when
   it has been silent for `lease_secs` and has not pinged either. It is not
   silent while its request waits for the learner.
+
+  `log` is that of all that peers cause.
   """
 
   def __init__(
@@ -90,6 +93,7 @@ class Leases:
     clock: Callable[[], float] = time.monotonic,
   ):
     self.max_envs = max_envs
+    self.log = limited_log.LimitedLog(clock)
     self.ping_secs = lease_secs / 4  # So that a few may be lost.
     self._lease_secs = lease_secs
     self._clock = clock
@@ -156,7 +160,8 @@ class Leases:
     """Frees the slots, takes back the request that waits, and says why."""
     if lease.run_id in self._by_run:
       self._remove(lease, reason, superseded)
-      logging.warning(
+      self.log.warning(
+        'ends of leases',
         '%s, %d environments are free',
         self._ended[lease.run_id],
         len(lease.env_ids),
@@ -181,8 +186,11 @@ class Leases:
     for lease, silent_secs in self.silent(secs):
       if not lease.silence_logged:
         lease.silence_logged = True
-        logging.warning(
-          '%s is %s; the others continue', lease.peer, _silence(silent_secs)
+        self.log.warning(
+          'silences',
+          '%s is %s; the others continue',
+          lease.peer,
+          _silence(silent_secs),
         )
 
   def silent(self, secs: float) -> list[tuple[Lease, float]]:

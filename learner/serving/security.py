@@ -6,14 +6,13 @@ import hmac
 import pathlib
 from typing import Any, NoReturn, TypeAlias
 
-from absl import logging
 from google.protobuf import message as protobuf_message
 import grpc
 
+from learner.serving import limited_log
+
 _Handler: TypeAlias = 'grpc.RpcMethodHandler[Any, Any]'
 _Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
-
-_MAX_LINES = 20  # Refusals in the log per second.
 
 
 def server_credentials(
@@ -30,26 +29,11 @@ def server_credentials(
   )
 
 
-class RefusalLog:
-  """Logs refusals, a limited number a second: a flood fills no disk."""
-
-  def __init__(self) -> None:
-    self._lines = 0
-    self._left_out = 0
-
-  def log(self, who: str, code: grpc.StatusCode, details: str) -> None:
-    """Logs that `who` was refused."""
-    if self._lines == _MAX_LINES:
-      self._left_out += 1
-      return
-    self._lines += 1
-    logging.warning('Refused %s: %s, %s', who, code.name, details)
-
-  def flush(self) -> None:
-    """Starts the next second."""
-    if self._left_out:
-      logging.warning('Refused %d more requests', self._left_out)
-    self._lines = self._left_out = 0
+def log_refusal(
+  log: limited_log.LimitedLog, who: str, code: grpc.StatusCode, details: str
+) -> None:
+  """Logs that `who` was refused."""
+  log.warning('refusals', 'Refused %s: %s, %s', who, code.name, details)
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -59,10 +43,10 @@ class Guard(grpc.aio.ServerInterceptor):
   read.
   """
 
-  def __init__(self, token: str, read_secs: float, refusals: RefusalLog):
+  def __init__(self, token: str, read_secs: float, log: limited_log.LimitedLog):
     self._authorization = f'Bearer {token}'.encode() if token else b''
     self._read_secs = read_secs
-    self._refusals = refusals
+    self._log = log
     self._refusal: _Handler = grpc.stream_stream_rpc_method_handler(
       self._refuse
     )
@@ -133,5 +117,5 @@ class Guard(grpc.aio.ServerInterceptor):
   async def _abort(
     self, context: _Context, code: grpc.StatusCode, details: str
   ) -> NoReturn:
-    self._refusals.log(context.peer(), code, details)
+    log_refusal(self._log, context.peer(), code, details)
     await context.abort(code, details)

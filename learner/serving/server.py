@@ -74,15 +74,9 @@ class Server:
     self._message_bytes = validation.max_request_bytes(
       task.spec, batcher.max_envs
     )
-    self._refusals = security.RefusalLog()
-    self._guard = security.Guard(token, _READ_SECS, self._refusals)
+    self._guard = security.Guard(token, _READ_SECS, leases.log)
     self._inference = service.Inference(
-      task,
-      batcher,
-      leases,
-      self._refusals,
-      dict(env_states or {}),
-      ask_for_states,
+      task, batcher, leases, leases.log, dict(env_states or {}), ask_for_states
     )
     self._health = health.aio.HealthServicer()
     self._thread = threading.Thread(
@@ -211,7 +205,7 @@ class Server:
     while not self._stopping.is_set():
       self._leases.expire()
       self._leases.log_silent(_SILENT_SECS)
-      self._refusals.flush()
+      self._leases.log.flush()
       try:
         await asyncio.wait_for(self._stopping.wait(), _WATCH_SECS)
       except TimeoutError:

@@ -6,12 +6,12 @@ Everything here runs in the server's event loop.
 import asyncio
 from typing import Any, NoReturn
 
-from absl import logging
 import grpc
 import numpy as np
 
 from learner.inference import batcher as batcher_lib
 from learner.serving import leases as leases_lib
+from learner.serving import limited_log
 from learner.serving import security
 from learner.serving import validation
 from protos import codec
@@ -45,7 +45,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     task: types.Task,
     batcher: batcher_lib.Batcher,
     leases: leases_lib.Leases,
-    refusals: security.RefusalLog,
+    log: limited_log.LimitedLog,
     env_states: dict[str, bytes],
     ask_for_states: bool,
   ):
@@ -53,7 +53,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     self._task = task
     self._batcher = batcher
     self._leases = leases
-    self._refusals = refusals
+    self._log = log
     self._env_states = env_states
     self._end: type[Exception] | None = None  # What every call ends with.
 
@@ -74,7 +74,8 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     except tuple(_CODES) as error:
       who = f'{request.actor[:64]!r}/{request.group} at {context.peer()}'
       await self._refuse(context, who, error)
-    logging.info(
+    self._log.info(
+      'joins',
       '%s joined from %s with %d environments',
       peer,
       context.peer(),
@@ -178,7 +179,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
   ) -> NoReturn:
     code = next(_CODES[kind] for kind in _CODES if isinstance(error, kind))
     if not isinstance(error, batcher_lib.Closed):  # Not the actor's fault.
-      self._refusals.log(who, code, str(error))
+      security.log_refusal(self._log, who, code, str(error))
     join_again = isinstance(error, leases_lib.Ended) and not error.superseded
     await context.abort(
       code, str(error), (('join-again', '1'),) if join_again else ()

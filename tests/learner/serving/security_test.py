@@ -105,17 +105,6 @@ class SecurityTest(parameterized.TestCase):
       slow.details(), 'no complete request arrived within 0.2 s.'
     )
 
-  def test_a_flood_of_refusals_is_logged_in_part(self):
-    refusals = security.RefusalLog()
-    with self.assertLogs(level='WARNING') as logs:
-      for _ in range(1000):
-        refusals.log('eve', _Code.INVALID_ARGUMENT, 'no.')
-      refusals.flush()
-      refusals.log('ann', _Code.INVALID_ARGUMENT, 'no.')
-    self.assertLen(logs.output, 22)
-    self.assertRegex(logs.output[20], 'Refused 980 more')
-    self.assertRegex(logs.output[21], 'Refused ann: INVALID_ARGUMENT, no.')
-
 
 class TlsTest(absltest.TestCase):
   def setUp(self):
