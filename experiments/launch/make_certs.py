@@ -8,7 +8,6 @@ import datetime
 import ipaddress
 import os
 import pathlib
-import secrets
 
 from absl import flags
 from cryptography import x509
@@ -16,6 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import oid
+
+from experiments.launch import processes
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -50,7 +51,7 @@ def run(flag_values: flags.FlagValues) -> int:
   authority = Authority(folder, 'seed_metagrad test CA', valid=days)
   authority.issue('learner', flag_values.hosts, valid=days)
   authority.issue('actor', ['actor'], valid=days)
-  _write(folder / 'token', secrets.token_urlsafe(32).encode())
+  processes.write_private(folder / 'token', processes.new_token())
   print(
     f'Wrote {", ".join(sorted(os.listdir(folder)))} to {folder}. The CA has'
     ' no key any more: nobody can issue more.'
@@ -72,7 +73,9 @@ class Authority:
     self._key = ec.generate_private_key(ec.SECP256R1())
     self._name = _name(name)
     certificate = self._build(name, self._key, [], valid, is_ca=True)
-    self.ca_file = _write(self._folder / 'ca.pem', _pem(certificate))
+    self.ca_file = processes.write_private(
+      self._folder / 'ca.pem', _pem(certificate)
+    )
 
   def issue(
     self, name: str, hosts: list[str], *, valid: datetime.timedelta
@@ -89,8 +92,8 @@ class Authority:
       serialization.NoEncryption(),
     )
     return (
-      _write(self._folder / f'{name}.pem', _pem(certificate)),
-      _write(self._folder / f'{name}.key', key_pem),
+      processes.write_private(self._folder / f'{name}.pem', _pem(certificate)),
+      processes.write_private(self._folder / f'{name}.key', key_pem),
     )
 
   def _build(
@@ -135,12 +138,3 @@ def _name(common_name: str) -> x509.Name:
 
 def _pem(certificate: x509.Certificate) -> bytes:
   return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _write(path: pathlib.Path, data: bytes) -> str:
-  """Writes a new file that its owner alone may read."""
-  with open(
-    path, 'xb', opener=lambda path, flags: os.open(path, flags, 0o600)
-  ) as file:
-    file.write(data)
-  return str(path)

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import secrets
 import signal
 import subprocess
 import sys
@@ -39,6 +40,20 @@ def start(
     process_group=0,
     env={**os.environ, 'PYTHONPATH': python_path()},
   )
+
+
+def write_private(path: str | os.PathLike[str], data: bytes) -> str:
+  """Writes a new file that its owner alone may read; returns its path."""
+  with open(
+    path, 'xb', opener=lambda path, flags: os.open(path, flags, 0o600)
+  ) as file:
+    file.write(data)
+  return str(path)
+
+
+def new_token() -> bytes:
+  """Makes a secret that actors show to their learner."""
+  return secrets.token_urlsafe(32).encode()
 
 
 def wait(processes: list[subprocess.Popen[bytes]], secs: float) -> None:

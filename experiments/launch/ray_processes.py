@@ -7,7 +7,6 @@ actors by way of the coordinator, and every process's log to the workdir.
 import datetime
 import os
 import pathlib
-import secrets
 import subprocess
 import tempfile
 import threading
@@ -33,7 +32,7 @@ class Contact(NamedTuple):
 
   address: str
   ca: bytes  # The CA of its certificate, as PEM.
-  token: str
+  token: bytes
 
 
 class Coordinator:
@@ -84,7 +83,8 @@ class Process:
     with tempfile.TemporaryDirectory() as folder:
       authority = make_certs.Authority(folder, 'seed_metagrad', valid=_VALID)
       cert_file, key_file = authority.issue('learner', [host], valid=_VALID)
-      token = secrets.token_urlsafe(32)
+      token = processes.new_token()
+      token_file = processes.write_private(f'{folder}/token', token)
       address_file = pathlib.Path(folder) / 'address'
       process = self._start(
         coordinator,
@@ -95,7 +95,7 @@ class Process:
           f'--address_file={address_file}',
           f'--cert_file={cert_file}',
           f'--key_file={key_file}',
-          f'--token_file={_write(folder, "token", token.encode())}',
+          f'--token_file={token_file}',
         ],
       )
       while process.poll() is None and not address_file.exists():
@@ -115,14 +115,16 @@ class Process:
     while True:
       contact = ray.get(coordinator.contact.remote())
       with tempfile.TemporaryDirectory() as folder:
+        ca_file = processes.write_private(f'{folder}/ca.pem', contact.ca)
+        token_file = processes.write_private(f'{folder}/token', contact.token)
         process = self._start(
           coordinator,
           _ACTOR,
           [
             *arguments,
             f'--address={contact.address}',
-            f'--ca_file={_write(folder, "ca.pem", contact.ca)}',
-            f'--token_file={_write(folder, "token", contact.token.encode())}',
+            f'--ca_file={ca_file}',
+            f'--token_file={token_file}',
           ],
         )
         moved = False
@@ -157,9 +159,3 @@ class Process:
     assert process.stdout is not None
     while text := os.read(process.stdout.fileno(), 1 << 16):
       coordinator.log.remote(self._name, text.decode(errors='replace'))
-
-
-def _write(folder: str, name: str, contents: bytes) -> str:
-  path = pathlib.Path(folder) / name  # In a folder that only we can read.
-  path.write_bytes(contents)
-  return str(path)

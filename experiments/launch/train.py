@@ -124,15 +124,30 @@ def _run_here(config: config_lib.Config, passed: list[str]) -> int:
     processes.stop_signals() as signals,
   ):
     address_file = pathlib.Path(folder) / 'address'
+    # Other users of this machine reach the port, and not this folder.
+    token_file = processes.write_private(
+      f'{folder}/token', processes.new_token()
+    )
     learner = processes.start(
       _LEARNER,
-      [*passed, '--address=127.0.0.1:0', f'--address_file={address_file}'],
+      [
+        *passed,
+        '--address=127.0.0.1:0',
+        f'--address_file={address_file}',
+        f'--token_file={token_file}',
+      ],
     )
     actors: list[_Actor] = []
     try:
       _wait_for_address(learner, address_file, signals)
       if address_file.exists() and not signals:
-        actors = _make_actors(config, address_file.read_text())
+        actors = _make_actors(
+          config,
+          [
+            f'--address={address_file.read_text().strip()}',
+            f'--token_file={token_file}',
+          ],
+        )
       return _tend(learner, actors, signals)
     finally:
       processes.end([learner], _LEARNER_GRACE_SECS)
@@ -167,13 +182,14 @@ class _Actor:
       self.process = processes.start(_ACTOR, self._arguments, log)
 
 
-def _make_actors(config: config_lib.Config, address: str) -> list[_Actor]:
+def _make_actors(config: config_lib.Config, contact: list[str]) -> list[_Actor]:
+  """Starts the actors; contact: flags by which they reach the learner."""
   logs = pathlib.Path(config.workdir) / 'logs'
   logs.mkdir(exist_ok=True)
   return [
     _Actor(
       index,
-      [f'--address={address.strip()}', *processes.actor_flags(config, index)],
+      [*contact, *processes.actor_flags(config, index)],
       logs / f'actor-{index}.log',
     )
     for index in range(config.num_actors)

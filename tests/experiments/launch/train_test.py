@@ -12,6 +12,7 @@ from unittest import mock
 from absl.testing import absltest
 from absl.testing import parameterized
 
+from protos import address
 from tests.repository import sources
 
 _DEADLINE_SECS = 30.0
@@ -138,7 +139,7 @@ class TrainTest(parameterized.TestCase):
     )
     *actors, learner = self._reports(4)
     self.assertEqual(
-      learner[2:-1],
+      learner[2:-2],
       [
         '--preset=smoke',
         '--metrics_port=9090',
@@ -155,6 +156,7 @@ class TrainTest(parameterized.TestCase):
         arguments,
         [
           '--address=127.0.0.1:1234',
+          learner[-1],  # The token's file.
           f'--index={index}',
           '--env=catch',
           '--seed=7',
@@ -166,6 +168,23 @@ class TrainTest(parameterized.TestCase):
       self.assertTrue((self.folder / f'run/logs/actor-{index}.log').exists())
     process.terminate()
     self.assertEqual(process.wait(_DEADLINE_SECS), 0)
+
+  def test_a_token_is_in_a_file_of_ours_until_the_end(self):
+    process = self._train()
+    *actors, learner = self._reports(3)
+    path = pathlib.Path(learner[-1].removeprefix('--token_file='))
+    self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+    self.assertEqual(path.parent.stat().st_mode & 0o777, 0o700)
+    token = address.read_token(str(path))
+    self.assertGreaterEqual(len(token), 32)
+    for _, pid, *arguments in (learner, *actors):
+      self.assertIn(f'--token_file={path}', arguments)
+      for told in ('cmdline', 'environ'):
+        told = pathlib.Path(f'/proc/{pid}/{told}').read_bytes()
+        self.assertNotIn(token.encode(), told)
+    process.terminate()
+    process.wait(_DEADLINE_SECS)
+    self.assertFalse(path.parent.exists())
 
   @parameterized.parameters(
     ('0', 0), ('3', 3), ('until_actors', 4), ('early', 0), ('unready', 0)
