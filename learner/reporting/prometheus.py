@@ -30,6 +30,10 @@ class _Numbers(registry.Collector):
         learner.statistics.skipped_updates,
       ),
       'episodes': ('Episodes that ended.', learner.statistics.episodes),
+      'closed_connections': (
+        'Connections closed that made no admitted call.',
+        server.closed_connections,
+      ),
     }
     gauges: dict[str, tuple[str, float]] = {
       'policy_lag': (
@@ -37,6 +41,7 @@ class _Numbers(registry.Collector):
         learner.statistics.policy_lag,
       ),
       'queue': ('Finished unrolls that wait.', learner.queue_size),
+      'connections': ('Connections to the server.', server.open_connections),
       'actors': ('Actors that hold a lease.', server.num_actors()),
       'silent_groups': (
         f'Groups of environments that were silent for {_SILENT_SECS:g} s.',

@@ -40,13 +40,14 @@ class Guard(grpc.aio.ServerInterceptor):
   """Admits calls with the token, whose request arrives within `read_secs`.
 
   A call without the token is refused by its headers, before any message is
-  read.
+  read. `take_admitted` tells whose calls were not.
   """
 
   def __init__(self, token: str, read_secs: float, log: limited_log.LimitedLog):
     self._authorization = f'Bearer {token}'.encode() if token else b''
     self._read_secs = read_secs
     self._log = log
+    self._admitted: set[str] = set()
     self._refusal: _Handler = grpc.stream_stream_rpc_method_handler(
       self._refuse
     )
@@ -62,9 +63,16 @@ class Guard(grpc.aio.ServerInterceptor):
     if not self._admits(handler_call_details.invocation_metadata):
       return self._refusal
     handler = await continuation(handler_call_details)
-    if handler is None or handler.unary_unary is None:
-      return handler
+    if handler is None:
+      return None
+    if handler.unary_stream:  # To watch the server's health.
+      return self._noted(handler)
     return self._with_read_deadline(handler)
+
+  def take_admitted(self) -> set[str]:
+    """Returns the peers of the calls since the last time."""
+    admitted, self._admitted = self._admitted, set()
+    return admitted
 
   def _admits(self, metadata: Iterable[tuple[str, str | bytes]]) -> bool:
     shown = dict(metadata).get('authorization', '')
@@ -82,6 +90,19 @@ class Guard(grpc.aio.ServerInterceptor):
     )
     yield b''  # Makes this a stream; never reached.
 
+  def _noted(self, handler: _Handler) -> _Handler:
+    answer: Any = handler.unary_stream
+
+    async def note_and_handle(request: Any, context: _Context) -> None:
+      self._admitted.add(context.peer())
+      await answer(request, context)
+
+    return grpc.unary_stream_rpc_method_handler(
+      note_and_handle,
+      request_deserializer=handler.request_deserializer,
+      response_serializer=handler.response_serializer,
+    )
+
   def _with_read_deadline(self, handler: _Handler) -> _Handler:
     deserialize, answer = handler.request_deserializer, handler.unary_unary
     assert deserialize and answer
@@ -89,6 +110,7 @@ class Guard(grpc.aio.ServerInterceptor):
     async def read_and_handle(
       messages: AsyncIterator[bytes], context: _Context
     ) -> Any:
+      self._admitted.add(context.peer())
       try:
         message = await asyncio.wait_for(anext(messages), self._read_secs)
         request = deserialize(message)

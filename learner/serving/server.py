@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1 import health_pb2_grpc
 
 from learner.inference import batcher as batcher_lib
+from learner.serving import connections as connections_lib
 from learner.serving import leases as leases_lib
 from learner.serving import security
 from learner.serving import service
@@ -82,6 +83,8 @@ class Server:
     self._thread = threading.Thread(
       target=self._run, name='server', daemon=True
     )
+    self.open_connections = 0  # At the newest look.
+    self.closed_connections = 0  # Those of strangers, since the start.
     self._port: futures.Future[int] = futures.Future()
     self._loop = asyncio.new_event_loop()
     self._stopping = asyncio.Event()
@@ -172,7 +175,7 @@ class Server:
     await server.start()
     await self._set_health(health_pb2.HealthCheckResponse.SERVING)
     self._port.set_result(port)
-    await self._watch()
+    await self._watch(connections_lib.Connections(port, self._max_connections))
     self._inference.stop()
     await self._health.enter_graceful_shutdown()
     await server.stop(_STOP_SECS)
@@ -201,8 +204,9 @@ class Server:
     for name in ('', _NAME):
       await self._health.set(name, status)
 
-  async def _watch(self) -> None:
+  async def _watch(self, connections: connections_lib.Connections) -> None:
     while not self._stopping.is_set():
+      await self._look(connections)
       self._leases.expire()
       self._leases.log_silent(_SILENT_SECS)
       self._leases.log.flush()
@@ -210,6 +214,23 @@ class Server:
         await asyncio.wait_for(self._stopping.wait(), _WATCH_SECS)
       except TimeoutError:
         pass
+
+  async def _look(self, connections: connections_lib.Connections) -> None:
+    look = await asyncio.to_thread(
+      connections.look, self._guard.take_admitted()
+    )
+    self.open_connections = look.open
+    for host, count in look.closed.items():
+      self.closed_connections += count
+      self._leases.log.warning(
+        'closed connections',
+        'Closed %d connections of %s without an admitted call, %d of at most '
+        '%d are open',
+        count,
+        host,
+        look.open,
+        self._max_connections,
+      )
 
   async def _finish(self, secs: float) -> bool:
     await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)

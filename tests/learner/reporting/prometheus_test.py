@@ -36,8 +36,10 @@ class MonitorTest(absltest.TestCase):
     }
 
   def test_page_has_the_numbers_of_now(self):
+    stub = self.actors.stub()
     for run_id, actor in enumerate(('ann', 'bob'), 1):
-      self.actors.stub().Join(fakes.join_request(actor=actor, run_id=run_id))
+      stub.Join(fakes.join_request(actor=actor, run_id=run_id))
+    fakes.wait_until(lambda: self.actors.server.open_connections)
     with monitor.serve(0, _LEARNER, self.actors.server) as port:
       self.assertEqual(
         self.numbers(port),
@@ -46,8 +48,10 @@ class MonitorTest(absltest.TestCase):
           'updates_total': 4,
           'skipped_updates_total': 1,
           'episodes_total': 30,
+          'closed_connections_total': 0,
           'policy_lag': 1.5,
           'queue': 3,
+          'connections': 1,
           'actors': 2,
           'silent_groups': 0,
         },
