@@ -2,7 +2,8 @@
 
 Exit status: 0 training is over, or a signal said to stop; 1 a bad flag, a
 failure of the environment or a bug here; 2 the learner refused this actor, or
-another took its name; 3 the learner did not answer for --reconnect_secs.
+another took its name while it hung; 3 the learner did not answer, or another
+held its name, for --reconnect_secs.
 """
 
 from collections.abc import Sequence

@@ -192,7 +192,7 @@ def _learner(
     '127.0.0.1:0',
     types.Task(env, spec, {}),
     batcher,
-    leases_lib.Leases(_MAX_ENVS, lease_secs=60.0),
+    leases_lib.Leases(_MAX_ENVS, lease_secs=60.0, actor_envs=_MAX_ENVS),
   )
   parameters = parameter_store.ParameterStore(computations.tiny_published(spec))
   store = unrolls_lib.UnrollStore(_UNROLL_LENGTH, spec)

@@ -93,6 +93,13 @@ flags.DEFINE_string(
   'token_file', '', 'File with the token that actors must send.'
 )
 flags.DEFINE_integer(
+  'actor_envs',
+  0,
+  f'Most environments of one actor (0: {config_lib.GROUPS_PER_ACTOR} times'
+  ' inference_max_envs).',
+  lower_bound=0,
+)
+flags.DEFINE_integer(
   'metrics_port',
   0,
   'Port for the Prometheus endpoint on 127.0.0.1 (0: off).',
@@ -195,7 +202,12 @@ def _server(
     FLAGS.address,
     types.Task(config.env, spec, config.env_settings()),
     acting.batcher,
-    leases_lib.Leases(acting.max_envs, config.lease_secs),
+    leases_lib.Leases(
+      acting.max_envs,
+      config.lease_secs,
+      FLAGS.actor_envs
+      or config_lib.GROUPS_PER_ACTOR * config.inference_max_envs,
+    ),
     credentials=credentials,
     token=address_lib.read_token(FLAGS.token_file),
     env_states=acting.env_states,

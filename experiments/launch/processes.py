@@ -96,6 +96,12 @@ def on_stop_signals(handle: Callable[[int], None]) -> Iterator[None]:
       signal.signal(number, handler)
 
 
+def quota_flag(config: config_lib.Config) -> str:
+  """The learner's flag that lets an actor of `actor_flags` hold no more."""
+  envs = config_lib.GROUPS_PER_ACTOR * config.envs_per_group
+  return f'--actor_envs={envs}'
+
+
 def actor_flags(config: config_lib.Config, index: int) -> list[str]:
   """The flags of actor `index` of a run, but for the learner's address."""
   return [

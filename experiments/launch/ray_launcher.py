@@ -126,7 +126,9 @@ class _Launch:
     self._coordinator = ray.remote(num_cpus=0, scheduling_strategy=here)(
       ray_processes.Coordinator
     ).remote(workdir)
-    self._start_learner([*passed, f'--workdir={workdir}'], restart)
+    self._start_learner(
+      [*passed, processes.quota_flag(config), f'--workdir={workdir}'], restart
+    )
     self._actors: list[Job] = []
 
   def run(self, signals: list[int]) -> int:

@@ -132,6 +132,7 @@ def _run_here(config: config_lib.Config, passed: list[str]) -> int:
       _LEARNER,
       [
         *passed,
+        processes.quota_flag(config),
         '--address=127.0.0.1:0',
         f'--address_file={address_file}',
         f'--token_file={token_file}',

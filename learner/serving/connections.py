@@ -28,11 +28,15 @@ class Peer(NamedTuple):
   port: int
 
 
+_NOBODY = Peer('', 0)
+
+
 class Look(NamedTuple):
   """What was seen and done at one look."""
 
   open: int
   closed: dict[str, int]  # Connections of strangers, by host.
+  gone: set[Peer]  # Whose connections are closed since the last look.
 
 
 class _Connection(NamedTuple):
@@ -65,15 +69,26 @@ class Connections:
 
     admitted: the peers, as gRPC names them, of calls since the last look.
     """
+    if not os.path.isdir(_FILES):
+      return Look(0, {}, set())
+    callers = {*map(parse, admitted)} - {_NOBODY}
+    before = self._peers() | callers
     self._seen = dict(self._connections())
-    peers = {connection.peer for connection in self._seen.values()}
-    self._admitted = {*self._admitted, *map(parse, admitted)} & peers
+    peers = self._peers()
+    self._admitted = (self._admitted | callers) & peers
     unwanted = self._unwanted()
     if unwanted:
       _close(unwanted)
     self._closed = unwanted | self._closed & self._seen.keys()
     hosts = (self._seen[name].peer.host for name in unwanted)
-    return Look(len(self._seen) - len(self._closed), collections.Counter(hosts))
+    return Look(
+      len(self._seen) - len(self._closed),
+      collections.Counter(hosts),
+      before - peers,
+    )
+
+  def _peers(self) -> set[Peer]:
+    return {connection.peer for connection in self._seen.values()}
 
   def _unwanted(self) -> set[str]:
     strangers: dict[str, list[str]] = collections.defaultdict(list)
@@ -104,7 +119,7 @@ def parse(peer: str) -> Peer:
   family, _, rest = urllib.parse.unquote(peer).partition(':')
   host, _, port = rest.rpartition(':')
   if family not in ('ipv4', 'ipv6'):
-    return Peer('', 0)
+    return _NOBODY
   return Peer(_normalized(host.strip('[]')), int(port))
 
 
@@ -115,12 +130,11 @@ def _normalized(host: str) -> str:
 
 def _sockets() -> Iterator[tuple[int, str]]:
   """The sockets of this process: a file and a name that is used once."""
-  with contextlib.suppress(OSError):
-    for file in os.listdir(_FILES):
-      with contextlib.suppress(OSError):  # Closed meanwhile.
-        name = os.readlink(f'{_FILES}/{file}')
-        if name.startswith('socket:'):
-          yield int(file), name
+  for file in os.listdir(_FILES):
+    with contextlib.suppress(OSError):  # Closed meanwhile.
+      name = os.readlink(f'{_FILES}/{file}')
+      if name.startswith('socket:'):
+        yield int(file), name
 
 
 @contextlib.contextmanager

@@ -19,7 +19,11 @@ _ENDED_KEPT = 4096  # Ended leases whose end can still be explained.
 
 
 class Full(Exception):
-  """Not enough free slots."""
+  """Not enough free slots, or more than one actor may hold."""
+
+
+class Held(Exception):
+  """Another actor, that is alive, holds the name."""
 
 
 class Ended(Exception):
@@ -37,11 +41,13 @@ class Lease:
   peer: str  # actor/group.
   run_id: int
   env_ids: np.ndarray  # int32 [E].
+  connection: str  # Where its actor was last heard from, as gRPC names it.
   last_seen: float  # By the clock of `Leases`.
   sequence: int = 0  # The next request must have it.
   pending: asyncio.Future[np.ndarray] | None = None  # The answer it waits for.
   pinged: float = -math.inf  # When its actor last said that it is alive.
   silence_logged: bool = False
+  is_cut_off: bool = False  # That connection is gone.
 
   @property
   def actor(self) -> str:
@@ -66,6 +72,10 @@ class Lease:
     self.sequence += 1
     return sequence == 0
 
+  def heard_by(self, connection: str) -> None:
+    """Records that its actor has said something."""
+    self.connection, self.is_cut_off = connection, False
+
   def wait_for(self, answer: asyncio.Future[np.ndarray]) -> None:
     """Records what the admitted request waits for, until `Leases.answered`."""
     self.pending = answer
@@ -79,9 +89,12 @@ class Lease:
 class Leases:
   """Slots 0 to max_envs - 1; the lowest free ones are leased first.
 
-  A lease ends when its peer joins again, when its connection is lost, or when
-  it has been silent for `lease_secs` and has not pinged either. It is not
-  silent while its request waits for the learner.
+  A lease ends when its peer joins again, when its connection is lost while its
+  request waits, or when it has been silent for `lease_secs` and has not pinged
+  either. It is not silent while its request waits for the learner. Until then
+  nobody joins under its name by another connection: see `join`.
+
+  `actor_envs` bounds what one actor holds in all its groups.
 
   `log` is that of all that peers cause.
   """
@@ -90,12 +103,14 @@ class Leases:
     self,
     max_envs: int,
     lease_secs: float,
+    actor_envs: int,
     clock: Callable[[], float] = time.monotonic,
   ):
     self.max_envs = max_envs
     self.log = limited_log.LimitedLog(clock)
     self.ping_secs = lease_secs / 4  # So that a few may be lost.
     self._lease_secs = lease_secs
+    self._actor_envs = actor_envs
     self._clock = clock
     self._free = list(range(max_envs))  # A heap.
     self._by_run: dict[int, Lease] = {}
@@ -105,27 +120,40 @@ class Leases:
   def __len__(self) -> int:
     return len(self._by_run)
 
-  def join(self, peer: str, run_id: int, num_envs: int) -> Lease:
+  def join(
+    self, peer: str, run_id: int, num_envs: int, connection: str
+  ) -> Lease:
     """Leases slots; an older lease of this peer is superseded.
+
+    By another connection that is possible only once the older one's is gone, or
+    its actor has not been heard from for two pings: of two actors with one name
+    the first goes on, and one that comes back finds its name free.
 
     Raises:
       ValueError: the run id was used before.
-      Full: fewer than num_envs slots are free.
+      Held: the older lease's actor is alive.
+      Full: fewer than num_envs slots are free, or the actor has too many.
     """
     if run_id in self._by_run or run_id in self._ended:
       raise ValueError(f'run_id must be new, got {run_id} again.')
     self.expire()
-    if peer in self._by_peer:
-      self.end(
-        self._by_peer[peer], 'superseded: it joined again', superseded=True
-      )
+    if older := self._by_peer.get(peer):
+      if older.connection != connection and self._is_alive(older):
+        raise Held(
+          f'an actor at {older.connection} has the name {older.actor!r} and is'
+          ' alive'
+        )
+      self.end(older, 'superseded: it joined again', superseded=True)
+    self._check_quota(peer, num_envs)
     if num_envs > len(self._free):
       raise Full(
         f'{num_envs} environments were asked for, {len(self._free)} of '
         f'{self.max_envs} are free'
       )
     env_ids = [heapq.heappop(self._free) for _ in range(num_envs)]
-    lease = Lease(peer, run_id, np.array(env_ids, np.int32), self._clock())
+    lease = Lease(
+      peer, run_id, np.array(env_ids, np.int32), connection, self._clock()
+    )
     self._by_run[run_id] = self._by_peer[peer] = lease
     return lease
 
@@ -145,10 +173,16 @@ class Leases:
       run_id, Ended(f'no lease has run_id {run_id}', superseded=False)
     )
 
-  def ping(self, run_id: int) -> None:
+  def ping(self, run_id: int, connection: str) -> None:
     """Records that the actor of a lease is alive; unknown ones are ignored."""
     if run_id in self._by_run:
       self._by_run[run_id].pinged = self._clock()
+      self._by_run[run_id].heard_by(connection)
+
+  def cut_off(self, is_gone: Callable[[str], bool]) -> None:
+    """Records whose connection is gone: others may join under their names."""
+    for lease in self._by_run.values():
+      lease.is_cut_off |= is_gone(lease.connection)
 
   def answered(self, lease: Lease) -> None:
     """Records that a request was answered: the peer is waited for now."""
@@ -205,6 +239,25 @@ class Leases:
   def all(self) -> list[Lease]:
     """Lists the leases in force."""
     return list(self._by_run.values())
+
+  def _is_alive(self, lease: Lease) -> bool:
+    if lease.pending is not None:  # gRPC takes it back with the connection.
+      return True
+    heard = max(lease.last_seen, lease.pinged)
+    return not lease.is_cut_off and self._clock() - heard < 2 * self.ping_secs
+
+  def _check_quota(self, peer: str, num_envs: int) -> None:
+    actor = peer.rpartition('/')[0]
+    held = sum(
+      len(lease.env_ids)
+      for lease in self._by_run.values()
+      if lease.actor == actor
+    )
+    if held + num_envs > self._actor_envs:
+      raise Full(
+        f'{actor} asked for {num_envs} environments and has {held}; an actor '
+        f'may have {self._actor_envs} (--actor_envs)'
+      )
 
   def _remove(self, lease: Lease, reason: str, superseded: bool) -> None:
     del self._by_run[lease.run_id]

@@ -219,6 +219,7 @@ class Server:
     look = await asyncio.to_thread(
       connections.look, self._guard.take_admitted()
     )
+    self._leases.cut_off(lambda name: connections_lib.parse(name) in look.gone)
     self.open_connections = look.open
     for host, count in look.closed.items():
       self.closed_connections += count

@@ -21,6 +21,7 @@ from seed_metagrad import types
 
 _CODES: dict[type[Exception], grpc.StatusCode] = {
   ValueError: grpc.StatusCode.INVALID_ARGUMENT,
+  leases_lib.Held: grpc.StatusCode.ALREADY_EXISTS,
   leases_lib.Full: grpc.StatusCode.RESOURCE_EXHAUSTED,
   leases_lib.Ended: grpc.StatusCode.FAILED_PRECONDITION,
   batcher_lib.Closed: grpc.StatusCode.UNAVAILABLE,
@@ -68,7 +69,9 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     try:
       self._check_end()
       peer = validation.check_join(request, self._task, self._batcher.max_envs)
-      lease = self._leases.join(peer, request.run_id, request.num_envs)
+      lease = self._leases.join(
+        peer, request.run_id, request.num_envs, context.peer()
+      )
     except _Done:
       return inference_pb2.JoinReply(done=True)
     except tuple(_CODES) as error:
@@ -99,6 +102,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     try:
       self._check_end()
       lease = self._leases.find(request.run_id)
+      lease.heard_by(peer)
       peer = f'{lease.peer} at {peer}'
       actions = await self._actions(lease, request)
       self._env_states.pop(lease.peer, None)
@@ -119,8 +123,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     ],
   ) -> inference_pb2.PingReply:
     """Keeps a lease while its environments step."""
-    del context
-    self._leases.ping(request.run_id)
+    self._leases.ping(request.run_id, context.peer())
     return inference_pb2.PingReply()
 
   async def finish(self, secs: float) -> bool:

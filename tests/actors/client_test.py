@@ -27,15 +27,17 @@ class ClientTest(parameterized.TestCase):
     return learner
 
   def connect(self, address='', **kwargs):
-    channel = client_lib.open_channel(
+    self.channel = client_lib.open_channel(
       address or f'localhost:{self.learner.port}'
     )
-    self.addCleanup(channel.close)
+    self.addCleanup(self.channel.close)
     kwargs = (
       dict(num_envs=2, name='ann', group=0, reconnect_secs=fakes.DEADLINE_SECS)
       | kwargs
     )
-    return client_lib.Client(channel, kwargs.pop('task', fakes.TASK), **kwargs)
+    return client_lib.Client(
+      self.channel, kwargs.pop('task', fakes.TASK), **kwargs
+    )
 
   def test_receive_answers_send(self):
     client = self.connect()
@@ -118,12 +120,30 @@ class ClientTest(parameterized.TestCase):
   def test_a_superseded_client_is_refused(self):
     old, new = self.connect(), self.connect()
     old.join()
+    self.learner.now = 30.0  # Two pings were lost.
     new.join()
     old.send(_STEP)
     with self.assertRaisesRegex(client_lib.Refused, 'superseded'):
       old.receive()
     new.send(_STEP)
     new.receive()
+
+  def test_of_two_clients_with_one_name_the_first_goes_on(self):
+    first = self.connect()
+    first.join()
+    second = self.connect(reconnect_secs=0.2)
+    with self.assertRaisesRegex(
+      client_lib.Unreachable, "ALREADY_EXISTS.* has the name 'ann'"
+    ):
+      second.join()
+    first.send(_STEP)
+    first.receive()
+
+  def test_a_name_is_free_as_soon_as_its_client_is_gone(self):
+    self.connect().join()
+    fakes.wait_until(lambda: self.learner.server.open_connections)
+    self.channel.close()
+    self.connect().join()  # The clock of the leases stands still.
 
   def test_an_expired_lease_is_replaced(self):
     client = self.connect()

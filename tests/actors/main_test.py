@@ -137,12 +137,13 @@ class ActorsMainTest(parameterized.TestCase):
       self.start(address, '--env=chain'), 2, "env must be 'catch'"
     )
 
-  def test_a_superseded_actor_exits_with_2(self):
+  def test_an_actor_whose_name_is_held_exits_with_3(self):
     learner, address = self.learner()
-    old = self.start(address)
+    first = self.start(address)
     learner.wait_for_requests(10)
-    self.start(address)
-    self.assert_exits(old, 2, 'superseded')
+    second = self.start(address, '--reconnect_secs=1')
+    self.assert_exits(second, 3, "has the name 'actor-0' and is alive")
+    self.assertIsNone(first.poll())
 
   def test_without_a_learner_it_exits_with_3(self):
     process = self.start('--address=unix:/nonexistent/s', '--reconnect_secs=1')

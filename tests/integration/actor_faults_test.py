@@ -14,7 +14,7 @@ from tests.support import fakes
 
 pytestmark = pytest.mark.integration
 
-_REFUSED = 2  # Exit status.
+_UNREACHABLE = 3  # Exit status.
 _COMERS = 100
 
 
@@ -24,7 +24,7 @@ class ActorFaultsTest(absltest.TestCase):
     self.learner = fakes.FakeLearner(max_envs=64, lease_secs=60.0)
     self.addCleanup(self.learner.close)
 
-  def start(self, name):
+  def start(self, name, *arguments):
     """Starts an actor of 2 environments and waits for its first steps."""
     actor = subprocess.Popen(
       [
@@ -34,6 +34,7 @@ class ActorFaultsTest(absltest.TestCase):
         '--env=catch',
         f'--name={name}',
         f'--address=localhost:{self.learner.port}',
+        *arguments,
       ],
       cwd=sources.ROOT,
       stderr=subprocess.DEVNULL,
@@ -107,15 +108,18 @@ class ActorFaultsTest(absltest.TestCase):
     self.assertTrue(any(request.reset for request in self.seen('bob')[before:]))
     self.assert_was_not_disturbed('ann')
 
-  def test_the_second_of_a_name_replaces_the_first(self):
-    self.start('ann')
-    first = self.start('bob')
-    self.learner.requests.clear()
+  def test_of_two_with_one_name_the_first_goes_on(self):
     self.start('bob')
-    self.assertEqual(first.wait(fakes.DEADLINE_SECS), _REFUSED)
-    self.wait_for_steps('bob')
-    self.wait_for_steps('ann')
-    self.assertFalse(any(request.reset for request in self.seen('ann')))
+    second = self.start('bob', '--reconnect_secs=1')  # Sees the first's steps.
+    self.assertEqual(second.wait(fakes.DEADLINE_SECS), _UNREACHABLE)
+    self.assert_was_not_disturbed('bob')
+
+  def test_a_killed_actor_comes_back_at_once(self):
+    self.start('ann')
+    for _ in range(5):  # Its groups step or wait at that moment.
+      bob = self.start('bob')
+      bob.kill()  # The clock of the leases stands still.
+    self.assert_was_not_disturbed('ann')
 
   def test_a_hundred_that_come_and_go_leave_nothing_behind(self):
     self.start('ann')

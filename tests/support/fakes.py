@@ -84,6 +84,7 @@ class FakeLearner:
     *,
     max_envs=16,
     lease_secs=60.0,
+    actor_envs=4096,
     task=TASK,
     answer=True,
     **server_kwargs,
@@ -92,7 +93,9 @@ class FakeLearner:
     self.reached = threading.Condition()
     self.batcher = batcher_lib.Batcher(1, max_envs, timeout_ms=1.0)
     self.now = 0.0  # The clock of the leases.
-    self.leases = leases_lib.Leases(max_envs, lease_secs, lambda: self.now)
+    self.leases = leases_lib.Leases(
+      max_envs, lease_secs, actor_envs, lambda: self.now
+    )
     self.server = server_lib.Server(
       address, task, self.batcher, self.leases, **server_kwargs
     )

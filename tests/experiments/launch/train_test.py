@@ -147,6 +147,7 @@ class TrainTest(parameterized.TestCase):
         '--seed=7',
         '--num_actors=3',
         f'--workdir={self.folder}/run',
+        '--actor_envs=16',
         '--address=127.0.0.1:0',
       ],
     )

@@ -64,37 +64,51 @@ class ConnectionsTest(absltest.TestCase):
   def test_look_counts_connections_to_the_port_alone(self):
     with socket.create_server(('127.0.0.1', 0)) as other:
       with socket.create_connection(other.getsockname()):
-        self.assertEqual(self.connections.look([]), (0, {}))
+        self.assertEqual(self.connections.look([])[:2], (0, {}))
         self.connect(3)
-        self.assertEqual(self.connections.look([]), (3, {}))
+        self.assertEqual(self.connections.look([])[:2], (3, {}))
 
   def test_strangers_are_closed_after_their_time(self):
     (stranger, _), (_, known) = self.connect(2)
-    self.assertEqual(self.connections.look([known]), (2, {}))
+    self.assertEqual(self.connections.look([known])[:2], (2, {}))
     self.now = 19.9
-    self.assertEqual(self.connections.look([]), (2, {}))
+    self.assertEqual(self.connections.look([])[:2], (2, {}))
     self.now = 20.0
-    self.assertEqual(self.connections.look([]), (1, {'127.0.0.1': 1}))
+    self.assertEqual(self.connections.look([])[:2], (1, {'127.0.0.1': 1}))
     self.assertEqual(stranger.recv(1), b'')  # As if its peer had hung up.
-    self.assertEqual(self.connections.look([]), (1, {}))  # Counted once.
+    self.assertEqual(self.connections.look([])[:2], (1, {}))  # Counted once.
 
   def test_who_was_admitted_is_left_alone_for_ever(self):
     _, names = self.connect()
     self.connections.look(names)
     self.now = 1e6
-    self.assertEqual(self.connections.look([]), (1, {}))
+    self.assertEqual(self.connections.look([])[:2], (1, {}))
 
   def test_one_host_is_bounded_where_room_is_short(self):
     _, names = self.connect(100)
-    self.assertEqual(self.make(room=200).look([]), (100, {}))
+    self.assertEqual(self.make(room=200).look([])[:2], (100, {}))
     look = self.make(room=199).look(names[:10])
-    self.assertEqual(look, (74, {'127.0.0.1': 26}))
+    self.assertEqual(look[:2], (74, {'127.0.0.1': 26}))
 
   def test_a_port_that_comes_again_is_no_friend(self):
     (end,), (known,) = self.connect()
     self.connections.look([known])
     end.close()
-    self.assertEqual(self.connections.look([]), (0, {}))
+    self.assertEqual(
+      self.connections.look([]), (0, {}, {connections_lib.parse(known)})
+    )
+    self.assertEmpty(self.connections.look([]).gone)
+
+  def test_who_called_and_is_gone_before_a_look_is_known(self):
+    (end,), (known,) = self.connect()
+    end.close()
+    look = self.connections.look([known, 'unix:'])
+    self.assertEqual(look.gone, {connections_lib.parse(known)})
+
+  def test_without_a_proc_nothing_is_counted(self):
+    _, (known,) = self.connect()
+    with mock.patch.object(connections_lib, '_FILES', '/nonexistent'):
+      self.assertEqual(self.connections.look([known]), (0, {}, set()))
     self.assertEmpty(self.connections._admitted)
 
 

@@ -7,46 +7,98 @@ from absl.testing import absltest
 
 from learner.serving import leases as leases_lib
 
+_HERE, _THERE = 'ipv4:10.0.0.1:1000', 'ipv4:10.0.0.2:1000'
+
 
 class LeasesTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
     self.now = 100.0
-    self.leases = leases_lib.Leases(6, 60.0, lambda: self.now)
+    self.leases = leases_lib.Leases(6, 60.0, 6, lambda: self.now)
 
   def test_join_leases_the_lowest_free_slots(self):
-    a = self.leases.join('a/0', 1, 2)
-    self.leases.join('b/0', 2, 2)
+    a = self.leases.join('a/0', 1, 2, _HERE)
+    self.leases.join('b/0', 2, 2, _HERE)
     self.leases.end(a, 'tested')
-    c = self.leases.join('c/0', 3, 3)
+    c = self.leases.join('c/0', 3, 3, _HERE)
     self.assertEqual(c.env_ids.tolist(), [0, 1, 4])
 
   def test_join_refuses_more_than_the_free_slots(self):
-    self.leases.join('a/0', 1, 4)
+    self.leases.join('a/0', 1, 4, _HERE)
     with self.assertRaisesRegex(leases_lib.Full, '3 .* asked for, 2 of 6'):
-      self.leases.join('b/0', 2, 3)
+      self.leases.join('b/0', 2, 3, _HERE)
 
   def test_join_refuses_a_run_id_that_was_used(self):
-    lease = self.leases.join('a/0', 1, 1)
+    lease = self.leases.join('a/0', 1, 1, _HERE)
     with self.assertRaisesRegex(ValueError, 'got 1 again'):
-      self.leases.join('b/0', 1, 1)
+      self.leases.join('b/0', 1, 1, _HERE)
     self.leases.end(lease, 'tested')
     with self.assertRaisesRegex(ValueError, 'got 1 again'):
-      self.leases.join('b/0', 1, 1)
+      self.leases.join('b/0', 1, 1, _HERE)
 
   def test_join_of_the_same_peer_supersedes(self):
-    self.leases.join('a/0', 1, 4)
-    other = self.leases.join('a/1', 2, 2)
-    new = self.leases.join('a/0', 3, 4)
+    self.leases.join('a/0', 1, 4, _HERE)
+    other = self.leases.join('a/1', 2, 2, _HERE)
+    new = self.leases.join('a/0', 3, 4, _HERE)
     self.assertEqual(new.env_ids.tolist(), [0, 1, 2, 3])
     with self.assertRaisesRegex(leases_lib.Ended, 'a/0 ended: supers') as e:
       self.leases.find(1)
     self.assertTrue(e.exception.superseded)
     self.assertIs(self.leases.find(2), other)
 
+  def test_a_name_is_held_while_its_actor_is_heard_from(self):
+    lease = self.leases.join('a/0', 1, 1, _HERE)
+    for heard in (
+      lambda: None,
+      lambda: self.leases.ping(1, _HERE),
+      lambda: self.leases.answered(lease),
+    ):
+      heard()
+      self.now += 29.9
+      with self.assertRaisesRegex(leases_lib.Held, f"{_HERE} has the name 'a'"):
+        self.leases.join('a/0', 2, 1, _THERE)
+    self.assertIs(self.leases.find(1), lease)
+    self.now += 0.1  # Two pings are missing.
+    self.leases.join('a/0', 2, 1, _THERE)
+
+  def test_a_name_is_held_while_its_request_waits(self):
+    lease = self.leases.join('a/0', 1, 1, _HERE)
+    lease.wait_for(mock.Mock(asyncio.Future))
+    self.now += 1e6
+    with self.assertRaises(leases_lib.Held):
+      self.leases.join('a/0', 2, 1, _THERE)
+    self.leases.join('a/0', 2, 1, _HERE)  # Its own connection.
+
+  def test_a_name_is_free_once_its_connection_is_gone(self):
+    self.leases.join('a/0', 1, 1, _HERE)
+    self.leases.cut_off(lambda connection: connection == _THERE)
+    with self.assertRaises(leases_lib.Held):
+      self.leases.join('a/0', 2, 1, _THERE)
+    self.leases.cut_off(lambda connection: connection == _HERE)
+    self.leases.find(1)  # It may go on by another connection.
+    self.leases.join('a/0', 2, 1, _THERE)
+
+  def test_a_name_is_held_by_who_has_another_connection_now(self):
+    self.leases.join('a/0', 1, 1, _HERE)
+    self.leases.cut_off(lambda connection: True)
+    self.leases.ping(1, 'ipv4:10.0.0.1:1001')
+    with self.assertRaises(leases_lib.Held):
+      self.leases.join('a/0', 2, 1, _THERE)
+
+  def test_one_actor_has_a_quota_in_all_its_groups(self):
+    leases = leases_lib.Leases(100, 60.0, 4)
+    leases.join('a/0', 1, 2, _HERE)
+    leases.join('a/1', 2, 2, _HERE)
+    with self.assertRaisesRegex(leases_lib.Full, 'a asked for 1 .* has 4;.* 4'):
+      leases.join('a/2', 3, 1, _HERE)
+    with self.assertRaisesRegex(leases_lib.Full, 'ab asked for 5 .* has 0'):
+      leases.join('ab/0', 3, 5, _HERE)
+    leases.join('ab/0', 3, 4, _HERE)
+    leases.join('a/0', 4, 2, _HERE)  # In the place of its older one.
+
   def test_a_silence_is_logged_once(self):
-    lease = self.leases.join('a/0', 1, 2)
-    self.leases.join('b/0', 2, 2).wait_for(mock.Mock(asyncio.Future))
+    lease = self.leases.join('a/0', 1, 2, _HERE)
+    self.leases.join('b/0', 2, 2, _HERE).wait_for(mock.Mock(asyncio.Future))
     for _ in range(2):  # Silent, heard, silent again.
       self.now += 11.0
       with self.assertLogs(level='WARNING') as logs:
@@ -59,7 +111,7 @@ class LeasesTest(absltest.TestCase):
       self.leases.answered(lease)
 
   def test_a_lease_expires_when_it_is_silent(self):
-    self.leases.join('a/0', 1, 2)
+    self.leases.join('a/0', 1, 2, _HERE)
     self.now += 59.0
     self.leases.expire()
     self.assertLen(self.leases, 1)
@@ -76,26 +128,26 @@ class LeasesTest(absltest.TestCase):
     self.assertFalse(e.exception.superseded)
 
   def test_a_lease_lives_while_its_actor_pings(self):
-    self.leases.join('a/0', 1, 2)
-    self.leases.join('b/0', 2, 2)
+    self.leases.join('a/0', 1, 2, _HERE)
+    self.leases.join('b/0', 2, 2, _HERE)
     for _ in range(10):
       self.now += 59.0
-      self.leases.ping(1)
+      self.leases.ping(1, _HERE)
       self.leases.expire()
     self.assertEqual([lease.peer for lease in self.leases.all()], ['a/0'])
     self.now += 60.0
     self.leases.expire()
     self.assertEmpty(self.leases.all())
-    self.leases.ping(1)  # Of an ended lease: ignored.
+    self.leases.ping(1, _HERE)  # Of an ended lease: ignored.
 
   def test_an_expired_lease_makes_room_for_a_join(self):
-    self.leases.join('a/0', 1, 6)
+    self.leases.join('a/0', 1, 6, _HERE)
     self.now += 60.0
-    self.assertLen(self.leases.join('b/0', 2, 6).env_ids, 6)
+    self.assertLen(self.leases.join('b/0', 2, 6, _HERE).env_ids, 6)
 
   def test_a_lease_does_not_expire_while_its_request_waits_here(self):
     async def wait():
-      lease = self.leases.join('a/0', 1, 1)
+      lease = self.leases.join('a/0', 1, 1, _HERE)
       answer = asyncio.get_running_loop().create_future()
       lease.wait_for(answer)
       self.now += 1e6
@@ -108,17 +160,17 @@ class LeasesTest(absltest.TestCase):
 
   def test_end_takes_back_the_request_that_waits(self):
     async def wait():
-      lease = self.leases.join('a/0', 1, 1)
+      lease = self.leases.join('a/0', 1, 1, _HERE)
       answer = asyncio.get_running_loop().create_future()
       lease.wait_for(answer)
-      self.leases.join('a/0', 2, 1)
+      self.leases.join('a/0', 2, 1, _HERE)
       self.assertTrue(answer.cancelled())
 
     asyncio.run(wait())
 
   def test_end_actor_ends_the_leases_of_all_its_groups(self):
     for run_id, peer in enumerate(('a/0', 'a/1', 'ab/0')):
-      self.leases.join(peer, run_id, 1)
+      self.leases.join(peer, run_id, 1, _HERE)
     self.leases.end_actor(1, 'tested')
     self.assertEqual([lease.peer for lease in self.leases.all()], ['ab/0'])
 
@@ -127,7 +179,7 @@ class LeasesTest(absltest.TestCase):
       self.leases.find(5)
 
   def test_begin_admits_each_sequence_once_and_in_order(self):
-    lease = self.leases.join('a/0', 1, 1)
+    lease = self.leases.join('a/0', 1, 1, _HERE)
     self.assertTrue(lease.begin(0))
     self.assertFalse(lease.begin(1))
     for wrong in (0, 1, 3):
@@ -137,7 +189,7 @@ class LeasesTest(absltest.TestCase):
 
   def test_begin_refuses_a_second_request_before_the_answer(self):
     async def wait():
-      lease = self.leases.join('a/0', 1, 1)
+      lease = self.leases.join('a/0', 1, 1, _HERE)
       lease.begin(0)
       answer = asyncio.get_running_loop().create_future()
       lease.wait_for(answer)
