@@ -380,7 +380,9 @@ def decay_frames(config: Config) -> int:
 # on, with batches of 8 from 3.5M. A lambda of .95 makes returns less noisy, and
 # an entropy cost of .01 keeps the policy near uniform: with both changed Pong
 # is at -7 after 7M frames, where it was at -14. A learning rate that falls to
-# half and not to 0: 13 after 12M, where it was -4.
+# half and not to 0: 13 after 12M, where it was -4. The meta learning rate of
+# MGRL, .001, moves a logit no further than noise in such a run: ten times that,
+# and as many unrolls in the meta-objective as in the batch (results/breakout).
 #
 # `snake` has the published settings of Bonnet et al. 2022: 512 environments, an
 # update for every 5 steps of them all, and as many unrolls in the
@@ -404,7 +406,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     final_learning_rate=3e-4,
     rms_epsilon=3e-5,
     batch_size=4,
-    meta_batch_size=1,  # A quarter of the batch, as in the paper.
+    meta_batch_size=4,
+    meta_learning_rate=0.01,
     outer_critic='head',
     num_actors=1,
     envs_per_group=16,
@@ -493,11 +496,11 @@ PRESETS['stacx'] = PRESETS['local'] | dict(
   baseline_cost=0.25,
   outer_entropy_cost=0.002,  # Theirs, .01, keeps `local` near uniform.
   meta_sample='same',
-  meta_batch_size=4,
+  meta_learning_rate=1e-3,
   auxiliary_heads=2,
 )
 PRESETS['bmg'] = PRESETS['local'] | dict(
-  outer='bootstrap', outer_entropy_cost=0.002, meta_batch_size=4
+  outer='bootstrap', outer_entropy_cost=0.002, meta_learning_rate=1e-3
 )
 
 
