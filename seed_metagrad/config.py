@@ -7,6 +7,7 @@ Luketina et al. 2022, [C] our choice where the papers are silent.
 
 from collections.abc import Sequence
 import dataclasses
+import json
 from typing import Any, NamedTuple, TypeVar
 
 STRATEGIES = ('auto', 'one', 'mirrored', 'multi_worker')
@@ -288,6 +289,19 @@ class Config:
     low=0,
     high=1,
   )
+  env_kwargs: str = _field(
+    '',
+    "Arguments of a gym: environment's constructor, a JSON object: "
+    '{"frameskip": 4}.',
+  )
+  env_import: str = _field(
+    '', 'Module that registers gym: environments; imported first.'
+  )
+  env_wrapper: str = _field(
+    '',
+    'Function, module:function, that is called with each gym: environment '
+    'and returns a wrapped one.',
+  )
 
   # Learner.
   inference_min_envs: int = _field(
@@ -341,11 +355,19 @@ class Config:
     False, 'Deterministic training: acting and learning take turns.'
   )
 
-  def env_settings(self) -> dict[str, float]:
-    """Returns the settings of the environment that are not its defaults."""
-    if not self.sticky_actions:
-      return {}
-    return {'sticky_actions': self.sticky_actions}
+  def env_settings(self) -> dict[str, Any]:
+    """Returns the settings of the environment that are not its defaults.
+
+    Raises:
+      ValueError: env_kwargs is not a JSON object.
+    """
+    settings = {
+      'sticky_actions': self.sticky_actions,
+      'kwargs': _json_object('env_kwargs', self.env_kwargs),
+      'import': self.env_import,
+      'wrapper': self.env_wrapper,
+    }
+    return {name: value for name, value in settings.items() if value}
 
 
 # The fields that can be learned.
@@ -504,6 +526,16 @@ PRESETS['bmg'] = PRESETS['local'] | dict(
 )
 
 
+def _json_object(name: str, text: str) -> dict[str, Any]:
+  try:
+    value = json.loads(text or '{}')
+  except (ValueError, RecursionError):
+    value = None
+  if not isinstance(value, dict):
+    raise ValueError(f'{name} must be a JSON object, got {text[:80]!r}.')
+  return value
+
+
 def preset(name: str, **overrides: Any) -> Config:
   """The named preset with some fields replaced, checked.
 
@@ -530,6 +562,7 @@ def check(config: Config) -> None:
       _require(value > above, field.name, f'above {above}', config)
     if choices := row['choices']:
       _require(value in choices, field.name, f'one of {choices}', config)
+  config.env_settings()
   names = tuple(LEARNABLE)
   _require(
     len({*config.learned} & {*names}) == len(config.learned),

@@ -106,7 +106,9 @@ def run(flag_values: flags.FlagValues) -> int:
     video.check(env, f'video.{flag_values.video_format}')
   num_episodes = flag_values.episodes or _EPISODES[flag_values.protocol]
   starts, source = _starts(flag_values, env, num_episodes)
-  how = playing.conditions(flag_values, flag_values.parallel_games)
+  how = playing.conditions(
+    flag_values, policy.config, flag_values.parallel_games
+  )
   with processes.stop_signals() as signals:
     episodes = playing.play(env, policy, starts, how, lambda: bool(signals))
   if not episodes:

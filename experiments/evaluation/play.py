@@ -35,7 +35,7 @@ def run(flag_values: flags.FlagValues) -> int:
       env,
       policy,
       start_states.no_ops(1, flag_values.seed),
-      playing.conditions(flag_values),
+      playing.conditions(flag_values, policy.config),
       lambda: bool(signals),
     )
   if not episodes:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import sys
 import time
-from typing import NamedTuple, TYPE_CHECKING
+from typing import Any, NamedTuple, TYPE_CHECKING
 
 from absl import flags
 import numpy as np
@@ -13,7 +13,9 @@ import tqdm
 from experiments.evaluation import atari_game
 from experiments.evaluation import episodes as episodes_lib
 from experiments.evaluation import game_pool
+from seed_metagrad import config as config_lib
 from seed_metagrad import environments
+from seed_metagrad import types
 from seed_metagrad.environments import atari
 from seed_metagrad.environments import environment
 
@@ -31,6 +33,7 @@ class Conditions(NamedTuple):
   sticky_actions: float = 0.0
   max_frames: int = atari.MAX_EPISODE_FRAMES
   parallel_games: int = 1
+  settings: types.Settings | None = None  # Others of the environment.
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -77,16 +80,26 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 
 def conditions(
-  flag_values: flags.FlagValues, parallel_games: int = 1
+  flag_values: flags.FlagValues,
+  config: config_lib.Config,
+  parallel_games: int = 1,
 ) -> Conditions:
-  """What the flags say of how episodes are played."""
+  """What the flags say of how episodes are played, and the run's config."""
   return Conditions(
     flag_values.seed,
     flag_values.greedy,
     flag_values.sticky_actions,
     flag_values.max_episode_frames,
     parallel_games,
+    trained_settings(config),
   )
+
+
+def trained_settings(config: config_lib.Config) -> dict[str, Any]:
+  """What an environment is made with as in training: all but stickiness."""
+  settings = config.env_settings()
+  settings.pop('sticky_actions', None)
+  return settings
 
 
 def load_policy(flag_values: flags.FlagValues) -> 'policy_lib.Policy':
@@ -192,9 +205,9 @@ def _environments(
   env: str, num_envs: int, how: Conditions
 ) -> Iterator[list[environment.Environment]]:
   """Batches of one, so that each can be reset by itself."""
-  settings = (
-    {'sticky_actions': how.sticky_actions} if how.sticky_actions else {}
-  )
+  settings = dict(how.settings or {})
+  if how.sticky_actions:
+    settings['sticky_actions'] = how.sticky_actions
   seeds = np.random.SeedSequence([how.seed, 1]).generate_state(num_envs)
   with contextlib.ExitStack() as stack:
     envs = []

@@ -69,7 +69,9 @@ def run(flag_values: flags.FlagValues) -> int:
   policy = policy_lib.Policy(model)
   if flag_values.video:
     starts = start_states.no_ops(1, seed=1)
-    how = playing.Conditions(seed=1)
+    how = playing.Conditions(
+      seed=1, settings=playing.trained_settings(model.config)
+    )
     (episode,) = playing.play(model.config.env, policy, starts, how)
     video.write(
       unfinished / 'play.gif', model.config.env, episode, policy.hyperparameters

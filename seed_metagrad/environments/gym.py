@@ -12,6 +12,8 @@ import numpy as np
 from seed_metagrad import types
 from seed_metagrad.environments import environment
 
+# The constructor's arguments; a module to import, and a wrapper, by name.
+_SETTINGS = ('kwargs', 'import', 'wrapper')
 _SHOWN = 300  # Characters of an environment's own message or value.
 _OLD_API = (
   'too many values to unpack',
@@ -43,11 +45,17 @@ def _short(value: object) -> str:
   return ' '.join(str(value).split())[:_SHOWN]
 
 
-def _make(env_id: str) -> gymnasium.Env:
+def _make(env_id: str, settings: types.Settings) -> gymnasium.Env:
+  environment.check_settings(f'gym:{env_id}', settings, _SETTINGS)
+  if module := settings.get('import'):
+    with _told(env_id, f'in the import of {module}'):
+      importlib.import_module(module)
   try:
     with _told(env_id, 'in its constructor'):
       # Its own checks print pages; what counts is checked below.
-      env = gymnasium.make(env_id, disable_env_checker=True)
+      env = gymnasium.make(
+        env_id, disable_env_checker=True, **settings.get('kwargs', {})
+      )
   except environment.Failed as error:
     cause = error.__cause__
     if isinstance(cause, (gymnasium.error.Error, ImportError)):
@@ -62,6 +70,23 @@ def _make(env_id: str) -> gymnasium.Env:
       f'gym:{env_id} is an Atari game, whose frames would be miscounted here.'
       f'{_atari_hint(own.get("game", env_id))}'
     )
+  return _wrap(env_id, env, settings.get('wrapper', ''))
+
+
+def _wrap(env_id: str, env: gymnasium.Env, name: str) -> gymnasium.Env:
+  if not name:
+    return env
+  module, _, function = name.partition(':')
+  with contextlib.ExitStack() as undo:
+    undo.callback(env.close)
+    with _told(env_id, f'in the wrapper {name}'):
+      env = getattr(importlib.import_module(module), function)(env)
+    if not isinstance(env, gymnasium.Env):
+      raise environment.Failed(
+        f'gym:{env_id} in the wrapper {name}: it must return an environment, '
+        f'got {_short(repr(env))}.'
+      )
+    undo.pop_all()
   return env
 
 
@@ -110,8 +135,7 @@ def spec(env_id: str, settings: types.Settings) -> types.EnvSpec:
     ValueError: Gymnasium cannot make it, or its spaces are of another kind.
     environment.Failed: it raised.
   """
-  environment.check_settings(f'gym:{env_id}', settings)
-  env = _make(env_id)
+  env = _make(env_id, settings)
   try:
     return _spec(env_id, env)
   finally:
@@ -131,8 +155,8 @@ class _Step(NamedTuple):
 class _One:
   """One environment, which restarts by itself."""
 
-  def __init__(self, env_id: str, index: int):
-    self.env = _make(env_id)
+  def __init__(self, env_id: str, index: int, settings: types.Settings):
+    self.env = _make(env_id, settings)
     self._env_id = env_id
     self._index = index
     self._num_steps = 0  # Of the episode.
@@ -216,12 +240,19 @@ class GymnasiumAdapter:
   looked at.
   """
 
-  def __init__(self, env_id: str, num_envs: int, *, seed: int):
+  def __init__(
+    self,
+    env_id: str,
+    num_envs: int,
+    *,
+    seed: int,
+    settings: types.Settings | None = None,
+  ):
     self.num_envs = num_envs
     with contextlib.ExitStack() as stack:  # Closes them where one fails.
       self._envs = []
       for index in range(num_envs):
-        one = _One(env_id, index)
+        one = _One(env_id, index, settings or {})
         stack.callback(one.close)
         self._envs.append(one)
         own = _spec(env_id, one.env)
@@ -282,5 +313,4 @@ def make(
   Raises:
     ValueError: as of `spec`.
   """
-  environment.check_settings(f'gym:{env_id}', settings)
-  return GymnasiumAdapter(env_id, num_envs, seed=seed)
+  return GymnasiumAdapter(env_id, num_envs, seed=seed, settings=settings)

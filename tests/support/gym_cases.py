@@ -148,3 +148,11 @@ gymnasium.register('EndlessTest-v0', Endless)
 gymnasium.register('InfosTest-v0', Infos)
 gymnasium.register('BoundedTest-v0', Bounded)
 gymnasium.register('NanObservationTest-v0', NanObservation)
+
+
+def doubled(env):
+  """A wrapper: observations, and their bounds, twice as large."""
+  low, high = 2 * env.observation_space.low, 2 * env.observation_space.high
+  return gymnasium.wrappers.TransformObservation(
+    env, lambda x: 2 * x, spaces.Box(low, high, dtype=low.dtype.type)
+  )

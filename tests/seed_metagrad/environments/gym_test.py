@@ -220,6 +220,35 @@ class GymnasiumAdapterTest(parameterized.TestCase):
     self.assertEqual(observation.dtype, np.uint8)
     self.assertEqual(observation[0].tolist(), [int(n) for n in numbers])
 
+  def test_settings_make_it_and_wrap_it(self):
+    settings = {
+      'import': 'tests.support.gym_cases',
+      'kwargs': {'low': -1, 'high': 3, 'dtype': 'float32'},
+      'wrapper': 'tests.support.gym_cases:doubled',
+    }
+    env = gym.make(
+      'BoundedTest-v0', 1, seed=1, num_threads=1, settings=settings
+    )
+    self.addCleanup(env.close)
+    self.assertEqual(env.spec.observation_high, (6.0,))
+    # Bounded shows its own high bound: 3, and twice that.
+    np.testing.assert_array_equal(env.reset().observation, [[6, 6, 6]])
+    self.assertEqual(env.spec, gym.spec('BoundedTest-v0', settings))
+
+  @parameterized.parameters(
+    ({'kwargs': {'height': 3}}, "constructor: TypeError: .*'height'"),
+    ({'import': 'no_such.module'}, 'import of no_such.module: ModuleNotFound'),
+    ({'wrapper': 'math:sin'}, 'wrapper math:sin: TypeError'),
+    ({'wrapper': 'math:sinus'}, 'wrapper math:sinus: AttributeError'),
+    ({'wrapper': 'gymnasium'}, 'wrapper gymnasium: AttributeError'),
+    ({'wrapper': 'builtins:repr'}, 'must return an environment, got'),
+  )
+  def test_settings_that_fail_are_told(self, settings, message):
+    with self.assertRaisesRegex(
+      environment.Failed, f'gym:CartPole-v1 failed in the {message}|{message}'
+    ):
+      gym.spec('CartPole-v1', settings)
+
   def test_infos_are_not_looked_at(self):
     env = gym.GymnasiumAdapter(
       'tests.support.gym_cases:InfosTest-v0', 3, seed=1
