@@ -1,4 +1,8 @@
-"""Any Gymnasium environment with a Box observation and a Discrete action."""
+"""Any Gymnasium environment with a Box observation and a Discrete action.
+
+Numbers and vectors in a Dict or Tuple become one vector, discrete ones one-hot:
+gymnasium.spaces.flatten.
+"""
 
 from collections.abc import Iterator
 import contextlib
@@ -70,7 +74,28 @@ def _make(env_id: str, settings: types.Settings) -> gymnasium.Env:
       f'gym:{env_id} is an Atari game, whose frames would be miscounted here.'
       f'{_atari_hint(own.get("game", env_id))}'
     )
-  return _wrap(env_id, env, settings.get('wrapper', ''))
+  env = _wrap(env_id, env, settings.get('wrapper', ''))
+  if _are_vectors(env.observation_space):
+    with _told(env_id, 'in its observation space'):
+      return gymnasium.wrappers.FlattenObservation(env)
+  return env
+
+
+def _are_vectors(space: spaces.Space[Any]) -> bool:
+  """Whether it is no Box, and made of vectors and numbers."""
+  match space:
+    case spaces.Discrete() | spaces.MultiDiscrete() | spaces.MultiBinary():
+      return True
+    case spaces.Dict():
+      leaves = list(space.values())
+    case spaces.Tuple():
+      leaves = list(space)
+    case _:
+      return False
+  return all(
+    len(leaf.shape) <= 1 if isinstance(leaf, spaces.Box) else _are_vectors(leaf)
+    for leaf in leaves
+  )
 
 
 def _wrap(env_id: str, env: gymnasium.Env, name: str) -> gymnasium.Env:
@@ -101,7 +126,9 @@ def _spec(env_id: str, env: gymnasium.Env) -> types.EnvSpec:
   observations, actions = env.observation_space, env.action_space
   if not isinstance(observations, spaces.Box):
     raise ValueError(
-      f'gym:{env_id} must have a Box observation, got {observations}.'
+      f'gym:{env_id} must have a Box observation, a Discrete one, or a Dict or '
+      f'Tuple of vectors, got {observations}; take what you need of it by '
+      "--env_wrapper, for example with Gymnasium's FilterObservation."
     )
   if not isinstance(actions, spaces.Discrete):
     raise ValueError(
