@@ -268,11 +268,30 @@ class Learner:
     self._state = state
     self._parameters.publish(parameter_store.published(state))
     self.statistics.add_update(skipped=skipped)
-    if not skipped:
+    if skipped:
+      self._say_skipped(metrics)
+    else:
       self._health.add(metrics)
     if self.statistics.skipped_in_row >= self._config.max_skipped_updates:
       self._give_up(batch, metrics)
     return metrics
+
+  def _say_skipped(self, metrics: dict[str, Any]) -> None:
+    count = self.statistics.skipped_updates
+    if count & (count - 1):  # Say the 1st, 2nd, 4th, 8th, ...
+      return
+    bad = [
+      name
+      for name, value in metrics.items()
+      if not (np.isfinite(float(value)) or meta.is_gauge(name))
+    ]
+    logging.warning(
+      'Update %d was not finite and is skipped, number %d of the run (not'
+      ' finite: %s)',
+      self.num_updates,
+      count,
+      ', '.join(bad) or 'the new parameters',
+    )
 
   def _give_up(self, batch: Batch, metrics: dict[str, Any]) -> None:
     path = checkpoints.save(

@@ -18,6 +18,7 @@ from protos import codec
 from protos import inference_pb2
 from protos import inference_pb2_grpc
 from seed_metagrad import types
+from seed_metagrad.environments import environment
 
 _CODES: dict[type[Exception], grpc.StatusCode] = {
   ValueError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -52,6 +53,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
   ):
     self._ask_for_states = ask_for_states
     self._task = task
+    self._limits = environment.Limits(task.spec)
     self._batcher = batcher
     self._leases = leases
     self._log = log
@@ -151,7 +153,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     self, lease: leases_lib.Lease, request: inference_pb2.ActRequest
   ) -> np.ndarray:
     env_outputs = validation.env_outputs(
-      request, len(lease.env_ids), self._task.spec
+      request, len(lease.env_ids), self._task.spec, self._limits
     )
     reset = lease.begin(request.sequence)
     answer: asyncio.Future[np.ndarray] = asyncio.wrap_future(

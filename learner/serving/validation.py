@@ -7,6 +7,7 @@ import numpy as np
 from protos import codec
 from protos import inference_pb2
 from seed_metagrad import types
+from seed_metagrad.environments import environment
 
 _ACTOR = re.compile(r'[\w.:-]{1,64}', re.ASCII)  # It goes into logs.
 _MAX_GROUPS = 64  # Per actor.
@@ -56,17 +57,31 @@ def check_join(
 
 
 def env_outputs(
-  request: inference_pb2.ActRequest, num_envs: int, spec: types.EnvSpec
+  request: inference_pb2.ActRequest,
+  num_envs: int,
+  spec: types.EnvSpec,
+  limits: environment.Limits,
 ) -> types.EnvOutput[np.ndarray]:
   """Views the arrays of a request, [E, ...], read-only.
+
+  limits: those of the spec.
 
   Raises:
     ValueError: a wrong number of bytes, or a value out of range.
   """
   outputs = codec.decode_step(request, num_envs, spec)
-  _require_finite('rewards', outputs.reward)
-  if outputs.observation.dtype.kind == 'f':
-    _require_finite('observations', outputs.observation)
+  valid = abs(outputs.reward) <= environment.MAX_REWARD
+  if not valid.all():
+    raise ValueError(
+      f'rewards must be finite, at most {environment.MAX_REWARD:g} in size, '
+      f'got {outputs.reward[valid.argmin()]}.'
+    )
+  outside = limits.find_outside(outputs.observation)
+  if outside is not None:
+    raise ValueError(
+      'observations must be finite and within, or near, the bounds of the '
+      f'spec, got {outputs.observation[outside]}.'
+    )
   if (outputs.terminated & outputs.truncated).any():
     raise ValueError('flags must not say both terminated and truncated.')
   if len(request.env_state) > num_envs * _STATE_BYTES:
@@ -83,9 +98,3 @@ def _require_same(name: str, learners: object, actors: object) -> None:
       f'{name} must be {learners!r} as in the learner, got '
       f'{repr(actors)[:_SHOWN]}.'
     )
-
-
-def _require_finite(name: str, array: np.ndarray) -> None:
-  if not np.isfinite(array).all():
-    bad = array[~np.isfinite(array)][0]
-    raise ValueError(f'{name} must be finite, got {bad}.')

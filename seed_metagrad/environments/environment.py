@@ -1,4 +1,4 @@
-"""What every environment offers, and the check of what it is sent."""
+"""What every environment offers, and checks of what it is sent and returns."""
 
 from collections.abc import Collection
 from typing import Protocol, runtime_checkable
@@ -6,6 +6,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from seed_metagrad import types
+
+# In size; sums of their squares over a batch still fit float32 [our choice].
+MAX_REWARD = MAX_OBSERVATION = 1e12
 
 
 class Failed(ValueError):
@@ -55,6 +58,52 @@ class Savable(Protocol):
     Raises:
       ValueError: it is of another number of environments.
     """
+
+
+class Limits:
+  """What observations of a spec must lie within.
+
+  Where both bounds of an element are finite: within them, and beyond by no more
+  than they are apart, since many environments overshoot a little. Everywhere:
+  MAX_OBSERVATION in size.
+  """
+
+  def __init__(self, spec: types.EnvSpec):
+    low = np.array(spec.observation_low or -np.inf)
+    high = np.array(spec.observation_high or np.inf)
+    with np.errstate(over='ignore'):
+      apart = np.where(np.isfinite(low) & np.isfinite(high), high - low, np.inf)
+      self.low = _limit(low - apart, spec)
+      self.high = _limit(high + apart, spec)
+    self._is_open = bool(
+      spec.observation_dtype == 'uint8'
+      and self.low.max() <= 0
+      and self.high.min() >= 255
+    )
+
+  def find_outside(
+    self, observations: np.ndarray
+  ) -> tuple[np.intp, ...] | None:
+    """Returns the index of a number outside of them or NaN; mostly None.
+
+    observations: [E, *observation_shape].
+    """
+    if self._is_open or not observations.size:
+      return None
+    if not self.low.ndim:  # Twice as fast, and without temporary arrays.
+      if observations.min() >= self.low and observations.max() <= self.high:
+        return None
+    inside = (observations >= self.low) & (observations <= self.high)
+    if inside.all():
+      return None
+    return np.unravel_index(inside.argmin(), inside.shape)
+
+
+def _limit(limit: np.ndarray, spec: types.EnvSpec) -> np.ndarray:
+  limit = np.clip(limit, -MAX_OBSERVATION, MAX_OBSERVATION)
+  if limit.size == 1:
+    return limit.reshape([])
+  return limit.reshape(spec.observation_shape)
 
 
 def first_output(observation: np.ndarray) -> types.EnvOutput[np.ndarray]:

@@ -187,11 +187,12 @@ class _One:
     self._env_id = env_id
     self._index = index
     self._num_steps = 0  # Of the episode.
+    self._where = ''  # What it did last.
 
   def reset(self, seed: int | None = None) -> _Step:
     """Starts an episode."""
     self._num_steps = 0
-    where = f'at a reset (environment {self._index})'
+    where = self._where = f'at a reset (environment {self._index})'
     with _told(self._env_id, where):
       observation, _ = self.env.reset(seed=seed)
     return _Step(self._check(observation, where))
@@ -199,7 +200,7 @@ class _One:
   def step(self, action: np.int64) -> _Step:
     """Steps; where the episode has ended, the observation is the next one's."""
     self._num_steps += 1
-    where = (
+    where = self._where = (
       f'at step {self._num_steps} of an episode (environment {self._index}, '
       f'action {action})'
     )
@@ -219,6 +220,15 @@ class _One:
     """Closes it."""
     with _told(self._env_id, f'in close (environment {self._index})'):
       self.env.close()
+
+  def outside(self, value: float) -> environment.Failed:
+    """Returns the error for a number in the newest observation."""
+    return self._unlike(
+      'observation must be finite and within, or near, '
+      f'{self.env.observation_space}',
+      value,
+      self._where,
+    )
 
   def _check(self, observation: Any, where: str) -> np.ndarray:
     space = self.env.observation_space
@@ -240,9 +250,14 @@ class _One:
     if np.ndim(reward) == 0 and np.asarray(reward).dtype.kind in 'biuf':
       with np.errstate(over='ignore'):
         number = np.float32(reward)
-      if np.isfinite(number):
+      if abs(number) <= environment.MAX_REWARD:
         return number
-    raise self._unlike('reward must be one finite number', reward, where)
+    raise self._unlike(
+      'reward must be one finite number of at most '
+      f'{environment.MAX_REWARD:g} in size',
+      reward,
+      where,
+    )
 
   def _flag(self, name: str, value: Any, where: str) -> bool:
     if np.ndim(value) == 0 and np.asarray(value).dtype.kind in 'biu':
@@ -293,6 +308,7 @@ class GymnasiumAdapter:
       self._open = stack.pop_all()
     actions = self._envs[0].env.action_space
     assert isinstance(actions, spaces.Discrete)  # As `_spec` has checked.
+    self._limits = environment.Limits(self.spec)
     self._first_action = int(actions.start)
     seeds = np.random.SeedSequence(seed).generate_state(num_envs)
     self._seeds: list[int | None] = seeds.tolist()
@@ -322,9 +338,14 @@ class GymnasiumAdapter:
     self._open.close()
 
   def _stack(self, steps: list[_Step]) -> np.ndarray:
-    return np.array(
-      [step.observation for step in steps], self.spec.observation_dtype
-    )
+    with np.errstate(over='ignore'):
+      stacked = np.array(
+        [step.observation for step in steps], self.spec.observation_dtype
+      )
+    outside = self._limits.find_outside(stacked)
+    if outside is not None:
+      raise self._envs[outside[0]].outside(stacked[outside].item())
+    return stacked
 
 
 def make(

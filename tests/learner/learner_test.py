@@ -222,6 +222,21 @@ class LearnerTest(absltest.TestCase):
     self.assertLen(self.calls, 2)
     self.assertLen(list((self.workdir / 'post_mortem').glob('*.npz')), 1)
 
+  def test_skipped_updates_are_said_ever_less_often(self):
+    self.loss = float('nan')
+    learner = self.make(max_skipped_updates=100, total_env_frames=28)
+    with self.assertLogs(level='WARNING') as logs:
+      self.run_on(learner, range(14))
+    self.assertLen(self.calls, 7)
+    self.assertEqual(
+      [line.partition(':absl:')[2] for line in logs.output],
+      [
+        f'Update {n} was not finite and is skipped, number {n} of the run (not'
+        ' finite: loss)'
+        for n in (1, 2, 4)  # Of seven.
+      ],
+    )
+
   def test_a_deleted_workdir_is_made_again_to_resume_from(self):
     with workdir_lib.open_workdir(self.workdir, _config()):
       pass

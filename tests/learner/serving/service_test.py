@@ -81,7 +81,7 @@ class ServiceTest(absltest.TestCase):
       self.assert_refused(
         self.act(rewards=np.float32([0, np.nan]).tobytes()),
         _Code.INVALID_ARGUMENT,
-        'rewards must be finite, got nan',
+        'rewards must be finite, .*got nan',
       )
     self.assertRegex(logs.output[0], 'Refused ann/0 at .*rewards')
     self.assertEmpty(learner.requests)

@@ -8,8 +8,10 @@ from learner.serving import validation
 from protos import codec
 from protos import inference_pb2
 from seed_metagrad import types
+from seed_metagrad.environments import environment
 from tests.support import fakes
 
+_LIMITS = environment.Limits(fakes.SPEC)
 _ATARI = types.EnvSpec((84, 84), 'uint8', 6, frame_stack=4, action_repeat=4)
 
 
@@ -68,24 +70,42 @@ class ValidationTest(parameterized.TestCase):
       np.array([False, False, True]),
       rng.integers(256, size=(3, 84, 84), dtype=np.uint8),
     )
-    decoded = validation.env_outputs(codec.encode_step(outputs), 3, _ATARI)
+    decoded = validation.env_outputs(
+      codec.encode_step(outputs), 3, _ATARI, environment.Limits(_ATARI)
+    )
     for name, value in outputs._asdict().items():
       np.testing.assert_array_equal(getattr(decoded, name), value, name)
 
   @parameterized.named_parameters(
     ('rewards', 'rewards', bytes(7), 'must be 8 bytes'),
-    ('nan', 'rewards', _floats(0, np.nan), 'must be finite, got nan'),
-    ('infinite', 'rewards', _floats(-np.inf, 0), 'must be finite, got -inf'),
+    ('nan', 'rewards', _floats(0, np.nan), 'must be finite, .*got nan'),
+    ('infinite', 'rewards', _floats(-np.inf, 0), 'be finite, .*got -inf'),
+    (
+      'large',
+      'rewards',
+      _floats(1e12, 1e30),
+      r'at most 1e\+12 .*got 1\.0\d*e\+30',
+    ),
     ('flags', 'flags', b'\0', 'must be 2 bytes'),
     ('bits', 'flags', b'\0\x80', 'must be at most 7, got 128'),
     ('two_ends', 'flags', b'\0\x03', 'both terminated and truncated'),
     ('observations', 'observations', bytes(399), 'must be 400 bytes'),
     ('not_finite', 'observations', _floats(*[np.nan] * 100), 'be finite'),
+    ('huge', 'observations', _floats(*[3e38] * 100), r'got 3.*e\+38'),
     ('state', 'env_state', bytes(1 << 16), 'must be at most 32768'),
   )
   def test_env_outputs_refuses(self, field, value, message):
     with self.assertRaisesRegex(ValueError, f'{field} .*{message}'):
-      validation.env_outputs(fakes.act_request(**{field: value}), 2, fakes.SPEC)
+      validation.env_outputs(
+        fakes.act_request(**{field: value}), 2, fakes.SPEC, _LIMITS
+      )
+
+  def test_env_outputs_refuses_what_is_beyond_the_bounds(self):
+    spec = fakes.SPEC._replace(observation_low=(0,), observation_high=(1,))
+    request = fakes.act_request(observations=_floats(*[2.5] * 100))
+    validation.env_outputs(request, 2, fakes.SPEC, _LIMITS)
+    with self.assertRaisesRegex(ValueError, 'observations .*, got 2.5'):
+      validation.env_outputs(request, 2, spec, environment.Limits(spec))
 
   def test_max_request_bytes_has_room_for_any_valid_request(self):
     request = codec.encode_step(fakes.outputs(64, _ATARI))

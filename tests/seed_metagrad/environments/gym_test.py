@@ -152,13 +152,35 @@ class GymnasiumAdapterTest(parameterized.TestCase):
     (
       'reward_array',
       dict(step=(_ZEROS, np.array([1.0]), 0, 0, {})),
-      r'step 1 .*reward must be one finite number, got array\(\[1.\]\) of '
+      r'step 1 .*reward must be one finite number .*, got array\(\[1.\]\) of '
       r'shape \(1,\)',
     ),
     ('reward_none', dict(step=(_ZEROS, None, 0, 0, {})), 'got None'),
     ('reward_text', dict(step=(_ZEROS, '1', 0, 0, {})), "got '1'"),
     ('reward_nan', dict(step=(_ZEROS, np.nan, 0, 0, {})), 'got nan'),
-    ('reward_large', dict(step=(_ZEROS, 1e39, 0, 0, {})), r'got 1e\+39'),
+    ('reward_huge', dict(step=(_ZEROS, 1e39, 0, 0, {})), r'got 1e\+39'),
+    (
+      'reward_large',
+      dict(step=(_ZEROS, -2e12, 0, 0, {})),
+      r'at step 1 .*finite .* at most 1e\+12 in size, got -2',
+    ),
+    (
+      'observation_nan',
+      dict(step=(np.float32([0, np.nan, 0]), 1, 0, 0, {})),
+      r'at step 1 of an episode \(environment 0, action .\): '
+      r'observation must be finite and within, or near, Box\(.* got nan.',
+    ),
+    (
+      'observation_beyond',
+      dict(step=(np.float32([0, 0, 3.5]), 1, 0, 0, {})),
+      'got 3.5',
+    ),
+    (
+      'first_observation_beyond',
+      dict(reset=(np.float32([0, -3.5, 0]), {})),
+      'at a reset .*got -3.5',
+    ),
+    ('float64', dict(step=(np.array([0, 0, 1e39]), 1, 0, 0, {})), 'got inf'),
     (
       'terminated',
       dict(step=(_ZEROS, 1, None, 0, {})),
