@@ -5,9 +5,11 @@ again, a run in progress continues from its checkpoint, and one that failed is
 tried again. Games, seeds and variants may be added to the study meanwhile.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
+import os
 import pathlib
+import shlex
 import threading
 import time
 import tomllib
@@ -42,7 +44,17 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flag_values=flag_values,
   )
   flags.DEFINE_integer(
-    'parallel', 1, 'Runs at a time.', lower_bound=1, flag_values=flag_values
+    'parallel',
+    0,
+    'Runs at a time (0: one for every two cores).',
+    lower_bound=0,
+    flag_values=flag_values,
+  )
+  flags.DEFINE_bool(
+    'dry_run',
+    False,
+    'Lists the runs, their settings and which of them are trained; no more.',
+    flag_values=flag_values,
   )
   flags.DEFINE_enum(
     'launcher',
@@ -68,6 +80,8 @@ def run(flag_values: flags.FlagValues) -> int:
   """Returns 0 when all is done, 1 if a run failed, 130 after a signal."""
   workdir = pathlib.Path(flag_values.workdir)
   study = study_lib.read(flag_values.study)
+  if flag_values.dry_run:
+    return _list_runs(study, workdir)
   study_lib.check_games(study)
   workdir.mkdir(parents=True, exist_ok=True)
   stop = threading.Event()
@@ -83,7 +97,18 @@ def run(flag_values: flags.FlagValues) -> int:
       for name in ('launcher', 'ray_address')
       if flag_values[name].present
     ]
-    return _do_all(study, workdir, flag_values.parallel, launcher, stop)
+    parallel = flag_values.parallel or max(1, (os.cpu_count() or 1) // 2)
+    return _do_all(study, workdir, parallel, launcher, stop)
+
+
+def _list_runs(study: study_lib.Study, workdir: pathlib.Path) -> int:
+  runs = study.runs()
+  trained = [results.is_trained(study, workdir, this) for this in runs]
+  for number, (this, is_trained) in enumerate(zip(runs, trained), 1):
+    print(f'[{number}/{len(runs)}] {this.name}', '(trained)' * is_trained)
+    print('   ', shlex.join(_flags(study.fields(this))))
+  print(f'{sum(trained)} of {len(runs)} runs are trained.')
+  return 0
 
 
 def _adopt(
@@ -152,25 +177,45 @@ def _do_all(
   stop: threading.Event,
 ) -> int:
   runs = study.runs()
+  clock = _Clock(
+    sum(not results.is_trained(study, workdir, this) for this in runs)
+  )
+
+  def do(number: int, this: study_lib.Run) -> bool:
+    title = f'[{number}/{len(runs)}] {this.name}'
+    was_trained = results.is_trained(study, workdir, this)
+    is_done = _do(study, workdir, this, launcher, stop, title)
+    if is_done and not was_trained:
+      _say(f'{title}: done; {clock.one_more()}')
+    return is_done
+
   with futures.ThreadPoolExecutor(parallel) as executor:
-    done = list(
-      executor.map(
-        lambda item: _do(
-          study,
-          workdir,
-          item[1],
-          launcher,
-          stop,
-          f'[{item[0]}/{len(runs)}] {item[1].name}',
-        ),
-        enumerate(runs, 1),
-      )
-    )
+    done = list(executor.map(do, range(1, len(runs) + 1), runs))
   if stop.is_set():
     _say('Stopped. The same command goes on.')
     return 130
   _say(f'{sum(done)} of {len(runs)} runs are done.')
   return 0 if all(done) else 1
+
+
+class _Clock:
+  """How long the runs that are not trained yet will take."""
+
+  def __init__(
+    self, num_left: int, clock: Callable[[], float] = time.monotonic
+  ):
+    self._num_left, self._num_done = num_left, 0
+    self._clock, self._start = clock, clock()
+    self._lock = threading.Lock()  # Guards the counts.
+
+  def one_more(self) -> str:
+    """Counts a run; says what is left, at the pace so far."""
+    with self._lock:
+      self._num_left, self._num_done = self._num_left - 1, self._num_done + 1
+      secs = self._num_left * (self._clock() - self._start) / self._num_done
+      num_left = self._num_left
+    minutes = round(secs / 60)
+    return f'{num_left} left, about {minutes // 60}:{minutes % 60:02d} hours'
 
 
 def _do(
@@ -217,15 +262,10 @@ def _stages(
   folder: pathlib.Path,
 ) -> Iterator[_Stage]:
   """What a run goes through."""
-  fields = {'preset': study.preset, **study.fields(this), 'workdir': folder}
   yield _Stage(
     'training',
     lambda: results.is_trained(study, workdir, this),
-    [
-      'train',
-      *launcher,
-      *(f'--{name}={_flag(value)}' for name, value in fields.items()),
-    ],
+    ['train', *launcher, *_flags({**study.fields(this), 'workdir': folder})],
   )
   for protocol in study.protocols:
     out = results.evaluation_folder(workdir, this, protocol)
@@ -243,6 +283,10 @@ def _stages(
       path = _start_states_path(study, workdir, this.game)
       arguments.append(f'--starts={path}')
     yield _Stage(f'evaluation ({protocol})', out.exists, arguments)
+
+
+def _flags(fields: Mapping[str, object]) -> list[str]:
+  return [f'--{name}={_flag(value)}' for name, value in fields.items()]
 
 
 def _flag(value: object) -> str:

@@ -68,6 +68,8 @@ def medians(
 
 
 def _published(variant: study_lib.Variant, protocol: str) -> float | None:
+  if variant.settings:
+    return None
   table = (
     atari57.PUBLISHED_MEDIANS
     if variant.conditioning

@@ -12,8 +12,13 @@ start_states = "starts"           # A folder of <game>.json files beside the
 total_env_frames = 4_000_000
 [[variants]]
 learned = ["discount"]            # [] learns none of them.
-reference_discount = 0.99         # Also where a discount is fixed or starts.
-conditioning = true               # May be left out.
+reference_discount = 0.99         # Also the discount, where none is named.
+[[variants]]
+label = "outer critic"            # In the report; made where none is given.
+learned = ["discount"]
+discount = [0.8, 0.9]             # A list is a sweep: two variants. Any field
+outer_critic = "head"             # of the config, or a preset, may be named;
+                                  # what is not is the preset's.
 """
 
 from collections.abc import Iterable
@@ -21,6 +26,7 @@ import dataclasses
 import itertools
 import os
 import pathlib
+import re
 import tomllib
 from typing import Any, NamedTuple
 
@@ -31,7 +37,8 @@ from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 
 _OF_VARIANT = ('learned', 'reference_discount', 'conditioning')
-OWN = ('env', 'seed', 'workdir', 'discount', *_OF_VARIANT)  # Not `settings`.
+_OF_RUN = ('env', 'seed', 'workdir')
+OWN = (*_OF_RUN, 'discount', *_OF_VARIANT)  # Not `settings`.
 
 _KINDS = {
   bool: 'true or false',
@@ -47,18 +54,26 @@ class Variant(NamedTuple):
   """What is compared."""
 
   learned: tuple[str, ...]
-  reference_discount: float
+  reference_discount: float  # Also the discount, unless `settings` has one.
   conditioning: bool = True
+  settings: tuple[tuple[str, Any], ...] = ()  # Other fields, and a preset.
+  given_label: str = ''
 
   @property
   def label(self) -> str:
-    """{discount, lambda}, as in the paper."""
+    """{discount, lambda}, as in the paper, and what else is set."""
+    if self.given_label:
+      return self.given_label
     names = ', '.join(name.rstrip('_') for name in self.learned)
-    return f'{{{names}}}' + ('' if self.conditioning else ' unconditioned')
+    label = f'{{{names}}}' + ('' if self.conditioning else ' unconditioned')
+    others = (f'{name} {_text(value)}' for name, value in self.settings)
+    return ', '.join((label, *others))
 
   @property
   def title(self) -> str:
-    """The label with the reference discount."""
+    """The label, with the reference discount where it was made."""
+    if self.given_label:
+      return self.given_label
     return f'{self.label}, {self.reference_discount:g}'
 
   @property
@@ -66,7 +81,9 @@ class Variant(NamedTuple):
     """The name of its folders."""
     names = '-'.join(name.rstrip('_') for name in self.learned) or 'impala'
     suffix = '' if self.conditioning else '_unconditioned'
-    return f'{names}_{self.reference_discount:g}{suffix}'
+    others = (f'_{name}={_text(value)}' for name, value in self.settings)
+    made = f'{names}_{self.reference_discount:g}{suffix}{"".join(others)}'
+    return re.sub(r'[^\w.,=+-]', '-', made)
 
 
 class Run(NamedTuple):
@@ -105,18 +122,24 @@ class Study(NamedTuple):
     ]
 
   def fields(self, run: Run) -> dict[str, Any]:
-    """The fields of a run's config that differ from the preset's."""
-    return dict(
-      self.settings,
-      env=run.game,
-      seed=run.seed,
-      discount=run.variant.reference_discount,
-      **run.variant._asdict(),
-    )
+    """The preset of a run, and what of its config differs from it."""
+    variant = run.variant
+    return {
+      'preset': self.preset,
+      **self.settings,
+      'env': run.game,
+      'seed': run.seed,
+      'discount': variant.reference_discount,
+      'learned': variant.learned,
+      'reference_discount': variant.reference_discount,
+      'conditioning': variant.conditioning,
+      **dict(variant.settings),
+    }
 
   def config(self, run: Run) -> config_lib.Config:
     """The config of a run."""
-    return config_lib.preset(self.preset, **self.fields(run))
+    fields = self.fields(run)
+    return config_lib.preset(fields.pop('preset'), **fields)
 
 
 def read(path: str | os.PathLike[str]) -> Study:
@@ -168,9 +191,13 @@ def _study(fields: dict[str, Any], folder: pathlib.Path) -> Study:
     fields[name] = _list(name, fields[name], kind)
   if fields.get('episodes', 1) < 1:
     raise ValueError(f'episodes must be at least 1, got {fields["episodes"]}.')
-  _check_settings(fields.setdefault('settings', {}))
-  variants = _list('variants', fields['variants'], dict)
-  fields['variants'] = tuple(map(_variant, variants))
+  settings = fields.setdefault('settings', {})
+  fields['settings'] = _typed('settings', settings, _fields_but(OWN))
+  fields['variants'] = tuple(
+    variant
+    for one in _list('variants', fields['variants'], dict)
+    for variant in _variants(one, fields['preset'])
+  )
   if 'start_states' in fields:
     fields['start_states'] = str((folder / fields['start_states']).resolve())
   study = Study(**fields)
@@ -178,26 +205,80 @@ def _study(fields: dict[str, Any], folder: pathlib.Path) -> Study:
   return study
 
 
-def _variant(fields: dict[str, Any]) -> Variant:
-  _check_names('a variant', fields, Variant._fields, optional=('conditioning',))
-  _check_type('reference_discount', fields['reference_discount'], float)
-  _check_type('conditioning', fields.get('conditioning', True), bool)
-  learned = _list('learned', fields['learned'], str, may_be_empty=True)
-  return Variant(**fields | {'learned': learned})
+def _variants(fields: dict[str, Any], preset: str) -> list[Variant]:
+  """Those of one table: a list of values is a sweep."""
+  label = fields.get('label', '')
+  _check_type('label', label, str)
+  known = {**_fields_but(_OF_RUN), 'preset': str}
+  names = [name for name in fields if name != 'label']
+  for name in names:
+    if name not in known:
+      raise ValueError(
+        f'a variant has no {name!r}; it has label, {", ".join(sorted(known))}.'
+      )
+  choices = [_choices(fields[name], known[name]) for name in names]
+  swept = [name for name, values in zip(names, choices) if len(values) > 1]
+  variants = []
+  for values in itertools.product(*choices):
+    one = _typed('a variant', dict(zip(names, values)), known)
+    at = ', '.join(f'{name} {_text(one[name])}' for name in swept)
+    variants.append(
+      _variant(one, preset, f'{label}, {at}' if label and at else label)
+    )
+  return variants
 
 
-def _check_settings(settings: Any) -> None:
-  known = {
+def _choices(value: Any, kind: type) -> list[Any]:
+  """What a field is to be; a list of names is one value."""
+  is_sweep = isinstance(value, list) and (
+    kind is not tuple or any(isinstance(part, list) for part in value)
+  )
+  if is_sweep and not value:
+    raise ValueError('a sweep needs at least one value, got an empty list.')
+  return value if is_sweep else [value]
+
+
+def _variant(fields: dict[str, Any], preset: str, label: str) -> Variant:
+  """One variant; what it does not name is its preset's."""
+  base = config_lib.preset(fields.get('preset', preset))
+  discount = fields.pop(
+    'discount', fields.get('reference_discount', base.discount)
+  )
+  learned, reference, conditioning = (
+    fields.pop(name, getattr(base, name)) for name in _OF_VARIANT
+  )
+  others = sorted(fields.items())
+  if discount != reference:
+    others.insert(0, ('discount', discount))
+  return Variant(learned, reference, conditioning, tuple(others), label)
+
+
+def _fields_but(names: Iterable[str]) -> dict[str, type]:
+  """The fields of the config, and the types of their values."""
+  return {
     field.name: type(field.default)
     for field in dataclasses.fields(config_lib.Config)
-    if field.name not in OWN
+    if field.name not in names
   }
-  _check_names('settings', settings, known, optional=known)
-  for name, value in settings.items():
+
+
+def _typed(what: str, fields: Any, known: dict[str, type]) -> dict[str, Any]:
+  """The fields, checked; lists of names as tuples."""
+  _check_names(what, fields, known, optional=known)
+  typed = {}
+  for name, value in fields.items():
     if known[name] is tuple:
-      settings[name] = _list(name, value, str, may_be_empty=True)
+      value = _list(name, value, str, may_be_empty=True)
     else:
       _check_type(name, value, known[name])
+    typed[name] = value
+  return typed
+
+
+def _text(value: Any) -> str:
+  if isinstance(value, tuple):
+    return ','.join(value)
+  return f'{value:g}' if isinstance(value, float) else str(value)
 
 
 def _check_names(

@@ -74,15 +74,38 @@ class CompareTest(absltest.TestCase):
       absltest.mock.patch.multiple(compare, _CLI='fake_cli', _POLL_SECS=0.01)
     )
 
+  def test_dry_run_lists_and_does_nothing(self):
+    self.assertEmpty(self._compare('--dry_run'))
+    before = self.printed.getvalue()
+    self.assertFalse(self.workdir.exists())
+    self._compare()
+    self.assertIn('1 left, about 0:00 hours', self.printed.getvalue())
+    self.assertEmpty(self._compare('--dry_run'))
+    after = self.printed.getvalue()
+    self.assertIn('0 of 2 runs are trained.', before)
+    self.assertIn('[1/2] catch/impala_0.99/seed_1', before)
+    self.assertIn('--preset=smoke --total_env_frames=500 --env=catch', before)
+    self.assertIn('--learned=discount,lambda_', before)
+    self.assertIn('[2/2] catch/discount-lambda_0.995/seed_1 (trained)', after)
+    self.assertIn('2 of 2 runs are trained.', after)
+
+  def test_what_is_left_is_said_at_the_pace_so_far(self):
+    times = iter([0.0, 600.0, 3600.0])
+    clock = compare._Clock(14, lambda: next(times))
+    # 13 runs at 10 minutes each; 12 at half an hour each.
+    self.assertEqual(clock.one_more(), '13 left, about 2:10 hours')
+    self.assertEqual(clock.one_more(), '12 left, about 6:00 hours')
+
   def _compare(self, *arguments, mode='well', status=0):
     """Returns the calls of the fake: [(command, flags)]."""
     self.calls.write_text('')
+    self.printed = io.StringIO()
     environ = dict(
       PYTHONPATH=str(self.folder), CALLS=str(self.calls), MODE=mode
     )
     with (
       absltest.mock.patch.dict(os.environ, environ),
-      contextlib.redirect_stdout(io.StringIO()),
+      contextlib.redirect_stdout(self.printed),
     ):
       self.assertEqual(
         status,

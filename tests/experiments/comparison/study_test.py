@@ -7,6 +7,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from experiments.comparison import study as study_lib
+from seed_metagrad import config as config_lib
 from tests.repository import sources
 from tests.support import fake_study
 
@@ -52,7 +53,72 @@ class StudyTest(parameterized.TestCase):
       ('pong', 2, ('discount',), 0.995, 0.995, False, 'shallow', 4000),
     )
 
-  @parameterized.parameters(('smoke', 4), ('local', 18), ('paper', 57 * 9))
+  def test_a_variant_names_any_field_and_sweeps(self):
+    study = _read(
+      fake_study.TOML + '[[variants]]\n'
+      'label = "from"\n'
+      'learned = ["discount"]\n'
+      'discount = [0.8, 0.9]\n'
+      'outer_critic = ["none", "head"]\n'
+      'reference_discount = 0.99\n'
+      '[[variants]]\n'
+      'preset = "stacx"\n'
+      'total_env_frames = 50\n'
+    )
+    swept, stacx = study.variants[3:7], study.variants[7]
+    self.assertEqual(
+      [variant.title for variant in swept],
+      [
+        'from, discount 0.8, outer_critic none',
+        'from, discount 0.8, outer_critic head',
+        'from, discount 0.9, outer_critic none',
+        'from, discount 0.9, outer_critic head',
+      ],
+    )
+    self.assertEqual(
+      swept[1].name, 'discount_0.99_discount=0.8_outer_critic=head'
+    )
+    configs = [
+      study.config(study_lib.Run('pong', variant, 1))
+      for variant in (*swept, stacx)
+    ]
+    self.assertEqual(
+      [(c.discount, c.outer_critic, c.total_env_frames) for c in configs[:4]],
+      [
+        (0.8, 'none', 4000),
+        (0.8, 'head', 4000),
+        (0.9, 'none', 4000),
+        (0.9, 'head', 4000),
+      ],
+    )
+    preset = config_lib.preset('stacx', env='pong', seed=1, total_env_frames=50)
+    self.assertEqual(configs[4], preset)
+    self.assertStartsWith(stacx.label, '{discount, lambda, policy_cost')
+    self.assertEndsWith(
+      stacx.label, 'discount 0.99, preset stacx, total_env_frames 50'
+    )
+
+  @parameterized.parameters(
+    ('discount = []', 'a sweep needs at least one value'),
+    ('discount = [0.8, "x"]', "discount must be a number, got 'x'"),
+    ('discount = [0.8, 0.8]', 'is there twice'),
+    ('seed = 3', "a variant has no 'seed'"),
+    ('label = 3', 'label must be a text, got 3'),
+    ('preset = "lokal"', 'preset must be one of'),
+  )
+  def test_impossible_variant_is_refused(self, line, text):
+    with self.assertRaisesRegex(ValueError, f'study.toml: .*{text}'):
+      _read(f'{fake_study.TOML}[[variants]]\n{line}\n')
+
+  @parameterized.parameters(
+    ('smoke', 4),
+    ('local', 18),
+    ('paper', 57 * 9),
+    ('snake', 25),
+    ('initial_discount', 21),
+    ('minatar', 5 * 5 * 7),
+    ('stacx', 6),
+  )
   def test_shipped_studies(self, name, num_runs):
     self.assertLen(study_lib.read(_STUDIES / f'{name}.toml').runs(), num_runs)
 
