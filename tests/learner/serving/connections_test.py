@@ -133,6 +133,36 @@ class CrowdTest(absltest.TestCase):
       self.assertEqual(actor.join(), b'')
 
 
+class LostTest(absltest.TestCase):
+  def test_a_connection_lost_between_two_calls_costs_an_actor_nothing(self):
+    learner = fakes.FakeLearner()
+    self.addCleanup(learner.close)
+    channel = client.open_channel(f'localhost:{learner.port}')
+    self.addCleanup(channel.close)
+    states = []
+    channel.subscribe(states.append)
+    actor = client.Client(
+      channel,
+      fakes.TASK,
+      num_envs=2,
+      name='ann',
+      group=0,
+      reconnect_secs=fakes.DEADLINE_SECS,
+    )
+    actor.join()
+    for _ in range(3):
+      actor.send(fakes.outputs(2))
+      actor.receive()
+      del states[:]
+      looking = connections_lib.Connections(learner.port, 1000)
+      looking.look([])
+      connections_lib._close(set(looking._seen))
+      fakes.wait_until(lambda: grpc.ChannelConnectivity.IDLE in states)
+    self.assertEqual(
+      [request.reset for request in learner.requests], [True, False, False]
+    )
+
+
 class ServedTest(absltest.TestCase):
   """Looks of a server's own, quicker."""
 
