@@ -312,6 +312,8 @@ class Learner:
 
   def health_report(self) -> list[str]:
     """Says of each meta-parameter how far it came and could have come."""
+    if self._config.replay_eta:  # No meta-gradient moved them.
+      return []
     return self._health.report(agent_lib.logits(self._state), self.values())
 
   def summary(self) -> summary_lib.Summary:

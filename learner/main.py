@@ -28,6 +28,7 @@ import tensorflow as tf
 
 from learner import config_flags
 from learner import learner as learner_lib
+from learner import replay
 from learner.distributed import hosts as hosts_lib
 from learner.distributed import strategies
 from learner.inference import batcher as batcher_lib
@@ -269,6 +270,11 @@ def _make(
     state = model_files.with_params_of(config.init_from, agent, state)
     logging.info('Parameters are those of %s', config.init_from)
   state, saved = learner_lib.restore(workdir, state, hosts)
+  update = agent.update
+  if config.replay_eta:
+    recording = replay.read(config.replay_eta, config)
+    state = replay.start(recording, state)
+    update = replay.follow(recording, update)
   if not hosts.is_chief:  # It has no count of its calls: start another stream.
     act_seed, _ = _seeds(config.seed, hosts.index, int(state.env_frames))
   if state.env_frames:
@@ -284,7 +290,7 @@ def _make(
   learner = learner_lib.Learner(
     config,
     state,
-    agent.update,
+    update,
     workdir,
     unrolls=acting.unrolls,
     parameters=acting.parameters,

@@ -330,6 +330,11 @@ class Config:
     'Parameters to start from: an exported folder, a checkpoint or a workdir. '
     'Optimizer, meta-parameters and counts start anew (empty: none).',
   )
+  replay_eta: str = _field(
+    '',
+    'Workdir of a run whose learned values over frames are followed instead of '
+    'the meta-gradient; its last ones with :final at the end (empty: none).',
+  )
   checkpoint_secs: float = _field(
     300.0, 'Seconds between checkpoints.', above=0
   )
@@ -586,6 +591,16 @@ def check(config: Config) -> None:
       config.eta != 'meta_network' or not config.trace_decay,
       'trace_decay',
       '0 for a meta_network',
+    ),
+    (
+      not config.replay_eta
+      or (
+        config.learned
+        and config.eta == 'numbers'
+        and not config.auxiliary_heads
+      ),
+      'replay_eta',
+      'empty unless numbers are learned, of one head',
     ),
     (
       config.outer_critic != 'conditioned' or config.conditioning,
