@@ -595,7 +595,7 @@ def check(config: Config) -> None:
     (
       not config.replay_eta
       or (
-        config.learned
+        bool(config.learned)
         and config.eta == 'numbers'
         and not config.auxiliary_heads
       ),
