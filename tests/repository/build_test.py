@@ -21,6 +21,7 @@ _DISTRIBUTIONS = {
   'grpc': 'grpcio',
   'grpc_health': 'grpcio_health_checking',
   'grpc_tools': 'grpcio_tools',
+  'yaml': 'pyyaml',
 }
 # Imported by what we import, and required by nothing that is installed.
 _UNDECLARED = {'tensorflow_probability': ['tf_keras']}

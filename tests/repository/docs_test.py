@@ -1,14 +1,16 @@
-"""README and the other pages name what is there."""
+"""README, the other pages and deploy/ name what is there."""
 
 import functools
 import importlib
 import re
 import subprocess
 import sys
+import tomllib
 
 from absl import flags
 from absl.testing import absltest
 from absl.testing import parameterized
+import yaml
 
 from experiments import cli
 from tests.repository import pages
@@ -18,6 +20,7 @@ _COMMANDS = {**cli.COMMANDS, **cli.PROCESSES}
 _PATH = re.compile(
   rf'(?<![\w/.-])(?:{"|".join(sources.PACKAGES)}|docs|results)/[\w./-]*\w/?'
 )
+_DEPLOY = sources.ROOT / 'deploy'
 _HELP = {'help'}  # The console script's own.
 _EXTERNAL = ('https://', 'http://', 'mailto:')
 
@@ -165,6 +168,80 @@ class DocsTest(parameterized.TestCase):
   )
   def test_calls_are_found_in_a_line(self, line, expected):
     self.assertEqual(list(_calls(line)), expected)
+
+
+def _manifests(name: str):
+  return list(yaml.safe_load_all((_DEPLOY / name).read_text()))
+
+
+def _wrong_flags(arguments: list[str]) -> list[str]:
+  command, *others = arguments
+  known = _flags(command)
+  names = (other.removeprefix('--').partition('=')[0] for other in others)
+  return [f'{command} has no --{name}' for name in names if name not in known]
+
+
+class DeployTest(absltest.TestCase):
+  def test_compose_starts_commands_that_there_are(self):
+    (compose,) = _manifests('compose.yaml')
+    services = compose['services']
+    self.assertCountEqual(services, ['certs', 'learner', 'actor_0', 'actor_1'])
+    for name, service in services.items():
+      if 'entrypoint' not in service:
+        self.assertEmpty(_wrong_flags(service['command']), name)
+      for volume in service['volumes']:
+        self.assertIn(volume.partition(':')[0], compose['volumes'])
+    self.assertEmpty(list(_wrong_calls(services['certs']['command'][0])))
+    (built,) = {service['build']['dockerfile'] for service in services.values()}
+    self.assertTrue((sources.ROOT / built).exists())
+
+  def test_kubernetes_starts_commands_that_there_are(self):
+    manifests = {one['kind']: one for one in _manifests('kubernetes.yaml')}
+    self.assertCountEqual(manifests, ['Service', 'StatefulSet', 'Job'])
+    for kind in ('StatefulSet', 'Job'):
+      pod = manifests[kind]['spec']['template']['spec']
+      (container,) = pod['containers']
+      self.assertEmpty(_wrong_flags(container['args']), kind)
+      claims = manifests[kind]['spec'].get('volumeClaimTemplates', [])
+      volumes = {volume['name'] for volume in pod['volumes']}
+      volumes |= {claim['metadata']['name'] for claim in claims}
+      self.assertEqual(
+        {mount['name'] for mount in container['volumeMounts']}, volumes
+      )
+      self.assertTrue(pod['securityContext']['runAsNonRoot'])
+    # Actors find the pod that the service selects.
+    (service,) = (manifests['Service']['metadata']['name'],)
+    self.assertIn(
+      f'--address={service}:50051',
+      manifests['Job']['spec']['template']['spec']['containers'][0]['args'],
+    )
+    self.assertEqual(
+      manifests['Service']['spec']['selector'],
+      manifests['StatefulSet']['spec']['template']['metadata']['labels'],
+    )
+
+  def test_slurm_script_parses_and_calls_what_there_is(self):
+    path = _DEPLOY / 'slurm.sh'
+    subprocess.run(['bash', '-n', path], check=True, timeout=10)
+    text = path.read_text().replace('\\\n', ' ')
+    self.assertLen(re.findall(r'\bseed-metagrad (?:actor|learner)', text), 2)
+    self.assertEmpty(list(_wrong_calls(text)))
+
+  def test_image_copies_every_package(self):
+    text = (_DEPLOY / 'Dockerfile').read_text()
+    with open(sources.ROOT / 'pyproject.toml', 'rb') as file:
+      found = tomllib.load(file)['tool']['setuptools']['packages']['find']
+    self.assertEqual(
+      re.findall(r'^COPY (\w+) \1$', text, re.MULTILINE),
+      sorted(name.removesuffix('*') for name in found['include']),
+    )
+
+
+def _wrong_calls(text: str):
+  """The flags in a script that a command does not have."""
+  for line in text.splitlines():
+    for command, names in _calls(line):
+      yield from _wrong_flags([command, *names])
 
 
 if __name__ == '__main__':
