@@ -8,7 +8,7 @@ from tests.repository import sources
 
 _MAX_LINES = 150
 # Beside the packages, whose every folder is in the map.
-_OTHERS = {'docs/', 'results/', 'tests/'}
+_OTHERS = {'deploy/', 'docs/', 'results/', 'tests/'}
 
 
 def _readme() -> str:
