@@ -556,6 +556,22 @@ def preset(name: str, **overrides: Any) -> Config:
 
 def check(config: Config) -> None:
   """Raises ValueError with the value received where a field is impossible."""
+  _check_ranges(config)
+  config.env_settings()
+  names = tuple(LEARNABLE)
+  _require(
+    len({*config.learned} & {*names}) == len(config.learned),
+    'learned',
+    f'different names out of {names}',
+    config,
+  )
+  _check_variants(config)
+  _check_sizes(config)
+  _require(config.workdir.strip() != '', 'workdir', 'a path', config)
+
+
+def _check_ranges(config: Config) -> None:
+  """Each field by itself."""
   for field in dataclasses.fields(config):
     value, row = getattr(config, field.name), field.metadata
     low, above, high = row['low'], row['above'], row['high']
@@ -567,14 +583,10 @@ def check(config: Config) -> None:
       _require(value > above, field.name, f'above {above}', config)
     if choices := row['choices']:
       _require(value in choices, field.name, f'one of {choices}', config)
-  config.env_settings()
-  names = tuple(LEARNABLE)
-  _require(
-    len({*config.learned} & {*names}) == len(config.learned),
-    'learned',
-    f'different names out of {names}',
-    config,
-  )
+
+
+def _check_variants(config: Config) -> None:
+  """Which variants of the meta-update go together."""
   for holds, name, what in (
     (
       config.outer != 'bootstrap' or config.meta_sample == 'later',
@@ -609,6 +621,10 @@ def check(config: Config) -> None:
     ),
   ):
     _require(holds, name, what, config)
+
+
+def _check_sizes(config: Config) -> None:
+  """Batches and environments that must fit in one another."""
   for small, large in (
     ('meta_batch_size', 'batch_size'),
     ('inference_min_envs', 'inference_max_envs'),
@@ -629,7 +645,6 @@ def check(config: Config) -> None:
     f'{MAX_ENVS} (it is {envs})',
     config,
   )
-  _require(config.workdir.strip() != '', 'workdir', 'a path', config)
 
 
 def _require(holds: bool, name: str, what: str, config: Config) -> None:
