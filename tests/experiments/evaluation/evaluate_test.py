@@ -123,7 +123,7 @@ class EvaluateTest(parameterized.TestCase):
     )
 
   def test_what_is_not_finite_is_refused(self):
-    self._refused('observation that is not finite', 'gym:NanObservationTest-v0')
+    self._refused('observation must be finite', 'gym:NanObservationTest-v0')
     self.assertFalse(
       (self.folder / 'gym:NanObservationTest-v0/evaluation').exists()
     )
