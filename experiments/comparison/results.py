@@ -60,6 +60,13 @@ def failure_path(workdir: pathlib.Path, run: study_lib.Run) -> pathlib.Path:
   return workdir / 'failed' / f'{run.name}.json'
 
 
+def start_states_path(
+  study: study_lib.Study, workdir: pathlib.Path, game: str
+) -> pathlib.Path:
+  """The file of start states of a game."""
+  return pathlib.Path(study.start_states or workdir / 'starts') / f'{game}.json'
+
+
 def read_study(workdir: pathlib.Path) -> study_lib.Study:
   """The study of a folder.
 

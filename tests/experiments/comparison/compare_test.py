@@ -14,6 +14,7 @@ from absl.testing import absltest
 
 from experiments.comparison import compare
 from experiments.comparison import results
+from experiments.comparison import running
 from experiments.evaluation import start_states
 from learner.storage import lock
 from tests.support import command_flags
@@ -71,7 +72,7 @@ class CompareTest(absltest.TestCase):
     self.workdir = self.folder / 'out'
     self.calls = self.folder / 'calls'
     self.enterContext(
-      absltest.mock.patch.multiple(compare, _CLI='fake_cli', _POLL_SECS=0.01)
+      absltest.mock.patch.multiple(running, _CLI='fake_cli', _POLL_SECS=0.01)
     )
 
   def test_dry_run_lists_and_does_nothing(self):
@@ -91,7 +92,7 @@ class CompareTest(absltest.TestCase):
 
   def test_what_is_left_is_said_at_the_pace_so_far(self):
     times = iter([0.0, 600.0, 3600.0])
-    clock = compare._Clock(14, lambda: next(times))
+    clock = running.Clock(14, lambda: next(times))
     # 13 runs at 10 minutes each; 12 at half an hour each.
     self.assertEqual(clock.one_more(), '13 left, about 2:10 hours')
     self.assertEqual(clock.one_more(), '12 left, about 6:00 hours')
