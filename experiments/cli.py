@@ -90,6 +90,11 @@ COMMANDS = {
     'Trains and evaluates all runs of a study.',
     ('--study=experiments/studies/smoke.toml --workdir=runs/study',),
   ),
+  'tune': Command(
+    'experiments.tuning.tune',
+    'Searches for the settings that score best.',
+    ('--study=experiments/studies/search.toml --trials=20 --workdir=runs/x',),
+  ),
   'report': Command(
     'experiments.comparison.report',
     'Makes tables and figures of a study.',
@@ -115,7 +120,7 @@ _GROUPS = {
     'record-starts',
     'probe',
   ),
-  'Compare': ('compare', 'report', 'illustrative', 'benchmark'),
+  'Compare': ('compare', 'tune', 'report', 'illustrative', 'benchmark'),
 }
 
 

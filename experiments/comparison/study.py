@@ -18,10 +18,12 @@ label = "outer critic"            # In the report; made where none is given.
 learned = ["discount"]
 discount = [0.8, 0.9]             # A list is a sweep: two variants. Any field
 outer_critic = "head"             # of the config, or a preset, may be named;
-                                  # what is not is the preset's.
+                                  # what is not is the preset's. A range,
+                                  # {low = 0.8, high = 0.99}, is for `tune`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -150,15 +152,30 @@ def read(path: str | os.PathLike[str]) -> Study:
     ValueError: it is no study, is empty, or asks for something impossible.
   """
   path = pathlib.Path(path)
+  with errors_named(path):
+    return parse(tomllib.loads(files.read_text(path)), path.parent)
+
+
+@contextlib.contextmanager
+def errors_named(path: pathlib.Path) -> Iterator[None]:
+  """Says in an error's text which study it is of."""
   try:
-    fields = tomllib.loads(files.read_text(path))
-    study = _study(fields, path.parent)
-    for run in study.runs():
-      study.config(run)
+    yield
   except RecursionError:
     raise ValueError(f'study {path}: it is nested too deeply.') from None
   except ValueError as error:
     raise ValueError(f'study {path}: {error}') from None
+
+
+def parse(fields: Mapping[str, Any], folder: pathlib.Path) -> Study:
+  """The study with these fields, as of a file in the folder.
+
+  Raises:
+    ValueError: it is empty, or asks for something impossible.
+  """
+  study = _study(dict(fields), folder)
+  for run in study.runs():
+    study.config(run)
   return study
 
 
@@ -209,23 +226,42 @@ def _variants(fields: dict[str, Any], preset: str) -> list[Variant]:
   """Those of one table: a list of values is a sweep."""
   label = fields.get('label', '')
   _check_type('label', label, str)
-  known = {**_fields_but(_OF_RUN), 'preset': str}
-  names = [name for name in fields if name != 'label']
-  for name in names:
-    if name not in known:
-      raise ValueError(
-        f'a variant has no {name!r}; it has label, {", ".join(sorted(known))}.'
-      )
-  choices = [_choices(fields[name], known[name]) for name in names]
-  swept = [name for name, values in zip(names, choices) if len(values) > 1]
+  open_to = choices(fields)
+  swept = [name for name, values in open_to.items() if len(values) > 1]
   variants = []
-  for values in itertools.product(*choices):
-    one = _typed('a variant', dict(zip(names, values)), known)
+  for name, (value, *_) in open_to.items():
+    if isinstance(value, dict):
+      raise ValueError(f'{name} is a range: that is for seed-metagrad tune.')
+  for values in itertools.product(*open_to.values()):
+    one = _typed('a variant', dict(zip(open_to, values)), _of_variant())
     at = ', '.join(f'{name} {_text(one[name])}' for name in swept)
     variants.append(
       _variant(one, preset, f'{label}, {at}' if label and at else label)
     )
   return variants
+
+
+def choices(fields: Mapping[str, Any]) -> dict[str, list[Any]]:
+  """What each field of one of a study file's variants may be.
+
+  Raises:
+    ValueError: a field is unknown, or an empty sweep.
+  """
+  known = _of_variant()
+  for name in fields:
+    if name not in known and name != 'label':
+      raise ValueError(
+        f'a variant has no {name!r}; it has label, {", ".join(sorted(known))}.'
+      )
+  return {
+    name: _choices(value, known[name])
+    for name, value in fields.items()
+    if name != 'label'
+  }
+
+
+def _of_variant() -> dict[str, type]:
+  return {**_fields_but(_OF_RUN), 'preset': str}
 
 
 def _choices(value: Any, kind: type) -> list[Any]:
