@@ -96,7 +96,7 @@ COMMANDS = {
     ('--study=experiments/studies/search.toml --trials=20 --workdir=runs/x',),
   ),
   'report': Command(
-    'experiments.comparison.report',
+    'experiments.report.report',
     'Makes tables and figures of a study.',
     ('--workdir=runs/study --out=report.html',),
   ),

@@ -1,1 +1,1 @@
-"""Many runs to one report."""
+"""Many runs of one study."""

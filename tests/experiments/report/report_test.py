@@ -13,7 +13,7 @@ import tempfile
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from experiments.comparison import report
+from experiments.report import report
 from tests.repository import sources
 from tests.support import command_flags
 from tests.support import fake_study

@@ -7,8 +7,8 @@ from matplotlib import figure
 import matplotlib.axes
 import numpy as np
 
-from experiments.comparison import contenders
 from experiments.comparison import results as results_lib
+from experiments.report import contenders
 from experiments.scores import atari57
 from experiments.scores import estimates
 

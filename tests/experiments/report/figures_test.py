@@ -6,9 +6,9 @@ import tempfile
 from absl.testing import absltest
 import numpy as np
 
-from experiments.comparison import contenders
-from experiments.comparison import report_figures
 from experiments.comparison import results as results_lib
+from experiments.report import contenders
+from experiments.report import figures
 from tests.support import fake_study
 
 
@@ -23,7 +23,7 @@ class ReportFiguresTest(absltest.TestCase):
     )
 
   def test_bars_of_improvement_in_order(self):
-    (axes,) = report_figures.improvements(self.found, 'noop').axes
+    (axes,) = figures.improvements(self.found, 'noop').axes
     np.testing.assert_allclose(
       [bar.get_width() for bar in axes.patches], [50.0, 100.0]
     )
@@ -35,13 +35,13 @@ class ReportFiguresTest(absltest.TestCase):
   def test_relative_improvement(self):
     impala, both, _ = self.found
     # Breakout (300 - 150) / 150, Pong (100 - 50) / 100, the human's.
-    percents = dict(report_figures.relative_improvements(both, impala, 'noop'))
+    percents = dict(figures.relative_improvements(both, impala, 'noop'))
     self.assertSameElements(percents, ['breakout', 'pong'])
     self.assertAlmostEqual(percents['breakout'], 100.0)
     self.assertAlmostEqual(percents['pong'], 50.0)
 
   def test_curves_are_the_mean_of_the_seeds(self):
-    axes = report_figures.returns(self.games, self.found).axes
+    axes = figures.returns(self.games, self.found).axes
     self.assertEqual(
       [part.get_title() for part in axes], ['breakout', 'pong', 'seaquest']
     )
@@ -55,9 +55,7 @@ class ReportFiguresTest(absltest.TestCase):
     self.assertLen(axes[1].collections, 1)  # None with one seed of {d, l}.
 
   def test_only_meta_parameters_are_drawn(self):
-    axes = report_figures.learned_values(
-      self.games, self.found, 'discount'
-    ).axes
+    axes = figures.learned_values(self.games, self.found, 'discount').axes
     self.assertEqual([part.get_title() for part in axes], ['breakout', 'pong'])
     np.testing.assert_allclose(
       axes[0].lines[0].get_ydata()[[0, -1]], [0.98, 0.95]
@@ -72,7 +70,7 @@ class ReportFiguresTest(absltest.TestCase):
     found = contenders.find(
       fake.study, results_lib.read(fake.study, fake.workdir), []
     )
-    drawn = report_figures.all_figures(fake.study.games, found)
+    drawn = figures.all_figures(fake.study.games, found)
     title, made = drawn['entropy_cost']
     self.assertEqual(title, 'Learned entropy cost')
     np.testing.assert_allclose(made.axes[0].lines[0].get_ydata()[[0, -1]], 0.5)
@@ -82,9 +80,9 @@ class ReportFiguresTest(absltest.TestCase):
       contender._replace(scores={'noop': {}}, curves={}, learned={})
       for contender in self.found
     ]
-    self.assertEmpty(report_figures.all_figures(self.games, empty))
+    self.assertEmpty(figures.all_figures(self.games, empty))
     self.assertSameElements(
-      report_figures.all_figures(self.games, self.found),
+      figures.all_figures(self.games, self.found),
       ['improvement_noop', 'returns', 'discount', 'lambda'],
     )
 

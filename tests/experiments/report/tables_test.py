@@ -13,11 +13,11 @@ import tempfile
 from absl.testing import absltest
 import numpy as np
 
-from experiments.comparison import contenders
-from experiments.comparison import external
-from experiments.comparison import report_tables
 from experiments.comparison import results as results_lib
 from experiments.comparison import study as study_lib
+from experiments.report import contenders
+from experiments.report import external
+from experiments.report import tables
 from tests.support import fake_study
 
 
@@ -38,7 +38,7 @@ class ReportTablesTest(absltest.TestCase):
     return contenders.find(self.fake.study, self.results, others)
 
   def _medians(self, *others):
-    rows = report_tables.medians(
+    rows = tables.medians(
       self.fake.study, self.results, self._contenders(*others)
     )
     return {
@@ -118,7 +118,7 @@ class ReportTablesTest(absltest.TestCase):
   def test_scores_by_game(self):
     rows = {
       (row['game'], row['variant']): row
-      for row in report_tables.scores(
+      for row in tables.scores(
         self.fake.study, self.results, self._contenders()
       )
     }
@@ -146,7 +146,7 @@ class ReportTablesTest(absltest.TestCase):
   def test_aggregates(self):
     rows = {
       row['variant']: row
-      for row in report_tables.aggregates(self.fake.study, self._contenders())
+      for row in tables.aggregates(self.fake.study, self._contenders())
     }
     # {}: of 0, 0, 0, 100, 100, 200 the lowest and the highest are left out.
     self.assertEqual(rows['{}, 0.99']['iqm'], '50.0')
@@ -160,7 +160,7 @@ class ReportTablesTest(absltest.TestCase):
   def test_probability_of_improvement_once_all_games_are_there(self):
     self.fake.do('seaquest', fake_study.BOTH, 68.4, 68.4)
     self.results = results_lib.read(self.fake.study, self.fake.workdir)
-    both = report_tables.aggregates(self.fake.study, self._contenders())[1]
+    both = tables.aggregates(self.fake.study, self._contenders())[1]
     # Breakout 1, Pong (1 + 1/2) / 2, Seaquest 1/2.
     self.assertEqual((both['common_games'], both['probability']), ('3', '0.75'))
 
@@ -201,15 +201,11 @@ class ReportTablesTest(absltest.TestCase):
       ('no human score', '', '1', '2'),
     )
     self.assertEqual(row['human_games'], '0')
-    (aggregate, *_) = report_tables.aggregates(
-      self.fake.study, self._contenders()
-    )
+    (aggregate, *_) = tables.aggregates(self.fake.study, self._contenders())
     self.assertEqual(
       (aggregate['games'], aggregate['runs'], aggregate['iqm']), ('1', '2', '')
     )
-    score = report_tables.scores(
-      self.fake.study, self.results, self._contenders()
-    )[0]
+    score = tables.scores(self.fake.study, self.results, self._contenders())[0]
     self.assertEqual(
       (
         score['mean'],

@@ -8,15 +8,15 @@ import pathlib
 
 from absl import flags
 
-from experiments.comparison import contenders
 from experiments.comparison import csv_files
-from experiments.comparison import external
-from experiments.comparison import report_figures
-from experiments.comparison import report_page
-from experiments.comparison import report_sections
-from experiments.comparison import report_tables
 from experiments.comparison import results as results_lib
 from experiments.comparison import study as study_lib
+from experiments.report import contenders
+from experiments.report import external
+from experiments.report import figures
+from experiments.report import page as page_lib
+from experiments.report import sections as sections_lib
+from experiments.report import tables as tables_lib
 from learner.storage import files
 
 
@@ -69,19 +69,17 @@ def _write(
 ) -> None:
   found = contenders.find(study, results, others)
   tables = {
-    'medians': report_tables.medians(study, results, found),
-    'aggregates': report_tables.aggregates(study, found),
-    'scores': report_tables.scores(study, results, found),
-    'runs': report_tables.runs(results),
+    'medians': tables_lib.medians(study, results, found),
+    'aggregates': tables_lib.aggregates(study, found),
+    'scores': tables_lib.scores(study, results, found),
+    'runs': tables_lib.runs(results),
   }
   pngs, images = {}, {}
-  for name, (title, drawn) in report_figures.all_figures(
-    study.games, found
-  ).items():
-    pngs[name], image = report_page.image(drawn, title)
+  for name, (title, drawn) in figures.all_figures(study.games, found).items():
+    pngs[name], image = page_lib.image(drawn, title)
     images[name] = title, image
-  sections = report_sections.sections(
-    report_sections.Contents(
+  sections = sections_lib.sections(
+    sections_lib.Contents(
       study,
       files.read_text(workdir / results_lib.STUDY),
       results,
@@ -96,7 +94,7 @@ def _write(
     files.write_atomic(folder / f'{name}.csv', csv_files.to_text(rows))
   for name, png in pngs.items():
     files.write_atomic(folder / f'{name}.png', png)
-  files.write_atomic(out, report_page.page(study.title, sections))
+  files.write_atomic(out, page_lib.page(study.title, sections))
   for note in contenders.left_out(study, others):
     print(note)
-  print(f'{report_sections.count(results)} See {out} and {folder}.')
+  print(f'{sections_lib.count(results)} See {out} and {folder}.')

@@ -6,7 +6,7 @@ import re
 from absl.testing import absltest
 from matplotlib import figure
 
-from experiments.comparison import report_page
+from experiments.report import page as page_lib
 
 
 def _row(learned, discount, **fields):
@@ -31,14 +31,14 @@ def _row(learned, discount, **fields):
 
 class ReportPageTest(absltest.TestCase):
   def test_text_is_escaped(self):
-    page = report_page.page(
+    page = page_lib.page(
       '<a>',
       [
         (
           '<b>',
-          report_page.paragraph('<c>')
-          + report_page.preformatted('<d>')
-          + report_page.table([{'<e>': '<f>'}], 'x'),
+          page_lib.paragraph('<c>')
+          + page_lib.preformatted('<d>')
+          + page_lib.table([{'<e>': '<f>'}], 'x'),
         )
       ],
     )
@@ -48,14 +48,14 @@ class ReportPageTest(absltest.TestCase):
       self.assertNotIn(f'<{letter}>', page)
 
   def test_image_is_inside(self):
-    png, text = report_page.image(figure.Figure(figsize=(1, 1)), 'a title')
+    png, text = page_lib.image(figure.Figure(figsize=(1, 1)), 'a title')
     self.assertStartsWith(png, b'\x89PNG')
     encoded = re.search('src="data:image/png;base64,(.*)"', text)[1]
     self.assertEqual(base64.b64decode(encoded), png)
     self.assertIn('alt="a title"', text)
 
   def test_rows_may_lack_columns(self):
-    text = report_page.table([{'a_b': '1'}, {'c': 'failed'}], 'name')
+    text = page_lib.table([{'a_b': '1'}, {'c': 'failed'}], 'name')
     self.assertEqual(
       text,
       """<table id="name">
@@ -66,7 +66,7 @@ class ReportPageTest(absltest.TestCase):
     )
 
   def test_medians_in_the_layout_of_the_paper(self):
-    text = report_page.medians(
+    text = page_lib.medians(
       [
         _row(
           '{}',

@@ -3,11 +3,11 @@
 import dataclasses
 from typing import NamedTuple
 
-from experiments.comparison import contenders
-from experiments.comparison import report_page
-from experiments.comparison import report_tables
 from experiments.comparison import results as results_lib
 from experiments.comparison import study as study_lib
+from experiments.report import contenders
+from experiments.report import page
+from experiments.report import tables as tables_lib
 from seed_metagrad import config as config_lib
 
 _ABOUT_MEDIANS = (
@@ -58,7 +58,7 @@ class Contents(NamedTuple):
   study_text: str  # The file.
   results: list[results_lib.Result]
   others: contenders.Others
-  tables: dict[str, list[report_tables.Row]]
+  tables: dict[str, list[tables_lib.Row]]
   figures: dict[str, tuple[str, str]]  # (title, HTML) by name.
 
 
@@ -81,28 +81,25 @@ def sections(contents: Contents) -> list[tuple[str, str]]:
     f' {_differences(study)}.'
   )
   return [
-    ('Budget', report_page.paragraph(_budget(study, contents.results))),
+    ('Budget', page.paragraph(_budget(study, contents.results))),
     (
       'Median human-normalised scores',
-      ''.join(map(report_page.paragraph, notes))
-      + report_page.medians(tables['medians']),
+      ''.join(map(page.paragraph, notes)) + page.medians(tables['medians']),
     ),
     (
       'Interquartile mean and probability of improvement',
-      report_page.paragraph(_ABOUT_AGGREGATES)
-      + report_page.table(tables['aggregates'], 'aggregates'),
+      page.paragraph(_ABOUT_AGGREGATES)
+      + page.table(tables['aggregates'], 'aggregates'),
     ),
     (
       'Scores by game',
-      report_page.paragraph(_ABOUT_SCORES)
-      + report_page.table(tables['scores'], 'scores'),
+      page.paragraph(_ABOUT_SCORES) + page.table(tables['scores'], 'scores'),
     ),
-    ('Figures', '\n'.join([report_page.paragraph(_ABOUT_FIGURES), *images])),
-    ('Runs', report_page.table(tables['runs'], 'runs')),
+    ('Figures', '\n'.join([page.paragraph(_ABOUT_FIGURES), *images])),
+    ('Runs', page.table(tables['runs'], 'runs')),
     (
       'Settings',
-      report_page.paragraph(about_settings)
-      + report_page.preformatted(contents.study_text),
+      page.paragraph(about_settings) + page.preformatted(contents.study_text),
     ),
   ]
 

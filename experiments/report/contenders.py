@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.comparison import external
 from experiments.comparison import results as results_lib
 from experiments.comparison import study as study_lib
+from experiments.report import external
 from experiments.scores import atari57
 
 Others = list[tuple[str, external.Runs]]  # Other systems, by name.

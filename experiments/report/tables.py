@@ -5,9 +5,9 @@ A place without a run says so; nothing is filled in.
 
 import numpy as np
 
-from experiments.comparison import contenders
 from experiments.comparison import results as results_lib
 from experiments.comparison import study as study_lib
+from experiments.report import contenders
 from experiments.scores import atari57
 from experiments.scores import estimates
 

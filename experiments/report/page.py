@@ -7,7 +7,7 @@ import io
 from matplotlib import figure
 
 from experiments.comparison import csv_files
-from experiments.comparison import report_tables
+from experiments.report import tables
 
 _STYLE = """
 body {font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto;
@@ -48,7 +48,7 @@ def preformatted(text: str) -> str:
   return f'<pre>{html.escape(text)}</pre>'
 
 
-def table(rows: list[report_tables.Row], name: str) -> str:
+def table(rows: list[tables.Row], name: str) -> str:
   """Rows as they are, a column for each of their columns."""
   columns = csv_files.columns(rows)
   head = ''.join(
@@ -60,8 +60,8 @@ def table(rows: list[report_tables.Row], name: str) -> str:
   return _table(name, [head, *lines])
 
 
-def medians(rows: list[report_tables.Row]) -> str:
-  """The cells of `report_tables.medians` in the paper's layout."""
+def medians(rows: list[tables.Row]) -> str:
+  """The cells of `tables.medians` in the paper's layout."""
   places = list(
     dict.fromkeys(
       (row['protocol'], row['reference_discount'])
@@ -101,7 +101,7 @@ def image(drawn: figure.Figure, title: str) -> tuple[bytes, str]:
   )
 
 
-def _median(row: report_tables.Row) -> str:
+def _median(row: tables.Row) -> str:
   published = (
     f'<small>published {row["published"]}%</small>' if row['published'] else ''
   )
@@ -122,7 +122,7 @@ def _median(row: report_tables.Row) -> str:
 
 def _cell(text: str, after: str = '') -> str:
   style = {'failed': ' class="failed"'}.get(
-    text, ' class="missing"' if text in report_tables.STATUSES else ''
+    text, ' class="missing"' if text in tables.STATUSES else ''
   )
   return f'<td{style}>{html.escape(text)}{after}</td>'
 

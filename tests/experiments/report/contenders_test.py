@@ -6,9 +6,9 @@ import tempfile
 from absl.testing import absltest
 import numpy as np
 
-from experiments.comparison import contenders
-from experiments.comparison import external
 from experiments.comparison import results as results_lib
+from experiments.report import contenders
+from experiments.report import external
 from tests.support import fake_study
 
 

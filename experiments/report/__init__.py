@@ -1,0 +1,1 @@
+"""A study to one page, its tables and figures."""
