@@ -13,8 +13,8 @@ from seed_metagrad import outer
 
 _LOOKS = '/looks'  # No name of a meta-parameter.
 _DECAY = 0.999  # Of the running mean and variance, per update.
-_LEAST_TRAVEL = 1.0  # Logits; less than that is a constant.
-_NOISE = 0.02  # Signal to noise below which only noise is followed.
+LEAST_TRAVEL = 1.0  # Logits; less than that is a constant.
+NOISE = 0.02  # Signal to noise below which only noise is followed.
 
 
 class Gauge(NamedTuple):
@@ -124,12 +124,12 @@ class Health:
         f' updates), signal to noise of a meta-gradient'
         f' {abs(gauge.signal_to_noise):.2f}.'
       )
-      if possible < _LEAST_TRAVEL:
+      if possible < LEAST_TRAVEL:
         line += (
           ' The run was too short, or its meta learning rate too small, to'
           ' learn it: do not compare it with a fixed one.'
         )
-      elif not abs(gauge.signal_to_noise) >= _NOISE:
+      elif not abs(gauge.signal_to_noise) >= NOISE:
         line += (
           ' Its meta-gradient is noise: a larger meta batch, or an outer'
           ' critic, may show a signal.'

@@ -2,11 +2,13 @@
 
 study.toml                            the study
 runs/<game>/<variant>/seed_<n>/       a workdir of training, and in it
+    machine.json                      what it was trained on, and the commit
     evaluation/<protocol>/            episodes.csv and summary.json
 failed/<game>/<variant>/seed_<n>.json what failed, until it is tried again
 logs/, starts/                        output of the commands; start states
 """
 
+from collections.abc import Mapping
 import pathlib
 from typing import Any, NamedTuple
 
@@ -20,6 +22,11 @@ STUDY = 'study.toml'
 DONE, FAILED = 'done', 'failed'
 UNFINISHED, NOT_RUN = 'unfinished', 'not run'
 ENV_FRAMES, MEAN_RETURN = 'env_frames', 'mean_return_100'
+NUM_UPDATES, SECONDS = 'num_updates', 'seconds'
+OUTER_ADVANTAGE = 'outer_advantage'
+# Of a learned meta-parameter, before its name.
+TRAVELLED, SIGNAL = 'travelled_', 'signal_to_noise_'
+SIGN_AGREEMENT = 'sign_agreement_'
 
 Columns = dict[str, np.ndarray]  # Columns of metrics.csv by name.
 
@@ -29,6 +36,24 @@ class Evaluation(NamedTuple):
 
   mean: float  # Raw score.
   starts: str  # How its episodes began, in words.
+  low: float  # Of the mean's 95% interval over episodes.
+  high: float
+  episodes: int
+
+
+class Cost(NamedTuple):
+  """What a run's training took; None where an older one does not say."""
+
+  seconds: float | None
+  frames_per_s: float | None
+
+
+class Machine(NamedTuple):
+  """Where a run was trained; empty where that was not written down."""
+
+  commit: str = ''
+  cpu: str = ''
+  cores: int = 0
 
 
 class Result(NamedTuple):
@@ -39,8 +64,12 @@ class Result(NamedTuple):
   reason: str  # Why it failed.
   env_frames: int
   evaluations: dict[str, Evaluation]  # By protocol.
-  # Once it is finished: frames, returns and what was learned, over training.
+  # Once it is finished: frames, returns, what was learned and, where it was
+  # logged, updates, seconds and gauges, over training.
   curves: Columns | None
+  cost: Cost = Cost(None, None)
+  machine: Machine = Machine()
+  config: Mapping[str, Any] = {}  # As the run wrote it; empty if it did not.
 
 
 def run_folder(workdir: pathlib.Path, run: study_lib.Run) -> pathlib.Path:
@@ -53,6 +82,11 @@ def evaluation_folder(
 ) -> pathlib.Path:
   """The folder that is there once a run was evaluated."""
   return run_folder(workdir, run) / 'evaluation' / protocol
+
+
+def machine_path(workdir: pathlib.Path, run: study_lib.Run) -> pathlib.Path:
+  """The file that says where a run was trained."""
+  return run_folder(workdir, run) / 'machine.json'
 
 
 def failure_path(workdir: pathlib.Path, run: study_lib.Run) -> pathlib.Path:
@@ -124,21 +158,54 @@ def _read(
     read_columns(
       run_folder(workdir, run) / 'metrics.csv',
       (ENV_FRAMES, MEAN_RETURN, *run.variant.learned),
+      optional=_optional(run.variant.learned),
     )
     if trained
     else None
   )
-  return Result(run, status, reason, env_frames, evaluations, curves)
+  return Result(
+    run,
+    status,
+    reason,
+    env_frames,
+    evaluations,
+    curves,
+    _cost(run_folder(workdir, run) / 'summary.json'),
+    _machine(machine_path(workdir, run)),
+    _config(run_folder(workdir, run) / 'config.json'),
+  )
 
 
-def read_columns(path: pathlib.Path, names: tuple[str, ...]) -> Columns:
+def _optional(learned: tuple[str, ...]) -> tuple[str, ...]:
+  """The columns that runs of before, or shortened ones, do not have."""
+  gauges = (
+    f'{gauge}{name}'
+    for gauge in (TRAVELLED, SIGNAL, SIGN_AGREEMENT)
+    for name in learned
+  )
+  return NUM_UPDATES, SECONDS, OUTER_ADVANTAGE, *gauges
+
+
+def read_columns(
+  path: pathlib.Path, names: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> Columns:
   """Columns of numbers of a CSV file.
+
+  optional: columns that may be missing, or empty in some rows: NaN there.
 
   Raises:
     ValueError: the file lacks a column, or a number is none.
   """
   rows = csv_files.read(path, names)
-  return {name: np.array([row.number(name) for row in rows]) for name in names}
+  columns = {
+    name: np.array([row.number(name) for row in rows]) for name in names
+  }
+  for name in optional:
+    if rows and name in rows[0].fields:
+      columns[name] = np.array(
+        [row.number(name) if row.fields[name] else np.nan for row in rows]
+      )
+  return columns
 
 
 def _env_frames(workdir: pathlib.Path, run: study_lib.Run) -> int:
@@ -151,20 +218,54 @@ def _env_frames(workdir: pathlib.Path, run: study_lib.Run) -> int:
 
 def _evaluation(path: pathlib.Path) -> Evaluation:
   fields = _json(path, mean=float, interval=list, episodes=int)
-  return Evaluation(float(fields['mean']), str(fields.get('starts', '')))
+  try:
+    low, high = map(float, fields['interval'])
+  except (TypeError, ValueError):
+    raise ValueError(
+      f'{path} is damaged: interval must be two numbers, got'
+      f' {fields["interval"]!r}.'
+    ) from None
+  return Evaluation(
+    float(fields['mean']),
+    str(fields.get('starts', '')),
+    low,
+    high,
+    fields['episodes'],
+  )
+
+
+def _cost(path: pathlib.Path) -> Cost:
+  fields = _json(path) if path.exists() else {}
+  found = (fields.get(name) for name in Cost._fields)
+  return Cost(
+    *(float(x) if isinstance(x, (int, float)) else None for x in found)
+  )
+
+
+def _config(path: pathlib.Path) -> Mapping[str, Any]:
+  return _json(path) if path.exists() else {}
+
+
+def _machine(path: pathlib.Path) -> Machine:
+  if not path.exists():
+    return Machine()
+  fields = _json(path, commit=str, cpu=str, cores=int)
+  return Machine(*(fields[name] for name in Machine._fields))
 
 
 def _json(path: pathlib.Path, **types: type) -> dict[str, Any]:
   """A JSON object with at least these fields."""
   try:
     fields = files.read_json(path)
+    if not isinstance(fields, dict):
+      raise TypeError
     for name, kind in types.items():
       wanted = (int, float) if kind is float else kind
       if not isinstance(fields[name], wanted):
         raise TypeError
   except (ValueError, KeyError, TypeError):
     raise ValueError(
-      f'{path} is damaged: it must be an object with {", ".join(types)}.'
+      f'{path} is damaged: it must be an object'
+      f'{" with " * bool(types)}{", ".join(types)}.'
     ) from None
-  assert isinstance(fields, dict)
   return fields

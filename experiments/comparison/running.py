@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from absl import flags
 
+from benchmarks import measurement
 from experiments.comparison import results
 from experiments.comparison import study as study_lib
 from experiments.launch import processes
@@ -16,6 +17,7 @@ from learner.storage import files
 
 _CLI = 'experiments.cli'
 _POLL_SECS = 0.2
+_TRAINING = 'training'
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -105,6 +107,10 @@ def do(
       )
       say(f'{title}: {stage.name} failed with status {status}: {reason}')
       return False
+    if stage.name == _TRAINING:
+      files.write_json(
+        results.machine_path(workdir, this), measurement.machine()
+      )
     say(f'{title}: {stage.name} took {time.monotonic() - start:.0f} s')
   return True
 
@@ -118,7 +124,7 @@ def _stages(
 ) -> Iterator[_Stage]:
   """What a run goes through."""
   yield _Stage(
-    'training',
+    _TRAINING,
     lambda: results.is_trained(study, workdir, this),
     ['train', *launcher, *flags_of({**study.fields(this), 'workdir': folder})],
   )

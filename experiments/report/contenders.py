@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.comparison import external
 from experiments.comparison import results as results_lib
 from experiments.comparison import study as study_lib
-from experiments.report import external
 from experiments.scores import atari57
+from experiments.scores import successors
 
 Others = list[tuple[str, external.Runs]]  # Other systems, by name.
 
@@ -21,11 +22,21 @@ class Contender(NamedTuple):
   scores: dict[str, dict[str, np.ndarray]]  # [protocol][game]: raw, per seed.
   curves: dict[str, list[external.Curve]]  # [game]: finished runs.
   learned: dict[str, list[results_lib.Columns]]  # [game]: over training.
+  results: list[results_lib.Result]  # Of a variant: all its runs.
 
   @property
   def title(self) -> str:
     """With the reference discount."""
     return self.variant.title if self.variant else self.label
+
+  def costs(self, name: str) -> list[float]:
+    """The seconds or frames_per_s of its finished runs that tell them."""
+    found = (
+      getattr(result.cost, name)
+      for result in self.results
+      if result.curves is not None
+    )
+    return [value for value in found if value is not None]
 
 
 def find(
@@ -65,7 +76,12 @@ def left_out(study: study_lib.Study, others: Others) -> list[str]:
 
 
 def baseline(contender: Contender, found: list[Contender]) -> Contender | None:
-  """The {} that a contender is compared with, if the study has it."""
+  """The {} that a contender is compared with, if the study has it.
+
+  It has the contender's reference discount, unless that is a preset's of its
+  own; of several the one whose settings differ least, as a fixed discount does
+  from one that is learned from there.
+  """
   plain = [
     other
     for other in found
@@ -75,15 +91,32 @@ def baseline(contender: Contender, found: list[Contender]) -> Contender | None:
     return plain[0] if plain else None
   if not contender.variant.learned:
     return None
-  reference = contender.variant.reference_discount
-  return next(
-    (
-      other
-      for other in plain
-      if other.variant and other.variant.reference_discount == reference
-    ),
-    None,
-  )
+  variant, settings = contender.variant, dict(contender.variant.settings)
+  near = {
+    id(other): len(set(settings.items()) ^ set(other.variant.settings))
+    for other in plain
+    if other.variant
+    and (
+      'preset' in settings
+      or other.variant.reference_discount == variant.reference_discount
+    )
+  }
+  comparable = [other for other in plain if id(other) in near]
+  return min(comparable, key=lambda other: near[id(other)], default=None)
+
+
+def published(
+  study: study_lib.Study, game: str, found: list[Contender]
+) -> dict[str, Contender]:
+  """The contender of each published variant; the first of several."""
+  alike: dict[str, Contender] = {}
+  for contender in found:
+    if contender.variant:
+      run = study_lib.Run(game, contender.variant, study.seeds[0])
+      name = successors.variant(study.config(run))
+      if name:
+        alike.setdefault(name, contender)
+  return alike
 
 
 def common_games(
@@ -136,7 +169,7 @@ def _of_variant(
         env_frames = result.curves[results_lib.ENV_FRAMES]
         curve = external.Curve(env_frames[known], returns[known])
         curves.setdefault(game, []).append(curve)
-  return Contender(variant.label, variant, scores, curves, learned)
+  return Contender(variant.label, variant, scores, curves, learned, results)
 
 
 def _of_other(
@@ -154,4 +187,4 @@ def _of_other(
     if game in study.games and score is not None:  # All frames, or not at all.
       scores[game] = np.append(scores.get(game, np.zeros(0)), score)
       curves.setdefault(game, []).append(curve)
-  return Contender(name, None, {'noop': scores}, curves, {})
+  return Contender(name, None, {'noop': scores}, curves, {}, [])

@@ -56,7 +56,7 @@ def medians(
           [result for result in results if result.run.variant == variant],
         )
       published = _published(variant, protocol)
-      rows.append(row | {'published': _text(published)})
+      rows.append(row | {'published': text(published)})
     for contender in found:
       if contender.variant is None:
         row = _place(contender.label, protocol, '')
@@ -106,7 +106,7 @@ def _median(
   if not runs or runs.keys() != _human_games(study):
     return row
   estimate = estimates.median(list(runs.values()))
-  return row | _columns('median low high', estimate)
+  return row | columns('median low high', estimate)
 
 
 def _counts(contender: contenders.Contender, protocol: str) -> Row:
@@ -179,6 +179,7 @@ def _score(
     'low': '',
     'high': '',
     'human_normalised': '',
+    'learned_at_the_end': _ends(contender, game),
   }
   for network in ('shallow', 'deep'):
     published = atari57.published_impala(game, network)
@@ -187,9 +188,9 @@ def _score(
     )
   if raw is None:
     return row | {'mean': _missing_score(results, contender, game)}
-  row |= _columns('mean low high', estimates.mean(raw), digits=2)
+  row |= columns('mean low high', estimates.mean(raw), digits=2)
   if atari57.has_human_score(game):
-    row['human_normalised'] = _text(
+    row['human_normalised'] = text(
       atari57.human_normalised(game, float(np.mean(raw)), protocol)
     )
   return row
@@ -229,7 +230,7 @@ def aggregates(
           'protocol': protocol,
           'variant': contender.title,
           **_counts(contender, protocol),
-          **_columns('iqm iqm_low iqm_high', mean),
+          **columns('iqm iqm_low iqm_high', mean),
           **_improvement(study, contender, protocol, found),
         }
       )
@@ -255,7 +256,7 @@ def _improvement(
   return {
     'over': over,
     'common_games': str(len(games)),
-    **_columns(
+    **columns(
       'probability probability_low probability_high', estimate, digits=2
     ),
   }
@@ -270,28 +271,57 @@ def runs(results: list[results_lib.Result]) -> list[Row]:
       'seed': str(result.run.seed),
       'status': result.status,
       'env_frames': str(result.env_frames),
-      **{
-        f'{protocol}_mean': _raw(evaluation.mean)
-        for protocol, evaluation in result.evaluations.items()
-      },
+      **_evaluations(result),
+      'seconds': text(result.cost.seconds, 0),
+      'frames_per_s': text(result.cost.frames_per_s, 0),
+      'commit': result.machine.commit,
       'reason': result.reason,
     }
     for result in results
   ]
 
 
-def _columns(
-  names: str, estimate: estimates.Estimate | None, digits: int = 1
+def _evaluations(result: results_lib.Result) -> Row:
+  """The mean of each protocol, and its 95% interval over episodes."""
+  row = {}
+  for protocol, evaluation in result.evaluations.items():
+    row[f'{protocol}_mean'] = _raw(evaluation.mean)
+    row[f'{protocol}_low'] = _raw(evaluation.low)
+    row[f'{protocol}_high'] = _raw(evaluation.high)
+    row[f'{protocol}_episodes'] = str(evaluation.episodes)
+  return row
+
+
+def columns(
+  names: str,
+  estimate: estimates.Estimate | estimates.Difference | None,
+  digits: int = 1,
 ) -> Row:
   """An estimate in three columns, empty without one."""
-  values = estimate or (None, None, None)
-  texts = [_text(value, digits) for value in values]
+  values = estimate[:3] if estimate else (None, None, None)
+  texts = [text(value, digits) for value in values]
   return dict(zip(names.split(), texts))
 
 
-def _text(value: float | None, digits: int = 1) -> str:
-  return '' if value is None else f'{value:.{digits}f}'
+def text(value: float | None, digits: int = 1) -> str:
+  """A number's text; empty without one, or where it is not finite."""
+  if value is None or not np.isfinite(value):
+    return ''
+  return f'{value:.{digits}f}'
+
+
+def _ends(contender: contenders.Contender, game: str) -> str:
+  """The learned values at the end of training: mean, and range of the runs."""
+  parts = []
+  for name in contender.variant.learned if contender.variant else ():
+    ends = [run[name][-1] for run in contender.learned.get(game, [])]
+    if ends:
+      low, high = (f'{f(ends):.4g}' for f in (min, max))
+      spread = f' ({low} to {high})' if low != high else ''
+      plain = name.rstrip('_').replace('_', ' ')
+      parts.append(f'{plain} {np.mean(ends):.4g}{spread}')
+  return ', '.join(parts)
 
 
 def _raw(score: float | None) -> str:
-  return _text(score, digits=2)
+  return text(score, digits=2)

@@ -41,17 +41,22 @@ class FakeStudy:
     (workdir / results.STUDY).write_text(toml)
     self.study = results.read_study(workdir)
 
-  def train(self, run: study_lib.Run, env_frames: int = 4000):
+  def train(self, run: study_lib.Run, env_frames: int = 4000, **summary):
     """Leaves what training does after so many frames."""
     folder = results.run_folder(self.workdir, run)
     folder.mkdir(parents=True)
-    (folder / 'summary.json').write_text(json.dumps({'env_frames': env_frames}))
+    summary = {'env_frames': env_frames, **summary}
+    (folder / 'summary.json').write_text(json.dumps(summary))
     others = [name for name in run.variant.learned if name not in _LEARNED]
     rows = [
-      f'{frames},{value},{0.99 - frames / 1e5},0.9' + ',0.5' * len(others)
+      f'{frames},{frames // 20},{frames / 100},{value},'
+      f'{0.99 - frames / 1e5},0.9' + ',0.5' * len(others)
       for frames, value in ((1000, 'nan'), (2000, run.seed), (4000, 9))
     ]
-    names = 'env_frames', 'mean_return_100', *_LEARNED, *others
+    names = [
+      *('env_frames', 'num_updates', 'seconds', 'mean_return_100'),
+      *(*_LEARNED, *others),
+    ]
     (folder / 'metrics.csv').write_text('\n'.join([','.join(names), *rows, '']))
 
   def evaluate(self, run: study_lib.Run, mean: float, protocol: str = 'noop'):
@@ -68,6 +73,11 @@ class FakeStudy:
         }
       )
     )
+
+  def configure(self, run: study_lib.Run, **fields):
+    """Leaves a config.json, of all runs of today, with these fields."""
+    path = results.run_folder(self.workdir, run) / 'config.json'
+    path.write_text(json.dumps(fields))
 
   def fail(self, run: study_lib.Run, reason: str):
     """Leaves what a run that failed does."""

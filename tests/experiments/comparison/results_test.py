@@ -1,5 +1,6 @@
 """How the runs of a study stand."""
 
+import json
 import pathlib
 import tempfile
 
@@ -26,13 +27,13 @@ class ResultsTest(parameterized.TestCase):
 
   def test_nothing_was_run(self):
     self.assertEqual(
-      self._result(), (self.run_, results.NOT_RUN, '', 0, {}, None)
+      self._result()[:6], (self.run_, results.NOT_RUN, '', 0, {}, None)
     )
 
   def test_training_is_under_way(self):
     self.fake.train(self.run_, env_frames=3999)
     self.assertEqual(
-      self._result(), (self.run_, results.UNFINISHED, '', 3999, {}, None)
+      self._result()[:6], (self.run_, results.UNFINISHED, '', 3999, {}, None)
     )
 
   def test_an_old_evaluation_does_not_finish_a_longer_training(self):
@@ -52,11 +53,36 @@ class ResultsTest(parameterized.TestCase):
     self.fake.evaluate(self.run_, 3.5)
     result = self._result()
     self.assertEqual((result.status, result.env_frames), (results.DONE, 4000))
-    self.assertEqual(result.evaluations['noop'].mean, 3.5)
+    self.assertEqual(result.evaluations['noop'], (3.5, 'a test', 2.5, 4.5, 30))
     np.testing.assert_array_equal(
       result.curves['mean_return_100'], [np.nan, 2, 9]
     )
     np.testing.assert_allclose(result.curves['discount'], [0.98, 0.97, 0.95])
+
+  def test_cost_machine_and_config_are_as_the_run_wrote_them(self):
+    self.fake.train(self.run_, seconds=80, frames_per_s=50.5)
+    self.fake.configure(self.run_, meta_learning_rate=0.25)
+    machine = {'commit': 'abc', 'cpu': 'a chip', 'cores': 2, 'load': 0.1}
+    path = results.machine_path(self.fake.workdir, self.run_)
+    path.write_text(json.dumps(machine))
+    result = self._result()
+    self.assertEqual(result.cost, (80.0, 50.5))
+    self.assertEqual(result.machine, ('abc', 'a chip', 2))
+    self.assertEqual(result.config, {'meta_learning_rate': 0.25})
+
+  def test_a_run_of_before_has_neither(self):
+    self.fake.train(self.run_)
+    result = self._result()
+    self.assertEqual(result.cost, (None, None))
+    self.assertEqual(result.machine, results.Machine())
+    self.assertEqual(result.config, {})
+
+  def test_columns_that_may_be_missing(self):
+    path = self.fake.workdir / 'some.csv'
+    path.write_text('a,b\n1,\n2,3\n')
+    columns = results.read_columns(path, ('a',), optional=('b', 'c'))
+    self.assertSameElements(columns, ['a', 'b'])
+    np.testing.assert_array_equal(columns['b'], [np.nan, 3.0])
 
   def test_failed(self):
     self.fake.train(self.run_, env_frames=1000)
@@ -69,6 +95,13 @@ class ResultsTest(parameterized.TestCase):
     ('summary.json', '{"env_fra', 'summary.json is damaged'),
     ('summary.json', '[]', 'summary.json is damaged'),
     ('evaluation/noop/summary.json', '{}', 'damaged.*mean, interval'),
+    (
+      'evaluation/noop/summary.json',
+      '{"mean": 1, "interval": [2], "episodes": 1}',
+      r'interval must be two numbers, got \[2\]',
+    ),
+    ('config.json', '[]', 'config.json is damaged'),
+    ('machine.json', '{"commit": 1}', 'machine.json is damaged'),
     (
       'evaluation/noop/summary.json',
       '{"mean": null, "interval": [], "episodes": 1}',

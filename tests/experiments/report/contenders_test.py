@@ -6,9 +6,10 @@ import tempfile
 from absl.testing import absltest
 import numpy as np
 
+from experiments.comparison import external
 from experiments.comparison import results as results_lib
+from experiments.comparison import study as study_lib
 from experiments.report import contenders
-from experiments.report import external
 from tests.support import fake_study
 
 
@@ -35,7 +36,10 @@ class ContendersTest(absltest.TestCase):
     self.assertSameElements(both.learned, ['breakout', 'pong'])
     self.assertSameElements(
       both.learned['pong'][0],
-      ['env_frames', 'mean_return_100', 'discount', 'lambda_'],
+      [
+        *('env_frames', 'num_updates', 'seconds', 'mean_return_100'),
+        *('discount', 'lambda_'),
+      ],
     )
     self.assertEmpty(unconditioned.scores['noop'])
 
@@ -57,6 +61,44 @@ class ContendersTest(absltest.TestCase):
     self.assertEqual(
       contenders.common_games(both, impala, 'noop'), ['breakout', 'pong']
     )
+
+  def test_baseline_is_the_one_whose_settings_differ_least(self):
+    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    toml = (
+      fake_study.TOML.partition('[[variants]]')[0]
+      + """
+[[variants]]
+learned = []
+discount = [0.9, 0.95, 0.99]
+[[variants]]
+learned = ["discount"]
+discount = 0.95
+outer_critic = "head"
+[[variants]]
+preset = "stacx"
+"""
+    )
+    study = fake_study.FakeStudy(folder / 'study', toml).study
+    found = contenders.find(study, [], [])
+    learned, stacx = found[3:]
+    near = contenders.baseline(learned, found)
+    self.assertEqual(near.title, '{}, discount 0.95, 0.99')
+    # Another reference discount, its preset's own: the nearest all the same.
+    self.assertNotEqual(
+      stacx.variant.reference_discount, near.variant.reference_discount
+    )
+    self.assertEqual(contenders.baseline(stacx, found).title, '{}, 0.99')
+
+  def test_costs_are_those_of_finished_runs(self):
+    runs = [
+      study_lib.Run('pong', fake_study.UNCONDITIONED, seed) for seed in (1, 2)
+    ]
+    self.fake.train(runs[0], seconds=10, frames_per_s=400)
+    self.fake.train(runs[1], env_frames=10, seconds=9)
+    self.results = results_lib.read(self.fake.study, self.fake.workdir)
+    *_, unconditioned = self._find()
+    self.assertEqual(unconditioned.costs('seconds'), [10.0])
+    self.assertEqual(unconditioned.costs('frames_per_s'), [400.0])
 
   def test_what_is_left_out_of_another_system_is_said(self):
     others = [

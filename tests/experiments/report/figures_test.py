@@ -9,36 +9,47 @@ import numpy as np
 from experiments.comparison import results as results_lib
 from experiments.report import contenders
 from experiments.report import figures
+from experiments.report import verdicts
 from tests.support import fake_study
 
 
-class ReportFiguresTest(absltest.TestCase):
+class FiguresTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
     folder = self.enterContext(tempfile.TemporaryDirectory())
-    fake = fake_study.partial(pathlib.Path(folder) / 'study')
-    self.games = fake.study.games
+    self._read(fake_study.partial(pathlib.Path(folder) / 'study'))
+
+  def _read(self, fake):
+    self.study, self.games = fake.study, fake.study.games
     self.found = contenders.find(
       fake.study, results_lib.read(fake.study, fake.workdir), []
     )
+    self.verdicts = verdicts.find(self.study, self.found)
 
-  def test_bars_of_improvement_in_order(self):
-    (axes,) = figures.improvements(self.found, 'noop').axes
+  def test_improvements_in_order_with_intervals(self):
+    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    fake = fake_study.partial(folder / 'study')
+    run = fake_study.study_lib.Run('pong', fake_study.BOTH, 2)
+    for path in results_lib.run_folder(fake.workdir, run).iterdir():
+      path.unlink()
+    results_lib.run_folder(fake.workdir, run).rmdir()
+    fake.train(run)
+    fake.evaluate(run, 14.6)
+    self._read(fake)
+    (axes,) = figures.improvements(verdicts.main(self.verdicts)).axes
+    dots = [line for line in axes.lines if line.get_marker() == 'o']
     np.testing.assert_allclose(
-      [bar.get_width() for bar in axes.patches], [50.0, 100.0]
+      [dot.get_xdata()[0] for dot in dots], [50.0, 100.0, 75.0]
     )
     self.assertEqual(
       [label.get_text() for label in axes.get_yticklabels()],
-      ['pong', 'breakout'],
+      ['pong', 'breakout', 'all games'],
     )
+    self.assertLen(axes.collections, 3)  # Intervals: two seeds everywhere.
 
-  def test_relative_improvement(self):
-    impala, both, _ = self.found
-    # Breakout (300 - 150) / 150, Pong (100 - 50) / 100, the human's.
-    percents = dict(figures.relative_improvements(both, impala, 'noop'))
-    self.assertSameElements(percents, ['breakout', 'pong'])
-    self.assertAlmostEqual(percents['breakout'], 100.0)
-    self.assertAlmostEqual(percents['pong'], 50.0)
+  def test_one_seed_has_a_dot_alone(self):
+    (axes,) = figures.improvements(verdicts.main(self.verdicts)).axes
+    self.assertLen(axes.collections, 1)  # Breakout's; Pong has one seed.
 
   def test_curves_are_the_mean_of_the_seeds(self):
     axes = figures.returns(self.games, self.found).axes
@@ -67,12 +78,8 @@ class ReportFiguresTest(absltest.TestCase):
     toml = fake_study.TOML.replace('["discount"]', '["entropy_cost"]')
     fake = fake_study.FakeStudy(pathlib.Path(folder) / 'study', toml)
     fake.do('pong', fake.study.variants[2], 1.0)
-    found = contenders.find(
-      fake.study, results_lib.read(fake.study, fake.workdir), []
-    )
-    drawn = figures.all_figures(fake.study.games, found)
-    title, made = drawn['entropy_cost']
-    self.assertEqual(title, 'Learned entropy cost')
+    self._read(fake)
+    made = figures.all_figures(self.study, self.found, [])['entropy_cost']
     np.testing.assert_allclose(made.axes[0].lines[0].get_ydata()[[0, -1]], 0.5)
 
   def test_nothing_is_drawn_of_nothing(self):
@@ -80,11 +87,13 @@ class ReportFiguresTest(absltest.TestCase):
       contender._replace(scores={'noop': {}}, curves={}, learned={})
       for contender in self.found
     ]
-    self.assertEmpty(figures.all_figures(self.games, empty))
+    self.assertEmpty(figures.all_figures(self.study, empty, []))
+    images = figures.pngs(self.study, self.found, self.verdicts)
     self.assertSameElements(
-      figures.all_figures(self.games, self.found),
-      ['improvement_noop', 'returns', 'discount', 'lambda'],
+      images, ['improvement_noop', 'returns', 'discount', 'lambda']
     )
+    for image in images.values():
+      self.assertStartsWith(image, b'\x89PNG')
 
 
 if __name__ == '__main__':

@@ -1,12 +1,8 @@
-"""Text becomes HTML and stays text."""
-
-import base64
-import re
+"""Text becomes HTML and stays text; tables are those of the rows."""
 
 from absl.testing import absltest
-from matplotlib import figure
 
-from experiments.report import page as page_lib
+from experiments.report import page
 
 
 def _row(learned, discount, **fields):
@@ -29,44 +25,41 @@ def _row(learned, discount, **fields):
   )
 
 
-class ReportPageTest(absltest.TestCase):
-  def test_text_is_escaped(self):
-    page = page_lib.page(
-      '<a>',
-      [
-        (
-          '<b>',
-          page_lib.paragraph('<c>')
-          + page_lib.preformatted('<d>')
-          + page_lib.table([{'<e>': '<f>'}], 'x'),
-        )
-      ],
-    )
-    for letter in 'abcdef':
-      self.assertIn(f'&lt;{letter}&gt;', page)
-    for letter in 'acdef':  # <b> is HTML's own.
-      self.assertNotIn(f'<{letter}>', page)
+def _table(rows, name):
+  """The HTML of a table, without the white space."""
+  made = page.environment().get_template('macros.html').module.table(rows, name)
+  return ''.join(line.strip() for line in made.splitlines())
 
-  def test_image_is_inside(self):
-    png, text = page_lib.image(figure.Figure(figsize=(1, 1)), 'a title')
-    self.assertStartsWith(png, b'\x89PNG')
-    encoded = re.search('src="data:image/png;base64,(.*)"', text)[1]
-    self.assertEqual(base64.b64decode(encoded), png)
-    self.assertIn('alt="a title"', text)
+
+class PageTest(absltest.TestCase):
+  def test_text_is_escaped(self):
+    made = _table([{'<a>': '<b>'}], '<c>"')
+    for letter in 'abc':
+      self.assertIn(f'&lt;{letter}&gt;', made)
+      self.assertNotIn(f'<{letter}>', made)
 
   def test_rows_may_lack_columns(self):
-    text = page_lib.table([{'a_b': '1'}, {'c': 'failed'}], 'name')
     self.assertEqual(
-      text,
-      """<table id="name">
-<tr><th>a b</th><th>c</th></tr>
-<tr><td>1</td><td></td></tr>
-<tr><td></td><td class="failed">failed</td></tr>
-</table>""",
+      _table([{'a_b': '1', 'd': ''}, {'c': 'failed'}], 'name'),
+      '<div class="wide"><table id="name" class="sortable n-last">'
+      '<thead><tr><th class="num">a b</th><th>c</th></tr></thead><tbody>'
+      '<tr><td class="num">1</td><td></td></tr>'
+      '<tr><td class="num"></td><td class="failed">failed</td></tr>'
+      '</tbody></table></div>',
     )
 
+  def test_large_numbers_have_commas_and_sort_as_numbers(self):
+    self.assertIn(
+      '<td class="num" data-sort="15000000">15,000,000</td>',
+      _table([{'a': '15000000'}], 'name'),
+    )
+
+  def test_headings_are_words(self):
+    self.assertEqual(page.words('env_frames'), 'frames')
+    self.assertEqual(page.words('reference_discount'), 'reference discount')
+
   def test_medians_in_the_layout_of_the_paper(self):
-    text = page_lib.medians(
+    made = page.medians(
       [
         _row(
           '{}',
@@ -88,28 +81,32 @@ class ReportPageTest(absltest.TestCase):
           published='257.1',
         ),
         _row('SEED RL', '', status='done', median='7.0', games='3', runs='3'),
-      ]
+      ],
+      ['a note'],
     )
-    lines = text.split('\n')
+    self.assertEqual(made.places, [('noop', '0.99'), ('noop', '0.995')])
+    (label, cells), (other, others) = made.rows
+    self.assertEqual(label, '{}')
     self.assertEqual(
-      lines[1],
-      '<tr><th>learned</th><th>No-op starts, 0.99</th>'
-      '<th>No-op starts, 0.995</th></tr>',
+      cells,
+      [
+        (
+          '50.0% [1.0, 99.0], partial',
+          '',
+          ('3 of 3 games, 5 runs', 'published 191.8%'),
+        ),
+        ('partial', 'missing', ('2 of 3 games, 4 runs', 'published 257.1%')),
+      ],
     )
-    self.assertEqual(
-      lines[2],
-      '<tr><td>{}</td><td>50.0% [1.0, 99.0], partial'
-      '<small>3 of 3 games, 5 runs</small>'
-      '<small>published 191.8%</small></td>'
-      '<td class="missing">partial<small>2 of 3 games, 4 runs</small>'
-      '<small>published 257.1%</small></td></tr>',
-    )
-    self.assertEqual(
-      lines[3],
-      '<tr><td>SEED RL</td>'
-      + '<td>7.0%<small>3 of 3 games, 3 runs</small></td>' * 2
-      + '</tr>',
-    )
+    self.assertEqual(other, 'SEED RL')
+    self.assertEqual(others, [('7.0%', '', ('3 of 3 games, 3 runs',))] * 2)
+    self.assertEqual(made.notes[1:], ['a note'])
+    self.assertTrue(made.is_open)
+
+  def test_every_detail_has_a_title(self):
+    self.assertIsNone(page.detail('scores', []))
+    for name in page.DETAILS:
+      self.assertTrue(page.detail(name, [{'a': 'b'}]).title)
 
 
 if __name__ == '__main__':

@@ -13,10 +13,10 @@ import tempfile
 from absl.testing import absltest
 import numpy as np
 
+from experiments.comparison import external
 from experiments.comparison import results as results_lib
 from experiments.comparison import study as study_lib
 from experiments.report import contenders
-from experiments.report import external
 from experiments.report import tables
 from tests.support import fake_study
 
@@ -133,15 +133,50 @@ class ReportTablesTest(absltest.TestCase):
         'low': '-20.70',
         'high': '14.60',
         'human_normalised': '50.0',
+        'learned_at_the_end': '',
         'published_impala_shallow': '20.40',
         'published_impala_deep': '20.98',
       },
+    )
+    self.assertEqual(
+      rows['pong', '{discount, lambda}, 0.99']['learned_at_the_end'],
+      'discount 0.95, lambda 0.9',
     )
     unconditioned = '{discount} unconditioned, 0.995'
     self.assertEqual(rows['breakout', unconditioned]['mean'], 'failed')
     self.assertEqual(rows['pong', unconditioned]['mean'], 'not run')
     self.assertEqual(rows['pong', unconditioned]['human_normalised'], '')
     self.assertEqual(rows['pong', '{discount, lambda}, 0.99']['seeds'], '1')
+
+  def test_runs_have_the_interval_over_episodes_and_their_cost(self):
+    run = study_lib.Run('seaquest', fake_study.BOTH, 1)
+    self.fake.train(run, seconds=80.4, frames_per_s=50.6)
+    self.fake.evaluate(run, 68.4)
+    self.results = results_lib.read(self.fake.study, self.fake.workdir)
+    row = next(
+      row
+      for row in tables.runs(self.results)
+      if (row['game'], row['variant'], row['seed'])
+      == ('seaquest', '{discount, lambda}, 0.99', '1')
+    )
+    self.assertEqual(
+      row,
+      {
+        'game': 'seaquest',
+        'variant': '{discount, lambda}, 0.99',
+        'seed': '1',
+        'status': 'done',
+        'env_frames': '4000',
+        'noop_mean': '68.40',
+        'noop_low': '67.40',
+        'noop_high': '69.40',
+        'noop_episodes': '30',
+        'seconds': '80',
+        'frames_per_s': '51',
+        'commit': '',
+        'reason': '',
+      },
+    )
 
   def test_aggregates(self):
     rows = {

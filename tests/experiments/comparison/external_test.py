@@ -11,7 +11,7 @@ from tensorboard.compat.proto import summary_pb2
 from tensorboard.summary.writer import event_file_writer
 from tensorboard.util import tensor_util
 
-from experiments.report import external
+from experiments.comparison import external
 
 _CSV = """game,seed,env_frames,mean_return
 pong,1,2000,-10
