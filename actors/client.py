@@ -1,11 +1,12 @@
 """Requests actions from the learner for one group of environments."""
 
 import pathlib
+import queue
 import random
 import secrets
 import threading
 import time
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from absl import logging
 import grpc
@@ -20,6 +21,7 @@ from seed_metagrad import types
 _FIRST_WAIT_SECS = 0.1  # Exponential back-off: from this wait
 _LONGEST_WAIT_SECS = 5.0  # to that one.
 _JOIN_SECS = 10.0
+_WATCH_SECS = 5.0  # Between looks whether an answer is late.
 # Trying again would end in the same way.
 _FATAL = (
   grpc.StatusCode.INVALID_ARGUMENT,
@@ -35,12 +37,23 @@ _CHANNEL_OPTIONS = (
   ('grpc.max_receive_message_length', 1 << 26),
   ('grpc.keepalive_time_ms', 10_000),
   ('grpc.keepalive_timeout_ms', 10_000),
+  ('grpc.http2.max_pings_without_data', 0),  # As many as it takes.
   # A learner may come back elsewhere; gRPC asks for a name every 30 s at most.
   ('grpc.dns_min_time_between_resolutions_ms', 1_000),
   ('grpc.initial_reconnect_backoff_ms', 100),
   ('grpc.min_reconnect_backoff_ms', 5_000),
   ('grpc.max_reconnect_backoff_ms', 5_000),
 )
+
+
+class _Stream(Protocol):
+  """The replies of an Act."""
+
+  def __next__(self) -> inference_pb2.ActReply:
+    """Waits for the next one."""
+
+  def cancel(self) -> bool:
+    """Ends it."""
 
 
 class Done(Exception):
@@ -126,8 +139,12 @@ class Client:
     self._sequence = 0
     self._failing_since: float | None = None
     self._failures = 0  # In a row.
-    self._pinger: threading.Thread | None = None
-    self._call: grpc.Future[inference_pb2.ActReply] | None = None
+    self._watcher: threading.Thread | None = None
+    self._waits_since: float | None = None
+    self._requests: queue.SimpleQueue[inference_pb2.ActRequest | None] = (
+      queue.SimpleQueue()
+    )
+    self._replies: _Stream | None = None  # From the first step of a lease on.
 
   def join(self) -> bytes:
     """Makes a new lease; returns the state to restore, mostly b''.
@@ -136,6 +153,7 @@ class Client:
       Done, Refused, Unreachable.
     """
     while True:
+      self._close_stream()
       self._run_id, self._sequence = secrets.randbits(63), 0
       if self._failures:
         self._back_off()
@@ -154,11 +172,6 @@ class Client:
         self._group,
         list(reply.env_ids),
       )
-      if reply.ping_secs and not self._pinger:
-        self._pinger = threading.Thread(
-          target=self._ping, args=[reply.ping_secs], daemon=True
-        )
-        self._pinger.start()
       env_state: bytes = reply.env_state
       return env_state
 
@@ -171,9 +184,11 @@ class Client:
     request.sequence = self._sequence
     request.env_state = env_state
     self._sequence += 1
-    self._call = self._stub.Act.future(
-      request, timeout=self._reconnect_secs, metadata=self._metadata
-    )
+    self._requests.put(request)
+    if self._replies is None:
+      self._replies = self._stub.Act(
+        iter(self._requests.get, None), metadata=self._metadata
+      )
 
   def receive(self) -> Reply:
     """Waits for the actions at the step that was sent.
@@ -182,29 +197,47 @@ class Client:
       Done, Lost, Refused, Unreachable.
       ValueError: another number of actions than of environments.
     """
-    assert self._call, 'send() comes before receive().'
+    assert self._replies, 'send() comes before receive().'
+    self._waits_since = time.monotonic()
+    if not self._watcher:
+      self._watcher = threading.Thread(target=self._watch, daemon=True)
+      self._watcher.start()
     try:
-      reply = self._call.result()
+      reply = next(self._replies)
+    except StopIteration:
+      raise Lost('the learner closed the stream.') from None
     except grpc.RpcError as error:
       self._failed(error)
       raise Lost from error
+    finally:
+      self._waits_since = None
     if reply.done:
       raise Done
     self._failures, self._failing_since = 0, None
     actions = codec.decode(reply.actions, 'int32', (self._num_envs,), 'actions')
     return Reply(actions, reply.send_state)
 
-  def _ping(self, secs: float) -> None:
-    """Keeps the lease, whatever it is by then, while environments step."""
+  def _watch(self) -> None:
+    """Gives up a stream whose answer is late: it has no deadline."""
     while True:
-      time.sleep(secs)
-      request = inference_pb2.PingRequest(run_id=self._run_id)
-      try:
-        self._stub.Ping(request, timeout=secs, metadata=self._metadata)
-      except grpc.RpcError:
-        continue  # The next request says why.
-      except ValueError:  # The channel is closed.
-        return
+      time.sleep(min(_WATCH_SECS, self._reconnect_secs / 4))
+      since, replies = self._waits_since, self._replies
+      if since is None or replies is None:
+        continue
+      if time.monotonic() - since >= self._reconnect_secs:
+        logging.warning(
+          '%s/%d: no answer for %g s',
+          self._name,
+          self._group,
+          self._reconnect_secs,
+        )
+        replies.cancel()
+
+  def _close_stream(self) -> None:
+    if self._replies is not None:
+      self._replies.cancel()
+      self._requests.put(None)  # Ends the thread that reads it.
+      self._requests, self._replies = queue.SimpleQueue(), None
 
   def _failed(self, error: grpc.RpcError) -> None:
     what = f'{error.code().name}: {error.details()}'

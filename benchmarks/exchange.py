@@ -4,7 +4,7 @@ What serving costs beyond this is the learner's own.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent import futures
 import contextlib
 import threading
@@ -37,13 +37,15 @@ class Service(inference_pb2_grpc.InferenceServicer):
     return inference_pb2.JoinReply(env_ids=range(request.num_envs))
 
   async def Act(
-    self, request: inference_pb2.ActRequest, context: Context
-  ) -> inference_pb2.ActReply:
+    self, unused_requests: AsyncIterator[Any], context: Context
+  ) -> None:
     """Replies with as many actions as there are environments."""
-    del context
-    return inference_pb2.ActReply(
-      actions=bytes(_ACTION_BYTES * len(request.flags)), done=self.done
-    )
+    while (request := await context.read()) is not grpc.aio.EOF:
+      await context.write(
+        inference_pb2.ActReply(
+          actions=bytes(_ACTION_BYTES * len(request.flags)), done=self.done
+        )
+      )
 
 
 @contextlib.contextmanager

@@ -1,19 +1,33 @@
 """The project's types to messages and back; arrays become packed bytes."""
 
+from collections.abc import Iterable
 import json
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from protos import inference_pb2
 from seed_metagrad import types
 
-PROTOCOL = 2  # Both sides must speak the same version.
+PROTOCOL = 3  # Both sides must speak the same version.
 
 _TERMINATED, _TRUNCATED, _LIFE_LOST = 1, 2, 4
 _ALL_BITS = _TERMINATED | _TRUNCATED | _LIFE_LOST
+_BOTH_ENDS = _TERMINATED | _TRUNCATED
+# What the flags of one environment may be, an episode does not end twice.
+VALID_FLAGS = bytes(
+  flags for flags in range(_ALL_BITS + 1) if flags & _BOTH_ENDS != _BOTH_ENDS
+)
 _MAX_SETTINGS = 1000  # Characters.
+
+
+class Step(NamedTuple):
+  """One step of E environments, its arrays packed as in an ActRequest."""
+
+  rewards: bytes
+  flags: bytes
+  observations: bytes
 
 
 def encode(array: np.ndarray, dtype: str) -> bytes:
@@ -108,8 +122,13 @@ def encode_step(
   )
 
 
+def join_steps(steps: Iterable[Step]) -> Step:
+  """One step of all environments of the steps, in their order."""
+  return Step(*map(b''.join, zip(*steps, strict=True)))
+
+
 def decode_step(
-  step: inference_pb2.ActRequest, num_envs: int, spec: types.EnvSpec
+  step: Step | inference_pb2.ActRequest, num_envs: int, spec: types.EnvSpec
 ) -> types.EnvOutput[np.ndarray]:
   """Undoes `encode_step`; the arrays are read-only, [E, ...].
 

@@ -45,16 +45,14 @@ class JoinRequest(_message.Message):
     def __init__(self, protocol: _Optional[int] = ..., actor: _Optional[str] = ..., group: _Optional[int] = ..., run_id: _Optional[int] = ..., num_envs: _Optional[int] = ..., env: _Optional[str] = ..., spec: _Optional[_Union[EnvSpec, _Mapping]] = ..., env_settings: _Optional[str] = ...) -> None: ...
 
 class JoinReply(_message.Message):
-    __slots__ = ("env_ids", "env_state", "done", "ping_secs")
+    __slots__ = ("env_ids", "env_state", "done")
     ENV_IDS_FIELD_NUMBER: _ClassVar[int]
     ENV_STATE_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
-    PING_SECS_FIELD_NUMBER: _ClassVar[int]
     env_ids: _containers.RepeatedScalarFieldContainer[int]
     env_state: bytes
     done: bool
-    ping_secs: float
-    def __init__(self, env_ids: _Optional[_Iterable[int]] = ..., env_state: _Optional[bytes] = ..., done: _Optional[bool] = ..., ping_secs: _Optional[float] = ...) -> None: ...
+    def __init__(self, env_ids: _Optional[_Iterable[int]] = ..., env_state: _Optional[bytes] = ..., done: _Optional[bool] = ...) -> None: ...
 
 class ActRequest(_message.Message):
     __slots__ = ("run_id", "sequence", "rewards", "flags", "observations", "env_state")
@@ -81,13 +79,3 @@ class ActReply(_message.Message):
     done: bool
     send_state: bool
     def __init__(self, actions: _Optional[bytes] = ..., done: _Optional[bool] = ..., send_state: _Optional[bool] = ...) -> None: ...
-
-class PingRequest(_message.Message):
-    __slots__ = ("run_id",)
-    RUN_ID_FIELD_NUMBER: _ClassVar[int]
-    run_id: int
-    def __init__(self, run_id: _Optional[int] = ...) -> None: ...
-
-class PingReply(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...

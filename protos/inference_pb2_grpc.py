@@ -39,15 +39,10 @@ class InferenceStub:
                 request_serializer=protos_dot_inference__pb2.JoinRequest.SerializeToString,
                 response_deserializer=protos_dot_inference__pb2.JoinReply.FromString,
                 _registered_method=True)
-        self.Act = channel.unary_unary(
+        self.Act = channel.stream_stream(
                 '/seed_metagrad.v1.Inference/Act',
                 request_serializer=protos_dot_inference__pb2.ActRequest.SerializeToString,
                 response_deserializer=protos_dot_inference__pb2.ActReply.FromString,
-                _registered_method=True)
-        self.Ping = channel.unary_unary(
-                '/seed_metagrad.v1.Inference/Ping',
-                request_serializer=protos_dot_inference__pb2.PingRequest.SerializeToString,
-                response_deserializer=protos_dot_inference__pb2.PingReply.FromString,
                 _registered_method=True)
 
 
@@ -61,15 +56,8 @@ class InferenceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Act(self, request, context):
-        """Sends one step of every environment of a group; the reply has the actions.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Ping(self, request, context):
-        """Keeps a lease while its environments step for long.
+    def Act(self, request_iterator, context):
+        """The steps of one group, each answered by its actions, as long as the lease.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,15 +71,10 @@ def add_InferenceServicer_to_server(servicer, server):
                     request_deserializer=protos_dot_inference__pb2.JoinRequest.FromString,
                     response_serializer=protos_dot_inference__pb2.JoinReply.SerializeToString,
             ),
-            'Act': grpc.unary_unary_rpc_method_handler(
+            'Act': grpc.stream_stream_rpc_method_handler(
                     servicer.Act,
                     request_deserializer=protos_dot_inference__pb2.ActRequest.FromString,
                     response_serializer=protos_dot_inference__pb2.ActReply.SerializeToString,
-            ),
-            'Ping': grpc.unary_unary_rpc_method_handler(
-                    servicer.Ping,
-                    request_deserializer=protos_dot_inference__pb2.PingRequest.FromString,
-                    response_serializer=protos_dot_inference__pb2.PingReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -132,7 +115,7 @@ class Inference:
             _registered_method=True)
 
     @staticmethod
-    def Act(request,
+    def Act(request_iterator,
             target,
             options=(),
             channel_credentials=None,
@@ -142,39 +125,12 @@ class Inference:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
+        return grpc.experimental.stream_stream(
+            request_iterator,
             target,
             '/seed_metagrad.v1.Inference/Act',
             protos_dot_inference__pb2.ActRequest.SerializeToString,
             protos_dot_inference__pb2.ActReply.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Ping(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/seed_metagrad.v1.Inference/Ping',
-            protos_dot_inference__pb2.PingRequest.SerializeToString,
-            protos_dot_inference__pb2.PingReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -350,7 +350,7 @@ class Config:
   track_project: str = _field('seed_metagrad', 'Project at the tracker.')
   lease_secs: float = _field(
     60.0,
-    'Silence after which the slots of an actor are freed, seconds.',
+    'Seconds after which an actor that stands still loses its slots.',
     above=0,
   )
   max_skipped_updates: int = _field(

@@ -1,15 +1,16 @@
 """Gathers the requests of many groups of environments into batches."""
 
+import asyncio
 import collections
-from collections.abc import Callable
-from concurrent import futures
+from collections.abc import Callable, Iterable, Sequence
+import contextlib
 import threading
 import time
 from typing import NamedTuple
 
 import numpy as np
 
-from seed_metagrad import types
+from protos import codec
 
 
 class Closed(Exception):
@@ -24,17 +25,47 @@ class Request(NamedTuple):
 
   env_ids: np.ndarray  # int32 [E], slots of the learner.
   reset: bool  # A new lease: what its environments had in progress is dropped.
-  env_outputs: types.EnvOutput[np.ndarray]  # [E, ...]; may be read-only views.
+  step: codec.Step  # Of all E, valid.
   peer: str  # actor/group.
   env_state: bytes = b''  # Not empty where the learner asked for it.
 
 
 class Waiting(NamedTuple):
-  """A request, and where its answer goes: the actions, int32 [E]."""
+  """A request, and where its answer goes: the actions, packed int32 [E].
+
+  The future belongs to the event loop that waits.
+  """
 
   request: Request
-  future: futures.Future[np.ndarray]
+  future: asyncio.Future[bytes]
   since: float  # By the batcher's clock.
+
+
+def answer(batch: Sequence[Waiting], actions: np.ndarray) -> None:
+  """Answers a batch; its event loop is woken once, however large it is.
+
+  actions: int32 [E] of all environments of the batch, in its order.
+  """
+  packed = codec.encode(actions, 'int32')
+  answers, start = [], 0
+  for waiting in batch:
+    end = start + actions.itemsize * len(waiting.request.env_ids)
+    answers.append(packed[start:end])
+    start = end
+
+  def hand_out() -> None:
+    for waiting, data in zip(batch, answers, strict=True):
+      if not waiting.future.done():  # Taken back meanwhile.
+        waiting.future.set_result(data)
+
+  _call_soon(batch, hand_out)
+
+
+def _call_soon(batch: Iterable[Waiting], callback: Callable[[], None]) -> None:
+  for waiting in batch:
+    with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits.
+      waiting.future.get_loop().call_soon_threadsafe(callback)
+    return
 
 
 class Batcher:
@@ -63,11 +94,19 @@ class Batcher:
     self._num_envs = 0  # That wait, those of cancelled requests included.
     self._closed = False
 
-  def submit(self, request: Request) -> futures.Future[np.ndarray]:
-    """Adds a request; cancel its future to take it back.
+  @property
+  def num_waiting(self) -> int:
+    """How many environments wait."""
+    return self._num_envs
+
+  def submit(self, request: Request, future: asyncio.Future[bytes]) -> None:
+    """Adds a request; its loop cancels the future to take it back.
+
+    All futures are those of one event loop.
 
     Raises:
       ValueError: more environments than a batch may hold.
+      Closed: the batcher is.
     """
     num_envs = len(request.env_ids)
     if not 1 <= num_envs <= self.max_envs:
@@ -75,17 +114,14 @@ class Batcher:
         f'a request must have 1 to {self.max_envs} environments, got '
         f'{num_envs}.'
       )
-    future: futures.Future[np.ndarray] = futures.Future()
     with self._changed:
       if self._closed:
-        future.set_exception(Closed())
-        return future
+        raise Closed
       self._waiting.append(Waiting(request, future, self._clock()))
       self._num_envs += num_envs
       # The first one starts the clock.
       if len(self._waiting) == 1 or self._num_envs >= self._min_envs:
         self._changed.notify()
-    return future
 
   def get(self, patience_secs: float | None = None) -> list[Waiting] | None:
     """Waits for a batch, ordered by peer; None once closed.
@@ -114,9 +150,13 @@ class Batcher:
       waiting, self._waiting = self._waiting, collections.deque()
       self._num_envs = 0
       self._changed.notify_all()
-    for one in waiting:
-      if one.future.set_running_or_notify_cancel():
-        one.future.set_exception(Closed())
+
+    def fail() -> None:
+      for one in waiting:
+        if not one.future.done():
+          one.future.set_exception(Closed())
+
+    _call_soon(waiting, fail)
 
   def _remaining_secs(self) -> float | None:
     if self._timeout_secs is None or not self._waiting:
@@ -140,8 +180,7 @@ class Batcher:
         break
       self._waiting.popleft()
       self._num_envs -= num_envs
-      # False where it was cancelled since; nobody can cancel it from here on.
-      if first.future.set_running_or_notify_cancel():
+      if not first.future.cancelled():
         batch.append(first)
         room -= num_envs
     return sorted(batch, key=lambda waiting: waiting.request.peer)

@@ -17,6 +17,7 @@ from learner.inference import batcher as batcher_lib
 from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.storage import run_state
+from protos import codec
 from seed_metagrad import frames
 from seed_metagrad import types
 
@@ -66,7 +67,7 @@ class Inference:
     self._traced: Callable[..., list[tf.Tensor]] | None = (
       None  # `act` as a graph, from the first call on.
     )
-    self._spec = spec
+    self.spec = spec
     self._parameters = parameters
     self._store = store
     self._seed = seed
@@ -175,7 +176,7 @@ class Inference:
     missing = num_envs - len(self._lengths)
     if missing > 0:
       self._stacks = np.concatenate(
-        [self._stacks, frames.empty(self._spec, missing)]
+        [self._stacks, frames.empty(self.spec, missing)]
       )
       self._returns = np.append(self._returns, np.zeros(missing))
       self._lengths = np.append(self._lengths, np.zeros(missing, np.int64))
@@ -220,17 +221,19 @@ def answer(
 ) -> list[unrolls_lib.Finished]:
   """Selects the actions of a batch; returns the unrolls that it ended."""
   requests = [waiting.request for waiting in batch]
-  sizes = [len(request.env_ids) for request in requests]
-  acted = inference.act(
-    np.concatenate([request.env_ids for request in requests]),
-    np.repeat([request.reset for request in requests], sizes),
-    types.EnvOutput(
-      *map(np.concatenate, zip(*[request.env_outputs for request in requests]))
-    ),
+  env_ids = np.concatenate([request.env_ids for request in requests])
+  # All at once: NumPy's calls cost more than the bytes of one request.
+  env_outputs = codec.decode_step(
+    codec.join_steps(request.step for request in requests),
+    len(env_ids),
+    inference.spec,
   )
-  ends = np.cumsum(sizes)
-  for waiting, end, size in zip(batch, ends, sizes):
-    waiting.future.set_result(acted.agent_outputs.action[end - size : end])
+  reset = np.repeat(
+    [request.reset for request in requests],
+    [len(request.env_ids) for request in requests],
+  )
+  acted = inference.act(env_ids, reset, env_outputs)
+  batcher_lib.answer(batch, acted.agent_outputs.action)
   return inference.record(acted)
 
 

@@ -8,7 +8,6 @@ import collections
 from collections.abc import Callable
 import dataclasses
 import heapq
-import math
 import time
 
 import numpy as np
@@ -44,8 +43,9 @@ class Lease:
   connection: str  # Where its actor was last heard from, as gRPC names it.
   last_seen: float  # By the clock of `Leases`.
   sequence: int = 0  # The next request must have it.
-  pending: asyncio.Future[np.ndarray] | None = None  # The answer it waits for.
-  pinged: float = -math.inf  # When its actor last said that it is alive.
+  stream: asyncio.Task[None] | None = None  # What serves its requests.
+  is_waiting: bool = False  # For an answer of the learner.
+  interruptible: bool = False  # Whether the stream reads or waits.
   silence_logged: bool = False
   is_cut_off: bool = False  # That connection is gone.
 
@@ -58,41 +58,29 @@ class Lease:
     """Admits the next request; true where it is the first of the lease.
 
     Raises:
-      ValueError: replayed or out of order, or the last one is not answered.
+      ValueError: replayed or out of order.
     """
-    if self.pending is not None:
-      raise ValueError(
-        f'sequence {sequence} came before {self.sequence - 1} was answered.'
-      )
     if sequence != self.sequence:
       raise ValueError(
         f'sequence must be {self.sequence}, got {sequence}: replayed or out '
         'of order.'
       )
     self.sequence += 1
+    self.is_waiting = True
     return sequence == 0
 
-  def heard_by(self, connection: str) -> None:
-    """Records that its actor has said something."""
-    self.connection, self.is_cut_off = connection, False
-
-  def wait_for(self, answer: asyncio.Future[np.ndarray]) -> None:
-    """Records what the admitted request waits for, until `Leases.answered`."""
-    self.pending = answer
-
-  def cancel(self) -> None:
-    """Takes back the request that waits, if one does."""
-    if self.pending is not None:
-      self.pending.cancel()
+  def interrupt(self) -> None:
+    """Takes back what its stream waits for: it looks why."""
+    if self.stream is not None and self.interruptible:
+      self.stream.cancel()
 
 
 class Leases:
   """Slots 0 to max_envs - 1; the lowest free ones are leased first.
 
-  A lease ends when its peer joins again, when its connection is lost while its
-  request waits, or when it has been silent for `lease_secs` and has not pinged
-  either. It is not silent while its request waits for the learner. Until then
-  nobody joins under its name by another connection: see `join`.
+  A lease ends when its peer joins again, with its stream, which ends with its
+  connection, or where no stream has come for `lease_secs`. Until then nobody
+  joins under its name by another connection: see `join`.
 
   `actor_envs` bounds what one actor holds in all its groups.
 
@@ -108,8 +96,7 @@ class Leases:
   ):
     self.max_envs = max_envs
     self.log = limited_log.LimitedLog(clock)
-    self.ping_secs = lease_secs / 4  # So that a few may be lost.
-    self._lease_secs = lease_secs
+    self.lease_secs = lease_secs
     self._actor_envs = actor_envs
     self._clock = clock
     self._free = list(range(max_envs))  # A heap.
@@ -126,7 +113,7 @@ class Leases:
     """Leases slots; an older lease of this peer is superseded.
 
     By another connection that is possible only once the older one's is gone, or
-    its actor has not been heard from for two pings: of two actors with one name
+    has opened no stream for half of `lease_secs`: of two actors with one name
     the first goes on, and one that comes back finds its name free.
 
     Raises:
@@ -173,11 +160,21 @@ class Leases:
       run_id, Ended(f'no lease has run_id {run_id}', superseded=False)
     )
 
-  def ping(self, run_id: int, connection: str) -> None:
-    """Records that the actor of a lease is alive; unknown ones are ignored."""
-    if run_id in self._by_run:
-      self._by_run[run_id].pinged = self._clock()
-      self._by_run[run_id].heard_by(connection)
+  def open(
+    self, run_id: int, connection: str, stream: asyncio.Task[None]
+  ) -> Lease:
+    """Returns the lease of a run, which lives as long as the stream from now.
+
+    Raises:
+      Ended: there is none, or no more.
+      ValueError: it has a stream.
+    """
+    lease = self.find(run_id)
+    if lease.stream is not None:
+      raise ValueError(f'the lease of {lease.peer} has a stream already.')
+    lease.stream = stream
+    lease.connection, lease.is_cut_off = connection, False
+    return lease
 
   def cut_off(self, is_gone: Callable[[str], bool]) -> None:
     """Records whose connection is gone: others may join under their names."""
@@ -186,12 +183,12 @@ class Leases:
 
   def answered(self, lease: Lease) -> None:
     """Records that a request was answered: the peer is waited for now."""
-    lease.pending = None
+    lease.is_waiting = False
     lease.last_seen = self._clock()
     lease.silence_logged = False
 
   def end(self, lease: Lease, reason: str, superseded: bool = False) -> None:
-    """Frees the slots, takes back the request that waits, and says why."""
+    """Frees the slots, interrupts the stream, and says why."""
     if lease.run_id in self._by_run:
       self._remove(lease, reason, superseded)
       self.log.warning(
@@ -210,9 +207,9 @@ class Leases:
           self._remove(lease, reason, superseded=False)
 
   def expire(self) -> None:
-    """Ends the leases that were silent for `lease_secs`."""
-    for lease, secs in self.silent(self._lease_secs):
-      if self._clock() - lease.pinged >= self._lease_secs:
+    """Ends the leases that have opened no stream for `lease_secs`."""
+    for lease, secs in self.silent(self.lease_secs):
+      if lease.stream is None:
         self.end(lease, f'it was {_silence(secs)}: expired (--lease_secs)')
 
   def log_silent(self, secs: float) -> None:
@@ -233,7 +230,7 @@ class Leases:
     return [
       (lease, now - lease.last_seen)
       for lease in self._by_run.values()
-      if lease.pending is None and now - lease.last_seen >= secs
+      if not lease.is_waiting and now - lease.last_seen >= secs
     ]
 
   def all(self) -> list[Lease]:
@@ -241,10 +238,11 @@ class Leases:
     return list(self._by_run.values())
 
   def _is_alive(self, lease: Lease) -> bool:
-    if lease.pending is not None:  # gRPC takes it back with the connection.
+    if lease.is_cut_off:
+      return False
+    if lease.stream is not None:  # gRPC ends it with its connection.
       return True
-    heard = max(lease.last_seen, lease.pinged)
-    return not lease.is_cut_off and self._clock() - heard < 2 * self.ping_secs
+    return self._clock() - lease.last_seen < self.lease_secs / 2
 
   def _check_quota(self, peer: str, num_envs: int) -> None:
     actor = peer.rpartition('/')[0]
@@ -269,7 +267,7 @@ class Leases:
     )
     if len(self._ended) > _ENDED_KEPT:
       self._ended.popitem(last=False)
-    lease.cancel()
+    lease.interrupt()
 
 
 def _silence(secs: float) -> str:

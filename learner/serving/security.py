@@ -65,9 +65,9 @@ class Guard(grpc.aio.ServerInterceptor):
     handler = await continuation(handler_call_details)
     if handler is None:
       return None
-    if handler.unary_stream:  # To watch the server's health.
-      return self._noted(handler)
-    return self._with_read_deadline(handler)
+    if handler.unary_unary:
+      return self._with_read_deadline(handler)
+    return self._noted(handler)
 
   def take_admitted(self) -> set[str]:
     """Returns the peers of the calls since the last time."""
@@ -91,17 +91,22 @@ class Guard(grpc.aio.ServerInterceptor):
     yield b''  # Makes this a stream; never reached.
 
   def _noted(self, handler: _Handler) -> _Handler:
-    answer: Any = handler.unary_stream
+    """Of a stream: to act, which looks at the time itself, or to watch."""
+    answer: Any = handler.stream_stream or handler.unary_stream
 
     async def note_and_handle(request: Any, context: _Context) -> None:
       self._admitted.add(context.peer())
       await answer(request, context)
 
-    return grpc.unary_stream_rpc_method_handler(
-      note_and_handle,
-      request_deserializer=handler.request_deserializer,
-      response_serializer=handler.response_serializer,
+    make: Any = (
+      grpc.stream_stream_rpc_method_handler
+      if handler.stream_stream
+      else grpc.unary_stream_rpc_method_handler
     )
+    noted: _Handler = make(
+      note_and_handle, handler.request_deserializer, handler.response_serializer
+    )
+    return noted
 
   def _with_read_deadline(self, handler: _Handler) -> _Handler:
     deserialize, answer = handler.request_deserializer, handler.unary_unary

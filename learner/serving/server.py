@@ -33,7 +33,11 @@ _HANDSHAKE_SECS = 10.0  # So is a connection without a finished handshake.
 _STOP_SECS = 1.0  # Calls that still run then are cancelled.
 _WATCH_SECS = 1.0  # Between checks for silent groups.
 _SILENT_SECS = 10.0  # A silence of this length is logged.
-_SPARE_CALLS = 256  # Joins and health checks, besides one call per group.
+_SPARE_CALLS = 256  # Joins and health checks, besides one stream per group.
+_CONNECTION_CALLS = (
+  validation.MAX_GROUPS + 16
+)  # Of an actor: streams and joins.
+_MAX_MS = 2**31 - 1  # Of gRPC's options.
 _OTHER_FILES = 512  # Files of this process that are not connections.
 
 
@@ -77,7 +81,13 @@ class Server:
     )
     self._guard = security.Guard(token, _READ_SECS, leases.log)
     self._inference = service.Inference(
-      task, batcher, leases, leases.log, dict(env_states or {}), ask_for_states
+      task,
+      batcher,
+      leases,
+      leases.log,
+      dict(env_states or {}),
+      ask_for_states,
+      _READ_SECS,
     )
     self._health = health.aio.HealthServicer()
     self._thread = threading.Thread(
@@ -186,16 +196,20 @@ class Server:
     return server.add_secure_port(self._address, self._credentials)
 
   def _options(self) -> list[tuple[str, int]]:
+    # A peer of which nothing is heard for --lease_secs has lost its streams.
+    ping_ms = int(min(1e3 * self._leases.lease_secs, _MAX_MS) / 3)
     return [
       ('grpc.so_reuseport', 0),  # An address in use is an error.
       ('grpc.max_receive_message_length', self._message_bytes),
       ('grpc.max_metadata_size', 8192),  # Bytes.
-      ('grpc.max_concurrent_streams', 64),  # Per connection.
+      ('grpc.max_concurrent_streams', _CONNECTION_CALLS),
       ('grpc.max_allowed_incoming_connections', self._max_connections),
       ('grpc.server_handshake_timeout_ms', int(1e3 * _HANDSHAKE_SECS)),
-      # Finds a peer whose host is gone; lets actors ping as often.
-      ('grpc.keepalive_time_ms', 20_000),
-      ('grpc.keepalive_timeout_ms', 10_000),
+      ('grpc.keepalive_time_ms', ping_ms),
+      ('grpc.keepalive_timeout_ms', 2 * ping_ms),  # For hosts that are gone.
+      ('grpc.http2.ping_timeout_ms', 2 * ping_ms),  # That stand still.
+      ('grpc.http2.max_pings_without_data', 0),  # As many as it takes.
+      # Actors may ping as often.
       ('grpc.http2.min_recv_ping_interval_without_data_ms', 5_000),
       ('grpc.keepalive_permit_without_calls', 1),
     ]

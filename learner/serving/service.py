@@ -1,24 +1,37 @@
-"""Join and Act: from a message to the batcher and back, or a refusal.
+"""Join and Act: from messages to the batcher and back, or a refusal.
 
 Everything here runs in the server's event loop.
 """
 
 import asyncio
-from typing import Any, NoReturn
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn, TypeAlias
 
+from google.protobuf import message as protobuf_message
 import grpc
-import numpy as np
 
 from learner.inference import batcher as batcher_lib
 from learner.serving import leases as leases_lib
 from learner.serving import limited_log
 from learner.serving import security
 from learner.serving import validation
-from protos import codec
 from protos import inference_pb2
 from protos import inference_pb2_grpc
 from seed_metagrad import types
 from seed_metagrad.environments import environment
+
+_ActContext: TypeAlias = grpc.aio.ServicerContext[
+  inference_pb2.ActRequest, inference_pb2.ActReply
+]
+
+
+class _Done(Exception):
+  """Training is over."""
+
+
+class _Late(Exception):
+  """A request took too long to arrive."""
+
 
 _CODES: dict[type[Exception], grpc.StatusCode] = {
   ValueError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -26,12 +39,10 @@ _CODES: dict[type[Exception], grpc.StatusCode] = {
   leases_lib.Full: grpc.StatusCode.RESOURCE_EXHAUSTED,
   leases_lib.Ended: grpc.StatusCode.FAILED_PRECONDITION,
   batcher_lib.Closed: grpc.StatusCode.UNAVAILABLE,
+  _Late: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
+_NO_REQUEST = 'bytes arrived that are no request.'
 _POLL_SECS = 0.01
-
-
-class _Done(Exception):
-  """Training is over."""
 
 
 class Inference(inference_pb2_grpc.InferenceServicer):
@@ -39,7 +50,8 @@ class Inference(inference_pb2_grpc.InferenceServicer):
 
   `env_states`, by peer, go back to who joins as that peer, until its first step
   was answered: an actor may be lost before that, and must repeat the step.
-  With `ask_for_states` every answer asks for the environments' state.
+  With `ask_for_states` every answer asks for the environments' state. A stream
+  whose first request has not arrived after `read_secs` is refused.
   """
 
   def __init__(
@@ -50,8 +62,10 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     log: limited_log.LimitedLog,
     env_states: dict[str, bytes],
     ask_for_states: bool,
+    read_secs: float,
   ):
     self._ask_for_states = ask_for_states
+    self._read_secs = read_secs
     self._task = task
     self._limits = environment.Limits(task.spec)
     self._batcher = batcher
@@ -87,46 +101,35 @@ class Inference(inference_pb2_grpc.InferenceServicer):
       request.num_envs,
     )
     return inference_pb2.JoinReply(
-      env_ids=lease.env_ids.tolist(),
-      env_state=self._env_states.get(peer, b''),
-      ping_secs=self._leases.ping_secs,
+      env_ids=lease.env_ids.tolist(), env_state=self._env_states.get(peer, b'')
     )
 
   async def Act(
     self,
-    request: inference_pb2.ActRequest,
-    context: grpc.aio.ServicerContext[
-      inference_pb2.ActRequest, inference_pb2.ActReply
-    ],
-  ) -> inference_pb2.ActReply:
-    """Selects the actions at one step of a group."""
-    peer = context.peer()
+    unused_requests: AsyncIterator[inference_pb2.ActRequest],
+    context: _ActContext,
+  ) -> None:
+    """Selects the actions at each step of one group; its lease ends with it."""
+    who, lease, reason = context.peer(), None, 'its connection was lost'
+    stream = asyncio.current_task()
+    assert stream
     try:
+      request = await self._first(context)
+      lease = self._leases.open(request.run_id, who, stream)
+      who = f'{lease.peer} at {who}'
       self._check_end()
-      lease = self._leases.find(request.run_id)
-      lease.heard_by(peer)
-      peer = f'{lease.peer} at {peer}'
-      actions = await self._actions(lease, request)
-      self._env_states.pop(lease.peer, None)
+      await self._serve(lease, request, context)
+      reason = 'its stream was closed'
     except _Done:
-      self._leases.end_actor(request.run_id, 'training is over')
-      return inference_pb2.ActReply(done=True)
+      if lease:
+        self._leases.end_actor(lease.run_id, 'training is over')
+      await context.write(inference_pb2.ActReply(done=True))
     except tuple(_CODES) as error:
-      await self._refuse(context, peer, error)
-    return inference_pb2.ActReply(
-      actions=codec.encode(actions, 'int32'), send_state=self._ask_for_states
-    )
-
-  async def Ping(
-    self,
-    request: inference_pb2.PingRequest,
-    context: grpc.aio.ServicerContext[
-      inference_pb2.PingRequest, inference_pb2.PingReply
-    ],
-  ) -> inference_pb2.PingReply:
-    """Keeps a lease while its environments step."""
-    self._leases.ping(request.run_id, context.peer())
-    return inference_pb2.PingReply()
+      reason = 'its stream was refused'
+      await self._refuse(context, who, error)
+    finally:
+      if lease and self._end is None:
+        self._leases.end(lease, reason)
 
   async def finish(self, secs: float) -> bool:
     """Answers `done` from now on; true once no lease is left."""
@@ -143,38 +146,84 @@ class Inference(inference_pb2_grpc.InferenceServicer):
   def _end_all(self, end: type[Exception]) -> None:
     self._end = end
     for lease in self._leases.all():
-      lease.cancel()
+      lease.interrupt()
 
   def _check_end(self) -> None:
     if self._end is not None:
       raise self._end
 
-  async def _actions(
+  async def _first(self, context: _ActContext) -> Any:
+    """Reads the request that names the lease.
+
+    Raises:
+      _Late: it takes too long.
+      ValueError: it is no request.
+    """
+    request: Any
+    try:
+      request = await asyncio.wait_for(context.read(), self._read_secs)
+    except TimeoutError:
+      raise _Late(
+        f'no complete request arrived within {self._read_secs:g} s.'
+      ) from None
+    except protobuf_message.DecodeError:
+      raise ValueError(_NO_REQUEST) from None
+    if request is grpc.aio.EOF:  # Mostly an actor that was killed.
+      await context.abort(
+        grpc.StatusCode.INVALID_ARGUMENT, 'no request arrived.'
+      )
+    return request
+
+  async def _serve(
+    self,
+    lease: leases_lib.Lease,
+    request: Any,  # Or EOF, of which type stubs do not know.
+    context: _ActContext,
+  ) -> None:
+    """Answers the requests of a stream, from this one on, until its end."""
+    reply = inference_pb2.ActReply(send_state=self._ask_for_states)
+    try:
+      while request is not grpc.aio.EOF:
+        lease.interruptible = True
+        reply.actions = await self._submit(lease, request)
+        self._leases.answered(lease)
+        self._env_states.pop(lease.peer, None)
+        lease.interruptible = False
+        await context.write(reply)
+        self._check(lease)
+        lease.interruptible = True
+        request = await context.read()
+    except asyncio.CancelledError:  # By `Lease.interrupt`, or by gRPC.
+      self._check(lease)
+      raise
+    except protobuf_message.DecodeError:
+      raise ValueError(_NO_REQUEST) from None
+    finally:
+      lease.interruptible = False
+
+  def _check(self, lease: leases_lib.Lease) -> None:
+    self._check_end()
+    self._leases.find(lease.run_id)
+
+  def _submit(
     self, lease: leases_lib.Lease, request: inference_pb2.ActRequest
-  ) -> np.ndarray:
-    env_outputs = validation.env_outputs(
+  ) -> asyncio.Future[bytes]:
+    if request.run_id != lease.run_id:
+      raise ValueError(
+        f'run_id must be {lease.run_id} in this stream, got {request.run_id}.'
+      )
+    step = validation.check_step(
       request, len(lease.env_ids), self._task.spec, self._limits
     )
     reset = lease.begin(request.sequence)
-    answer: asyncio.Future[np.ndarray] = asyncio.wrap_future(
-      self._batcher.submit(
-        batcher_lib.Request(
-          lease.env_ids, reset, env_outputs, lease.peer, request.env_state
-        )
-      )
+    answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    self._batcher.submit(
+      batcher_lib.Request(
+        lease.env_ids, reset, step, lease.peer, request.env_state
+      ),
+      answer,
     )
-    lease.wait_for(answer)
-    try:
-      return await answer
-    except asyncio.CancelledError:
-      task = asyncio.current_task()
-      if task and task.cancelling():  # By gRPC: the connection is lost.
-        self._leases.end(lease, 'its connection was lost')
-        raise
-      self._check_end()
-      raise self._leases.why_ended(lease.run_id) from None
-    finally:
-      self._leases.answered(lease)
+    return answer
 
   async def _refuse(
     self,

@@ -10,7 +10,7 @@ from seed_metagrad import types
 from seed_metagrad.environments import environment
 
 _ACTOR = re.compile(r'[\w.:-]{1,64}', re.ASCII)  # It goes into logs.
-_MAX_GROUPS = 64  # Per actor.
+MAX_GROUPS = 64  # Per actor.
 _OVERHEAD_BYTES = 1 << 16  # Everything in a request but the arrays.
 _STATE_BYTES = 1 << 14  # Per environment.
 _ENV_STEP_BYTES = 5  # Reward and flags of one environment.
@@ -41,9 +41,9 @@ def check_join(
       'actor must be 1 to 64 letters, digits or ._:-, got '
       f'{request.actor[:80]!r}.'
     )
-  if request.group >= _MAX_GROUPS:
+  if request.group >= MAX_GROUPS:
     raise ValueError(
-      f'group must be less than {_MAX_GROUPS}, got {request.group}.'
+      f'group must be less than {MAX_GROUPS}, got {request.group}.'
     )
   if not 1 <= request.num_envs <= max_envs:
     raise ValueError(
@@ -56,40 +56,54 @@ def check_join(
   return f'{request.actor}/{request.group}'
 
 
-def env_outputs(
+def check_step(
   request: inference_pb2.ActRequest,
   num_envs: int,
   spec: types.EnvSpec,
   limits: environment.Limits,
-) -> types.EnvOutput[np.ndarray]:
-  """Views the arrays of a request, [E, ...], read-only.
+) -> codec.Step:
+  """Checks the step of a request, and returns it, still packed.
+
+  It is unpacked with all others of its batch.
 
   limits: those of the spec.
 
   Raises:
     ValueError: a wrong number of bytes, or a value out of range.
   """
-  outputs = codec.decode_step(request, num_envs, spec)
-  valid = abs(outputs.reward) <= environment.MAX_REWARD
+  # Each field is copied where it is read: once.
+  step = codec.Step(request.rewards, request.flags, request.observations)
+  codec.decode(step.flags, 'uint8', (num_envs,), 'flags')
+  if step.flags.translate(None, codec.VALID_FLAGS):
+    raise ValueError(
+      'flags must be at most 7, and not both terminated and truncated, got '
+      f'{max(step.flags.translate(None, codec.VALID_FLAGS))}.'
+    )
+  rewards = codec.decode(step.rewards, 'float32', (num_envs,), 'rewards')
+  valid = abs(rewards) <= environment.MAX_REWARD
   if not valid.all():
     raise ValueError(
       f'rewards must be finite, at most {environment.MAX_REWARD:g} in size, '
-      f'got {outputs.reward[valid.argmin()]}.'
+      f'got {rewards[valid.argmin()]}.'
     )
-  outside = limits.find_outside(outputs.observation)
+  observations = codec.decode(
+    step.observations,
+    spec.observation_dtype,
+    (num_envs, *spec.observation_shape),
+    'observations',
+  )
+  outside = limits.find_outside(observations)
   if outside is not None:
     raise ValueError(
       'observations must be finite and within, or near, the bounds of the '
-      f'spec, got {outputs.observation[outside]}.'
+      f'spec, got {observations[outside]}.'
     )
-  if (outputs.terminated & outputs.truncated).any():
-    raise ValueError('flags must not say both terminated and truncated.')
   if len(request.env_state) > num_envs * _STATE_BYTES:
     raise ValueError(
       f'env_state must be at most {num_envs * _STATE_BYTES} bytes, got '
       f'{len(request.env_state)}.'
     )
-  return outputs
+  return step
 
 
 def _require_same(name: str, learners: object, actors: object) -> None:

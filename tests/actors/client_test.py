@@ -1,6 +1,7 @@
 """Tests of actors/client.py, against a real server."""
 
 import os
+import threading
 import time
 from unittest import mock
 
@@ -10,6 +11,7 @@ import grpc
 import numpy as np
 
 from actors import client as client_lib
+from learner.inference import batcher as batcher_lib
 from seed_metagrad import types
 from tests.support import fakes
 
@@ -56,12 +58,38 @@ class ClientTest(parameterized.TestCase):
     learner = self.start(lease_secs=0.2)
     client = self.connect(f'localhost:{learner.port}')
     client.join()
-    (lease,) = learner.leases.all()
     for now in (10.0, 20.0, 30.0):
+      client.send(_STEP)
+      client.receive()
       learner.now = now  # Each time as long as fifty leases.
-      fakes.wait_until(lambda: lease.pinged == learner.now)
+      learner.server.num_actors()
+      learner.leases.expire()
+    self.assertEqual(
+      [request.reset for request in learner.requests], [True, False, False]
+    )
+
+  def test_an_answer_that_does_not_come_is_given_up(self):
+    learner = self.start(answer=False)
+    client = self.connect(f'localhost:{learner.port}', reconnect_secs=0.3)
+    client.join()
+    client.send(_STEP)
+    with self.assertLogs(level='WARNING') as logs:
+      with self.assertRaises(client_lib.Lost):
+        client.receive()
+    self.assertRegex('\n'.join(logs.output), 'ann/0: no answer for 0.3 s')
+    fakes.wait_until(lambda: not learner.server.num_actors())
+
+  def test_threads_of_a_lost_lease_end(self):
+    client = self.connect()
+    client.join()
     client.send(_STEP)
     client.receive()
+    threads = threading.active_count()
+    for _ in range(5):
+      client.join()
+      client.send(_STEP)
+      client.receive()
+    fakes.wait_until(lambda: threading.active_count() <= threads)
 
   @parameterized.parameters('http_proxy', 'https_proxy', 'grpc_proxy')
   def test_a_local_learner_is_reached_without_a_proxy(self, variable):
@@ -203,7 +231,9 @@ class ClientTest(parameterized.TestCase):
     client = self.connect(f'localhost:{learner.port}')
     client.join()
     client.send(_STEP)
-    learner.batcher.get()[0][1].set_result(np.zeros(3, np.int32))
+    (waiting,) = learner.batcher.get()
+    longer = waiting.request._replace(env_ids=np.arange(3))
+    batcher_lib.answer([waiting._replace(request=longer)], np.int32([0, 0, 0]))
     with self.assertRaisesRegex(ValueError, 'actions must be 8 bytes .*got 12'):
       client.receive()
 
@@ -220,9 +250,7 @@ class ClientTest(parameterized.TestCase):
     client.join()
     client.send(fakes.outputs(64, spec)._replace(observation=frames))
     client.receive()
-    np.testing.assert_array_equal(
-      learner.requests[0].env_outputs.observation, frames
-    )
+    self.assertEqual(learner.requests[0].step.observations, frames.tobytes())
 
 
 class OpenChannelTest(absltest.TestCase):

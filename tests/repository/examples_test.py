@@ -46,15 +46,14 @@ class ExamplesTest(absltest.TestCase):
     first, *others = learner.requests
     self.assertEqual((first.peer, len(first.env_ids)), ('mine/0', 8))
     self.assertTrue(first.reset)
-    self.assertFalse(first.env_outputs.terminated.any())
+    self.assertEqual(first.step.flags, bytes(8))
     # An episode of Catch has 9 steps: its end is in request 9.
-    self.assertTrue(others[8].env_outputs.terminated.all())
-    self.assertSetEqual(
-      set(np.abs(others[8].env_outputs.reward).tolist()), {1.0}
-    )
-    self.assertFalse(others[7].env_outputs.terminated.any())
+    self.assertEqual(others[8].step.flags, bytes([1] * 8))
+    rewards = np.frombuffer(others[8].step.rewards, '<f4')
+    self.assertSetEqual(set(np.abs(rewards).tolist()), {1.0})
+    self.assertEqual(others[7].step.flags, bytes(8))
     self.assertTrue(other.requests[0].reset)
-    self.assertFalse(other.requests[0].env_outputs.terminated.any())
+    self.assertEqual(other.requests[0].step.flags, bytes(8))
 
   def test_reader_of_checkpoints_finds_what_was_saved(self):
     config = config_lib.preset('smoke', outer_critic='none')

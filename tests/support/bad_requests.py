@@ -1,5 +1,6 @@
 """Requests that a learner must refuse, for hypothesis to choose from."""
 
+import itertools
 import json
 from typing import NamedTuple
 
@@ -8,10 +9,14 @@ from hypothesis import strategies as st
 import numpy as np
 
 from protos import codec
+from protos import inference_pb2
+from protos import inference_pb2_grpc
 from tests.support import fakes
 
-RUN_ID = 1 << 40  # Bad steps are sent for this lease, which has taken none.
+_FIRST_RUN = 1 << 40  # Each bad step has a lease of its own, from this one on.
 MAX_BYTES = 1 << 17  # A good request has less.
+_MAX_SEQUENCE = 2**64 - 1
+_LEASES = 64  # More than are sent at once.
 CODES = (
   grpc.StatusCode.INVALID_ARGUMENT,
   grpc.StatusCode.FAILED_PRECONDITION,
@@ -29,6 +34,7 @@ class BadRequest(NamedTuple):
   method: str
   message: bytes
   has_token: bool = True
+  steps_before: int | None = None  # Of the stream of a lease, where it has one.
 
 
 def _floats(count: int):
@@ -68,13 +74,9 @@ _text = st.text(max_size=100)
 _uint32 = st.integers(0, 2**32 - 1)
 _STEPS = _one_bad_field(
   _SERVICE + 'Act',
-  lambda **field: fakes.act_request(**{'run_id': RUN_ID, **field}),
+  fakes.act_request,
   [
-    (
-      'run_id',
-      st.integers(-(2**63), 2**63 - 1).filter(lambda run_id: run_id < 0),
-    ),
-    ('sequence', st.integers(1, 2**64 - 1)),
+    ('sequence', st.integers(3, 2**64 - 1)),
     ('rewards', _other_bytes(8)),
     ('rewards', _floats(2)),
     ('flags', _other_bytes(2)),
@@ -84,6 +86,16 @@ _STEPS = _one_bad_field(
     ('observations', _floats(100)),
     ('env_state', st.integers(2**15 + 1, MAX_BYTES).map(bytes)),
   ],
+)
+_STEPS_OF_A_LEASE = st.builds(
+  lambda request, before: request._replace(steps_before=before),
+  _STEPS,
+  st.integers(0, 2),
+)
+_STEPS_WITHOUT_A_LEASE = st.integers(-(2**63), -1).map(
+  lambda run_id: BadRequest(
+    _SERVICE + 'Act', fakes.act_request(run_id=run_id).SerializeToString()
+  )
 )
 _JOINS = _one_bad_field(
   _SERVICE + 'Join',
@@ -104,7 +116,7 @@ _JOINS = _one_bad_field(
   ],
 )
 _RANDOM = st.builds(
-  BadRequest,
+  lambda method, message: BadRequest(method, message),
   st.sampled_from([_SERVICE + 'Join', _SERVICE + 'Act']),
   st.binary(max_size=1000),
 )
@@ -116,13 +128,13 @@ _HUGE = st.builds(
 _OTHERS = st.sampled_from(
   [BadRequest(_SERVICE + 'Nothing', b''), BadRequest('/other.Service/Act', b'')]
 )
-_WITHOUT_TOKEN = st.builds(
-  BadRequest, st.just(_SERVICE + 'Act'), st.binary(max_size=100), st.just(False)
+_WITHOUT_TOKEN = st.binary(max_size=100).map(
+  lambda message: BadRequest(_SERVICE + 'Act', message, has_token=False)
 )
 
 ALL = st.one_of(
-  *[_STEPS, _STEPS, _JOINS, _JOINS, _RANDOM, _RANDOM],
-  *[_OTHERS, _WITHOUT_TOKEN, _HUGE],
+  *[_STEPS_OF_A_LEASE, _STEPS_OF_A_LEASE, _STEPS_WITHOUT_A_LEASE],
+  *[_JOINS, _JOINS, _RANDOM, _RANDOM, _OTHERS, _WITHOUT_TOKEN, _HUGE],
 )
 
 
@@ -131,27 +143,45 @@ class Sender:
 
   def __init__(self, port: int, token: str):
     self._channel = grpc.insecure_channel(f'localhost:{port}')
-    self._token = (('authorization', f'Bearer {token}'),)
+    self._metadata = (('authorization', f'Bearer {token}'),)
+    self._stub = inference_pb2_grpc.InferenceStub(self._channel)
+    self._run_ids = itertools.count(_FIRST_RUN)
+    self._stream: fakes.Stream | None = None
     self.close = self._channel.close
 
   def send(self, request: BadRequest):
-    """Returns the pending call."""
-    return self._channel.unary_unary(request.method).future(
-      request.message,
+    """Returns the pending call; some have a lease and take steps before."""
+    messages = [request.message]
+    if request.steps_before is not None:
+      run_id = next(self._run_ids)
+      # Her older leases make room: some messages never reach theirs.
+      self.join(run_id, f'eve-{run_id % _LEASES}')
+      bad = inference_pb2.ActRequest.FromString(request.message)
+      bad.run_id = run_id
+      bad.sequence = min(bad.sequence + request.steps_before, _MAX_SEQUENCE)
+      good = [
+        fakes.act_request(run_id=run_id, sequence=sequence)
+        for sequence in range(request.steps_before)
+      ]
+      messages = [step.SerializeToString() for step in (*good, bad)]
+    call = self._channel.stream_stream(request.method)(
+      iter(messages),
       timeout=fakes.DEADLINE_SECS,
-      metadata=self._token if request.has_token else None,
+      metadata=self._metadata if request.has_token else None,
     )
+    for _ in range(request.steps_before or 0):
+      next(call)
+    return call
 
   def join(self, run_id: int, actor: str):
     """Leases two environments, as an actor should."""
-    message = fakes.join_request(run_id=run_id, actor=actor)
-    self.send(
-      BadRequest(_SERVICE + 'Join', message.SerializeToString())
-    ).result()
+    self._stub.Join(
+      fakes.join_request(run_id=run_id, actor=actor), metadata=self._metadata
+    )
 
   def step(self, run_id: int, sequence: int):
     """Takes a step, as an actor should."""
-    message = fakes.act_request(run_id=run_id, sequence=sequence)
-    self.send(
-      BadRequest(_SERVICE + 'Act', message.SerializeToString())
-    ).result()
+    self._stream = self._stream or fakes.Stream(
+      self._stub, metadata=self._metadata, timeout=None
+    )
+    self._stream.reply(run_id=run_id, sequence=sequence)

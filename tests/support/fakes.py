@@ -1,5 +1,6 @@
 """A learner that needs no TensorFlow, and what actors send to it."""
 
+import queue
 import threading
 import time
 
@@ -61,6 +62,30 @@ def act_request(**fields) -> inference_pb2.ActRequest:
     | fields
   )
   return inference_pb2.ActRequest(**fields)
+
+
+class Stream:
+  """The Act of one lease; `call` is gRPC's own."""
+
+  def __init__(self, stub: inference_pb2_grpc.InferenceStub, **kwargs):
+    self._requests: queue.SimpleQueue = queue.SimpleQueue()
+    kwargs = dict(timeout=DEADLINE_SECS) | kwargs
+    self.call = stub.Act(iter(self._requests.get, None), **kwargs)
+
+  def send(self, **fields):
+    """Sends a valid request but for `fields`; returns the stream."""
+    self._requests.put(act_request(**fields))
+    return self
+
+  def reply(self, **fields) -> inference_pb2.ActReply:
+    """Waits for the next answer; with `fields` that of such a request."""
+    if fields:
+      self.send(**fields)
+    return next(self.call)
+
+  def close(self):
+    """Says that there will be no more requests."""
+    self._requests.put(None)
 
 
 def wait_until(holds, secs=DEADLINE_SECS):
@@ -130,6 +155,5 @@ class FakeLearner:
       with self.reached:
         self.requests.extend(waiting.request for waiting in batch)
         self.reached.notify_all()
-      for waiting in batch:
-        env_ids = waiting.request.env_ids
-        waiting.future.set_result((env_ids % 3).astype(np.int32))
+      env_ids = np.concatenate([waiting.request.env_ids for waiting in batch])
+      batcher_lib.answer(batch, (env_ids % 3).astype(np.int32))

@@ -1,5 +1,6 @@
 """Tests of learner/inference/worker.py: a scripted agent that remembers."""
 
+import asyncio
 import queue
 import threading
 
@@ -11,6 +12,7 @@ from learner.inference import batcher as batcher_lib
 from learner.inference import parameter_store
 from learner.inference import unrolls
 from learner.inference import worker as inference
+from protos import codec
 from seed_metagrad import types
 
 _SPEC = types.EnvSpec((1,), 'float32', num_actions=4, frame_stack=2)
@@ -201,18 +203,26 @@ class ServeTest(absltest.TestCase):
       target=inference.serve, args=(agent, batcher, finished, stop)
     )
     thread.start()
+    loop = asyncio.new_event_loop()
+    self.addCleanup(loop.close)
     for step in range(3):
-      futures = [
+      answers = []
+      for ids in (np.array([0, 4]), np.array([2])):
+        answers.append(loop.create_future())
+        packed = codec.encode_step(_outputs(np.zeros(len(ids))))
         batcher.submit(
           batcher_lib.Request(
-            ids, step == 0, _outputs(np.zeros(len(ids))), f'actor-{len(ids)}'
-          )
+            ids,
+            step == 0,
+            codec.Step(packed.rewards, packed.flags, packed.observations),
+            f'actor-{len(ids)}',
+          ),
+          answers[-1],
         )
-        for ids in (np.array([0, 4]), np.array([2]))
-      ]
-      for future, size in zip(futures, (2, 1), strict=True):
-        np.testing.assert_array_equal(
-          future.result(_DEADLINE_SECS), np.full(size, 2)
+      for answer, size in zip(answers, (2, 1), strict=True):
+        self.assertEqual(
+          loop.run_until_complete(asyncio.wait_for(answer, _DEADLINE_SECS)),
+          np.full(size, 2, np.int32).tobytes(),
         )
     for _ in range(3):
       finished.get(timeout=_DEADLINE_SECS)

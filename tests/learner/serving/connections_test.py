@@ -134,13 +134,11 @@ class CrowdTest(absltest.TestCase):
 
 
 class LostTest(absltest.TestCase):
-  def test_a_connection_lost_between_two_calls_costs_an_actor_nothing(self):
+  def test_a_lost_connection_frees_the_slots_and_its_actor_joins_again(self):
     learner = fakes.FakeLearner()
     self.addCleanup(learner.close)
     channel = client.open_channel(f'localhost:{learner.port}')
     self.addCleanup(channel.close)
-    states = []
-    channel.subscribe(states.append)
     actor = client.Client(
       channel,
       fakes.TASK,
@@ -149,17 +147,19 @@ class LostTest(absltest.TestCase):
       group=0,
       reconnect_secs=fakes.DEADLINE_SECS,
     )
-    actor.join()
     for _ in range(3):
+      actor.join()
       actor.send(fakes.outputs(2))
       actor.receive()
-      del states[:]
       looking = connections_lib.Connections(learner.port, 1000)
       looking.look([])
       connections_lib._close(set(looking._seen))
-      fakes.wait_until(lambda: grpc.ChannelConnectivity.IDLE in states)
+      fakes.wait_until(lambda: not learner.server.num_actors())
+      actor.send(fakes.outputs(2))
+      with self.assertRaises(client.Lost):
+        actor.receive()
     self.assertEqual(
-      [request.reset for request in learner.requests], [True, False, False]
+      [request.reset for request in learner.requests], [True] * 3
     )
 
 
@@ -201,7 +201,7 @@ class ServedTest(absltest.TestCase):
     with socket.create_connection(('localhost', self.learner.port)):
       self.closed(1)  # The stranger's: the actor's would have been, too.
     self.assertEqual(self.learner.server.open_connections, 1)
-    stub.Act(fakes.act_request(), metadata=_METADATA)
+    fakes.Stream(stub, metadata=_METADATA).reply(sequence=0)
 
   def test_who_watches_the_health_keeps_its_connection(self):
     channel = grpc.insecure_channel(f'localhost:{self.learner.port}')

@@ -10,6 +10,10 @@ from learner.serving import leases as leases_lib
 _HERE, _THERE = 'ipv4:10.0.0.1:1000', 'ipv4:10.0.0.2:1000'
 
 
+def _stream():
+  return mock.Mock(asyncio.Task)
+
+
 class LeasesTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
@@ -46,24 +50,18 @@ class LeasesTest(absltest.TestCase):
     self.assertTrue(e.exception.superseded)
     self.assertIs(self.leases.find(2), other)
 
-  def test_a_name_is_held_while_its_actor_is_heard_from(self):
+  def test_a_name_is_held_while_its_stream_may_come(self):
     lease = self.leases.join('a/0', 1, 1, _HERE)
-    for heard in (
-      lambda: None,
-      lambda: self.leases.ping(1, _HERE),
-      lambda: self.leases.answered(lease),
-    ):
-      heard()
-      self.now += 29.9
-      with self.assertRaisesRegex(leases_lib.Held, f"{_HERE} has the name 'a'"):
-        self.leases.join('a/0', 2, 1, _THERE)
+    self.now += 29.9
+    with self.assertRaisesRegex(leases_lib.Held, f"{_HERE} has the name 'a'"):
+      self.leases.join('a/0', 2, 1, _THERE)
     self.assertIs(self.leases.find(1), lease)
-    self.now += 0.1  # Two pings are missing.
+    self.now += 0.1  # Half of the time that a lease waits for its stream.
     self.leases.join('a/0', 2, 1, _THERE)
 
-  def test_a_name_is_held_while_its_request_waits(self):
-    lease = self.leases.join('a/0', 1, 1, _HERE)
-    lease.wait_for(mock.Mock(asyncio.Future))
+  def test_a_name_is_held_while_its_stream_is_open(self):
+    self.leases.join('a/0', 1, 1, _HERE)
+    self.leases.open(1, _HERE, _stream())
     self.now += 1e6
     with self.assertRaises(leases_lib.Held):
       self.leases.join('a/0', 2, 1, _THERE)
@@ -81,7 +79,7 @@ class LeasesTest(absltest.TestCase):
   def test_a_name_is_held_by_who_has_another_connection_now(self):
     self.leases.join('a/0', 1, 1, _HERE)
     self.leases.cut_off(lambda connection: True)
-    self.leases.ping(1, 'ipv4:10.0.0.1:1001')
+    self.leases.open(1, 'ipv4:10.0.0.1:1001', _stream())
     with self.assertRaises(leases_lib.Held):
       self.leases.join('a/0', 2, 1, _THERE)
 
@@ -98,7 +96,7 @@ class LeasesTest(absltest.TestCase):
 
   def test_a_silence_is_logged_once(self):
     lease = self.leases.join('a/0', 1, 2, _HERE)
-    self.leases.join('b/0', 2, 2, _HERE).wait_for(mock.Mock(asyncio.Future))
+    self.leases.join('b/0', 2, 2, _HERE).begin(0)  # It waits for an answer.
     for _ in range(2):  # Silent, heard, silent again.
       self.now += 11.0
       with self.assertLogs(level='WARNING') as logs:
@@ -127,46 +125,47 @@ class LeasesTest(absltest.TestCase):
       self.leases.find(1)
     self.assertFalse(e.exception.superseded)
 
-  def test_a_lease_lives_while_its_actor_pings(self):
+  def test_a_lease_lives_while_its_stream_is_open(self):
     self.leases.join('a/0', 1, 2, _HERE)
     self.leases.join('b/0', 2, 2, _HERE)
-    for _ in range(10):
-      self.now += 59.0
-      self.leases.ping(1, _HERE)
-      self.leases.expire()
-    self.assertEqual([lease.peer for lease in self.leases.all()], ['a/0'])
-    self.now += 60.0
+    self.leases.open(1, _HERE, _stream())
+    self.now += 1e6
     self.leases.expire()
-    self.assertEmpty(self.leases.all())
-    self.leases.ping(1, _HERE)  # Of an ended lease: ignored.
+    self.assertEqual([lease.peer for lease in self.leases.all()], ['a/0'])
+    self.assertLen(self.leases.silent(60.0), 1)  # But it is silent.
+
+  def test_a_lease_has_one_stream(self):
+    self.leases.join('a/0', 1, 2, _HERE)
+    self.leases.open(1, _HERE, _stream())
+    with self.assertRaisesRegex(ValueError, 'a/0 has a stream already'):
+      self.leases.open(1, _HERE, _stream())
+    with self.assertRaisesRegex(leases_lib.Ended, 'no lease has run_id 5'):
+      self.leases.open(5, _HERE, _stream())
 
   def test_an_expired_lease_makes_room_for_a_join(self):
     self.leases.join('a/0', 1, 6, _HERE)
     self.now += 60.0
     self.assertLen(self.leases.join('b/0', 2, 6, _HERE).env_ids, 6)
 
-  def test_a_lease_does_not_expire_while_its_request_waits_here(self):
-    async def wait():
-      lease = self.leases.join('a/0', 1, 1, _HERE)
-      answer = asyncio.get_running_loop().create_future()
-      lease.wait_for(answer)
-      self.now += 1e6
-      self.leases.expire()
-      self.assertLen(self.leases, 1)
-      self.leases.answered(lease)
-      self.assertEmpty(self.leases.silent(1.0))
+  def test_who_waits_for_an_answer_is_not_silent(self):
+    lease = self.leases.join('a/0', 1, 1, _HERE)
+    lease.begin(0)
+    self.now += 1e6
+    self.assertEmpty(self.leases.silent(1.0))
+    self.leases.answered(lease)
+    self.assertEmpty(self.leases.silent(1.0))
+    self.now += 1.0
+    self.assertLen(self.leases.silent(1.0), 1)
 
-    asyncio.run(wait())
-
-  def test_end_takes_back_the_request_that_waits(self):
-    async def wait():
-      lease = self.leases.join('a/0', 1, 1, _HERE)
-      answer = asyncio.get_running_loop().create_future()
-      lease.wait_for(answer)
-      self.leases.join('a/0', 2, 1, _HERE)
-      self.assertTrue(answer.cancelled())
-
-    asyncio.run(wait())
+  def test_the_end_interrupts_a_stream_that_reads_or_waits(self):
+    for interruptible in (True, False):
+      lease = self.leases.join('a/0', 1 + interruptible, 1, _HERE)
+      stream = _stream()
+      self.leases.open(
+        lease.run_id, _HERE, stream
+      ).interruptible = interruptible
+      self.leases.end(lease, 'tested')
+      self.assertEqual(stream.cancel.called, interruptible)
 
   def test_end_actor_ends_the_leases_of_all_its_groups(self):
     for run_id, peer in enumerate(('a/0', 'a/1', 'ab/0')):
@@ -186,17 +185,6 @@ class LeasesTest(absltest.TestCase):
       with self.assertRaisesRegex(ValueError, f'must be 2, got {wrong}'):
         lease.begin(wrong)
     self.assertFalse(lease.begin(2))
-
-  def test_begin_refuses_a_second_request_before_the_answer(self):
-    async def wait():
-      lease = self.leases.join('a/0', 1, 1, _HERE)
-      lease.begin(0)
-      answer = asyncio.get_running_loop().create_future()
-      lease.wait_for(answer)
-      with self.assertRaisesRegex(ValueError, '1 came before 0 was answered'):
-        lease.begin(1)
-
-    asyncio.run(wait())
 
 
 if __name__ == '__main__':

@@ -67,7 +67,7 @@ class SecurityTest(parameterized.TestCase):
     channel = grpc.insecure_channel(f'localhost:{learner.port}')
     call = channel.unary_unary(_ACT).future(b'\xff' * 9)
     self.assertEqual(call.code(), _Code.INVALID_ARGUMENT)
-    self.assertEqual(call.details(), '9 bytes arrived that are no request.')
+    self.assertEqual(call.details(), 'bytes arrived that are no request.')
 
   def test_a_huge_request_is_refused(self):
     learner = self.start()

@@ -1,9 +1,13 @@
 """Tests of learner/serving/server.py."""
 
+import asyncio
 from concurrent import futures
-import os
 import resource
+import signal
+import subprocess
+import sys
 import tempfile
+import threading
 from unittest import mock
 
 from absl.testing import absltest
@@ -15,8 +19,22 @@ from grpc_health.v1 import health_pb2_grpc
 from actors import client
 from learner.serving import server as server_lib
 from protos import inference_pb2_grpc
+from tests.repository import sources
 from tests.support import fakes
 
+# A peer that has taken a step and does nothing more.
+_PEER = """
+import sys, time
+from actors import client
+from tests.support import fakes
+channel = client.open_channel('localhost:' + sys.argv[1])
+one = client.Client(channel, fakes.TASK, num_envs=2, name=sys.argv[2], group=0,
+                    reconnect_secs=60.0)
+one.join()
+one.send(fakes.outputs(2))
+one.receive()
+time.sleep(60)
+"""
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -62,13 +80,13 @@ class ServerTest(parameterized.TestCase):
     stub = learner.stub()
     stub.Join(fakes.join_request())
     stub.Join(fakes.join_request(group=1, run_id=2))
-    waiting = stub.Act.future(fakes.act_request())
+    waiting = fakes.Stream(stub).send()
     fakes.wait_until(lambda: len(learner.server.silent(0.0)) == 1)
     learner.now = 30.0
     self.assertEqual(learner.server.silent(20.0), [('ann/1', 2, 30.0)])
     self.assertEmpty(learner.server.silent(31.0))
     self.assertEqual(learner.server.num_actors(), 1)
-    waiting.cancel()
+    waiting.call.cancel()
 
   def test_a_silent_actor_expires_though_nobody_else_comes(self):
     learner = self.start(lease_secs=60.0)
@@ -81,12 +99,12 @@ class ServerTest(parameterized.TestCase):
     stub = learner.stub()
     stub.Join(fakes.join_request())
     stub.Join(fakes.join_request(actor='bob', run_id=2))
-    waiting = stub.Act.future(fakes.act_request())
+    waiting, late = fakes.Stream(stub).send(), fakes.Stream(stub)
     fakes.wait_until(lambda: len(learner.server.silent(0.0)) == 1)
     with futures.ThreadPoolExecutor() as pool:
       finished = pool.submit(learner.server.finish, fakes.DEADLINE_SECS)
-      self.assertTrue(waiting.result().done)
-      self.assertTrue(stub.Act(fakes.act_request(run_id=2)).done)
+      self.assertTrue(waiting.reply().done)
+      self.assertTrue(late.reply(run_id=2).done)
       self.assertTrue(finished.result())
     self.assertTrue(stub.Join(fakes.join_request(run_id=3)).done)
 
@@ -109,27 +127,83 @@ class ServerTest(parameterized.TestCase):
     learner = self.start(answer=False)
     stub = learner.stub()
     stub.Join(fakes.join_request())
-    waiting = stub.Act.future(fakes.act_request())
+    waiting = fakes.Stream(stub).send()
     learner.batcher.get()
     learner.close()
-    self.assertEqual(waiting.code(), grpc.StatusCode.UNAVAILABLE)
+    self.assertEqual(waiting.call.code(), grpc.StatusCode.UNAVAILABLE)
+
+  def test_stop_makes_stepping_actors_try_again_at_once(self):
+    learner = self.start()
+    stub = learner.stub()
+    stub.Join(fakes.join_request())
+    stepping = fakes.Stream(stub)
+    stepping.reply(sequence=0)
+    learner.close()
+    self.assertEqual(stepping.call.code(), grpc.StatusCode.UNAVAILABLE)
+
+  def test_finish_tells_actors_while_they_step(self):
+    learner = self.start()
+    stub = learner.stub()
+    stub.Join(fakes.join_request())
+    stub.Join(fakes.join_request(group=1, run_id=2))
+    groups = [fakes.Stream(stub) for _ in range(2)]
+    for run_id, stream in enumerate(groups, 1):
+      stream.reply(run_id=run_id)
+    self.assertTrue(learner.server.finish(fakes.DEADLINE_SECS))
+    for stream in groups:
+      self.assertTrue(stream.reply().done)
+      self.assertEqual(stream.call.code(), grpc.StatusCode.OK)
+
+  def test_a_peer_that_stands_still_loses_its_lease(self):
+    learner = self.start(lease_secs=2.0)  # Of gRPC's clock: ours stands still.
+    held, bob = (
+      subprocess.Popen(
+        [sys.executable, '-c', _PEER, str(learner.port), name], cwd=sources.ROOT
+      )
+      for name in ('held', 'bob')
+    )
+    for process in (held, bob):
+      self.addCleanup(process.wait)
+      self.addCleanup(process.kill)
+    fakes.wait_until(lambda: len(learner.requests) == 2)
+    held.send_signal(signal.SIGSTOP)
+    fakes.wait_until(lambda: learner.server.num_actors() == 1)
+    self.assertEqual(learner.leases.all()[0].actor, 'bob')
 
   @parameterized.parameters(16, 256)
   def test_256_actors_at_once_are_served(self, num_channels):
+    threads = threading.active_count()
     learner = self.start(max_envs=512)
-    stubs = [
-      learner.stub(options=(('grpc.use_local_subchannel_pool', 1),))
-      for _ in range(num_channels)
-    ]
-    runs = [(stubs[i % num_channels], i) for i in range(256)]
-    joins = [
-      stub.Join.future(fakes.join_request(actor=f'a{i}', run_id=i))
-      for stub, i in runs
-    ]
-    self.assertLen({tuple(join.result().env_ids) for join in joins}, 256)
-    acts = [stub.Act.future(fakes.act_request(run_id=i)) for stub, i in runs]
-    self.assertTrue(all(act.result().actions for act in acts))
-    self.assertLess(len(os.listdir('/proc/self/task')), 100)
+    all_wait = asyncio.Barrier(256)
+
+    async def act(stub, run_id):
+      """One actor's first step, while all others have a stream, too."""
+      join = fakes.join_request(actor=f'a{run_id}', run_id=run_id)
+      slots = tuple((await stub.Join(join)).env_ids)
+      stream = stub.Act()
+      await all_wait.wait()
+      await stream.write(fakes.act_request(run_id=run_id))
+      self.assertTrue((await stream.read()).actions)
+      await all_wait.wait()
+      return slots
+
+    async def act_all():
+      channels = [
+        grpc.aio.insecure_channel(
+          f'localhost:{learner.port}', (('grpc.use_local_subchannel_pool', 1),)
+        )
+        for _ in range(num_channels)
+      ]
+      stubs = [inference_pb2_grpc.InferenceStub(one) for one in channels]
+      slots = await asyncio.gather(
+        *[act(stubs[i % num_channels], i) for i in range(256)]
+      )
+      self.assertLen(set(slots), 256)
+      self.assertLess(threading.active_count(), threads + 20)
+      for channel in channels:
+        await channel.close()
+
+    asyncio.run(act_all())
 
 
 class ConnectionsTest(absltest.TestCase):

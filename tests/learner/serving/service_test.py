@@ -4,6 +4,7 @@ from absl.testing import absltest
 import grpc
 import numpy as np
 
+from learner.inference import batcher
 from tests.support import fakes
 
 _Code = grpc.StatusCode
@@ -27,22 +28,22 @@ class ServiceTest(absltest.TestCase):
     return self.stub.Join.future(fakes.join_request(**fields))
 
   def act(self, **fields):
-    return self.stub.Act.future(
-      fakes.act_request(**fields), timeout=fakes.DEADLINE_SECS
-    )
+    """Opens a stream with one request; returns it."""
+    return fakes.Stream(self.stub).send(**fields)
 
   def test_join_then_act(self):
     learner = self.start()
     self.assertEqual(list(self.join().result().env_ids), [0, 1])
     other = self.join(actor='bob', run_id=2).result()
     self.assertEqual(list(other.env_ids), [2, 3])
+    stream = fakes.Stream(self.stub)
     for sequence in range(3):
-      reply = self.act(
+      reply = stream.reply(
         run_id=2,
         sequence=sequence,
         rewards=np.float32([1, 2]).tobytes(),
         flags=b'\1\4',
-      ).result()
+      )
       # The fake learner answers slot % 3.
       self.assertEqual(np.frombuffer(reply.actions, '<i4').tolist(), [2, 0])
       self.assertFalse(reply.done)
@@ -50,9 +51,8 @@ class ServiceTest(absltest.TestCase):
     request = learner.requests[-1]
     self.assertEqual(request.peer, 'bob/0')
     self.assertEqual(request.env_ids.tolist(), [2, 3])
-    self.assertEqual(request.env_outputs.reward.tolist(), [1, 2])
-    self.assertEqual(request.env_outputs.terminated.tolist(), [True, False])
-    self.assertEqual(request.env_outputs.life_lost.tolist(), [False, True])
+    self.assertEqual(request.step.rewards, np.float32([1, 2]).tobytes())
+    self.assertEqual(request.step.flags, b'\1\4')
     self.assertEqual(
       [request.reset for request in learner.requests], [True, False, False]
     )
@@ -74,45 +74,80 @@ class ServiceTest(absltest.TestCase):
       '1 of 4 are free',
     )
 
-  def test_act_with_bad_arrays_is_refused_and_the_lease_stands(self):
+  def test_bad_arrays_end_their_own_stream_and_its_lease(self):
     learner = self.start()
     self.join().result()
+    self.join(actor='bob', run_id=2).result()
+    other = self.act(run_id=2)
     with self.assertLogs(level='WARNING') as logs:
       self.assert_refused(
-        self.act(rewards=np.float32([0, np.nan]).tobytes()),
+        self.act(rewards=np.float32([0, np.nan]).tobytes()).call,
         _Code.INVALID_ARGUMENT,
         'rewards must be finite, .*got nan',
       )
-    self.assertRegex(logs.output[0], 'Refused ann/0 at .*rewards')
-    self.assertEmpty(learner.requests)
-    self.act().result()  # The lease still stands.
+    self.assertRegex('\n'.join(logs.output), 'Refused ann/0 at .*rewards')
+    self.assertEqual(other.reply().actions, bytes([2, 0, 0, 0, 0, 0, 0, 0]))
+    self.assertTrue(other.reply(run_id=2, sequence=1).actions)
+    self.assertEqual({r.peer for r in learner.requests}, {'bob/0'})
+    self.assert_refused(
+      self.act().call,
+      _Code.FAILED_PRECONDITION,
+      'ann/0 ended: its stream was refused',
+      join_again=True,
+    )
 
-  def test_act_out_of_order_is_refused(self):
+  def test_a_request_out_of_order_is_refused(self):
     self.start()
-    self.join().result()
-    self.act().result()
-    for sequence in (0, 2):
+    for run_id, sequence in ((1, 0), (2, 2)):
+      self.join(run_id=run_id).result()
+      stream = fakes.Stream(self.stub)
+      stream.reply(run_id=run_id)
       self.assert_refused(
-        self.act(sequence=sequence),
+        stream.send(run_id=run_id, sequence=sequence).call,
         _Code.INVALID_ARGUMENT,
         f'sequence must be 1, got {sequence}',
       )
 
-  def test_a_second_act_before_the_answer_is_refused(self):
-    learner = self.start(answer=False)
+  def test_a_request_of_another_lease_is_refused(self):
+    self.start()
     self.join().result()
-    first = self.act()
-    batch = learner.batcher.get()
+    self.join(actor='bob', run_id=2).result()
+    stream = fakes.Stream(self.stub)
+    stream.reply(run_id=1)
     self.assert_refused(
-      self.act(sequence=1), _Code.INVALID_ARGUMENT, 'before 0 was answered'
+      stream.send(run_id=2).call,
+      _Code.INVALID_ARGUMENT,
+      'run_id must be 1 in this stream, got 2',
     )
-    batch[0][1].set_result(np.int32([1, 2]))
-    self.assertEqual(first.code(), _Code.OK)
+    fakes.Stream(self.stub).reply(run_id=2)  # The other is not disturbed.
+
+  def test_a_second_stream_of_a_lease_is_refused(self):
+    self.start()
+    self.join().result()
+    first = fakes.Stream(self.stub)
+    first.reply(sequence=0)
+    self.assert_refused(
+      self.act(sequence=1).call, _Code.INVALID_ARGUMENT, 'a stream already'
+    )
+    first.reply(sequence=1)
+
+  def test_bytes_that_are_no_request_end_a_stream(self):
+    learner = self.start()
+    self.join().result()
+    channel = grpc.insecure_channel(f'localhost:{learner.port}')
+    self.addCleanup(channel.close)
+    call = channel.stream_stream('/seed_metagrad.v1.Inference/Act')(
+      iter([fakes.act_request().SerializeToString(), b'\xff'])
+    )
+    next(call)
+    self.assert_refused(
+      call, _Code.INVALID_ARGUMENT, 'bytes arrived that are no request'
+    )
 
   def test_act_without_a_lease_is_told_to_join(self):
     self.start()
     self.assert_refused(
-      self.act(run_id=7),
+      self.act(run_id=7).call,
       _Code.FAILED_PRECONDITION,
       'no lease has run_id 7',
       join_again=True,
@@ -124,44 +159,73 @@ class ServiceTest(absltest.TestCase):
     learner.now = 60.0
     self.join(actor='bob', run_id=2).result()
     self.assert_refused(
-      self.act(), _Code.FAILED_PRECONDITION, 'ann/0 .*expired', join_again=True
+      self.act().call,
+      _Code.FAILED_PRECONDITION,
+      'ann/0 .*expired',
+      join_again=True,
     )
 
-  def test_a_superseded_actor_is_told_not_to_come_back(self):
+  def test_a_superseded_actor_that_waits_is_told_not_to_come_back(self):
     learner = self.start(answer=False)
     self.join().result()
     waiting = self.act()
+    fakes.wait_until(lambda: not learner.server.silent(0.0))
     self.assertEqual(self.join(run_id=2).result().env_ids, [0, 1])
-    for call in (waiting, self.act(sequence=1)):
-      self.assert_refused(call, _Code.FAILED_PRECONDITION, 'superseded')
+    self.assert_refused(waiting.call, _Code.FAILED_PRECONDITION, 'superseded')
     current = self.act(run_id=2)
-    ((request, future, _),) = learner.batcher.get()  # Not the old one.
-    self.assertTrue(request.reset)
-    future.set_result(np.int32([1, 2]))
-    self.assertEqual(current.code(), _Code.OK)
+    (waiting,) = learner.batcher.get()  # Not the old one.
+    self.assertTrue(waiting.request.reset)
+    batcher.answer([waiting], np.int32([1, 2]))
+    self.assertEqual(current.reply().actions, np.int32([1, 2]).tobytes())
+
+  def test_a_superseded_actor_that_steps_is_told_not_to_come_back(self):
+    self.start()
+    self.join().result()
+    stepping = fakes.Stream(self.stub)
+    stepping.reply(sequence=0)
+    self.join(run_id=2).result()
+    self.assert_refused(stepping.call, _Code.FAILED_PRECONDITION, 'superseded')
 
   def test_a_lost_connection_frees_its_slots_and_is_named(self):
     learner = self.start(answer=False)
     self.join().result()
-    call = self.act()
+    stream = self.act()
     learner.batcher.get()
     with self.assertLogs(level='WARNING') as logs:
-      call.cancel()
+      stream.call.cancel()
       fakes.wait_until(lambda: not learner.server.num_actors())
     self.assertRegex(logs.output[0], 'ann/0 ended: its connection was lost')
+
+  def test_a_stream_that_is_closed_frees_its_slots(self):
+    learner = self.start()
+    self.join().result()
+    stream = fakes.Stream(self.stub)
+    stream.reply(sequence=0)
+    stream.close()
+    self.assertEqual(stream.call.code(), _Code.OK)
+    self.assertEqual(learner.server.num_actors(), 0)
 
   def test_a_closed_batcher_makes_actors_try_again(self):
     learner = self.start()
     self.join().result()
     learner.batcher.close()
-    self.assert_refused(self.act(), _Code.UNAVAILABLE, 'stopping')
+    self.assert_refused(self.act().call, _Code.UNAVAILABLE, 'stopping')
+
+  def test_a_request_of_the_unary_protocol_is_refused_at_join(self):
+    self.start()
+    self.assert_refused(
+      self.join(protocol=2),
+      _Code.INVALID_ARGUMENT,
+      'protocol must be 3 as in the learner, got 2',
+    )
 
   def test_states_are_asked_for_and_given_back(self):
     learner = self.start(env_states={'ann/0': b'saved'}, ask_for_states=True)
     self.assertEqual(self.join().result().env_state, b'saved')
     self.assertEqual(self.join(run_id=2).result().env_state, b'saved')
-    self.assertTrue(self.act(run_id=2).result().send_state)
-    self.act(run_id=2, sequence=1, env_state=b'now').result()
+    stream = fakes.Stream(self.stub)
+    self.assertTrue(stream.reply(run_id=2).send_state)
+    stream.reply(run_id=2, sequence=1, env_state=b'now')
     self.assertEqual(learner.requests[-1].env_state, b'now')
     self.assertEqual(self.join(run_id=3).result().env_state, b'')  # Gone on.
 
