@@ -1,5 +1,6 @@
 """Requests actions from the learner for one group of environments."""
 
+from collections.abc import Iterator
 import pathlib
 import queue
 import random
@@ -46,7 +47,7 @@ _CHANNEL_OPTIONS = (
 )
 
 
-class _Stream(Protocol):
+class Stream(Protocol):
   """The replies of an Act."""
 
   def __next__(self) -> inference_pb2.ActReply:
@@ -144,7 +145,7 @@ class Client:
     self._requests: queue.SimpleQueue[inference_pb2.ActRequest | None] = (
       queue.SimpleQueue()
     )
-    self._replies: _Stream | None = None  # From the first step of a lease on.
+    self._replies: Stream | None = None  # From the first step of a lease on.
 
   def join(self) -> bytes:
     """Makes a new lease; returns the state to restore, mostly b''.
@@ -175,6 +176,13 @@ class Client:
       env_state: bytes = reply.env_state
       return env_state
 
+  def open_stream(
+    self, requests: Iterator[inference_pb2.ActRequest | None]
+  ) -> Stream:
+    """Opens the stream of a lease, as a benchmark may do in another way."""
+    stream: Stream = self._stub.Act(requests, metadata=self._metadata)
+    return stream
+
   def send(
     self, outputs: types.EnvOutput[np.ndarray], env_state: bytes = b''
   ) -> None:
@@ -186,9 +194,7 @@ class Client:
     self._sequence += 1
     self._requests.put(request)
     if self._replies is None:
-      self._replies = self._stub.Act(
-        iter(self._requests.get, None), metadata=self._metadata
-      )
+      self._replies = self.open_stream(iter(self._requests.get, None))
 
   def receive(self) -> Reply:
     """Waits for the actions at the step that was sent.

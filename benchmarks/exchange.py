@@ -1,10 +1,11 @@
 """gRPC alone: the learner's messages, answered at once and not looked at.
 
-What serving costs beyond this is the learner's own.
+What serving costs beyond this is the learner's own. The same messages as unary
+calls, which is how it was served before, are there to compare.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent import futures
 import contextlib
 import threading
@@ -12,11 +13,14 @@ from typing import Any
 
 import grpc
 
+from actors import client as client_lib
 from protos import inference_pb2
 from protos import inference_pb2_grpc
+from seed_metagrad import types
 
 _STOP_SECS = 1.0
 _ACTION_BYTES = 4
+_UNARY = 'benchmarks.Unary'
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -47,6 +51,44 @@ class Service(inference_pb2_grpc.InferenceServicer):
         )
       )
 
+  async def act_unary(
+    self, request: inference_pb2.ActRequest, context: Context
+  ) -> inference_pb2.ActReply:
+    """`Act` as a call for each message."""
+    del context
+    return inference_pb2.ActReply(
+      actions=bytes(_ACTION_BYTES * len(request.flags)), done=self.done
+    )
+
+
+class UnaryClient(client_lib.Client):
+  """An actor's client that makes a call for each step."""
+
+  def __init__(self, channel: grpc.Channel, task: types.Task, **kwargs: Any):
+    super().__init__(channel, task, **kwargs)
+    self._act = channel.unary_unary(
+      f'/{_UNARY}/Act',
+      inference_pb2.ActRequest.SerializeToString,
+      inference_pb2.ActReply.FromString,
+    )
+
+  def open_stream(self, requests: Iterator[Any]) -> client_lib.Stream:
+    """What acts as a stream."""
+    return _Calls(self._act, requests)
+
+
+class _Calls:
+  def __init__(self, act: Callable[..., Any], requests: Iterator[Any]):
+    self._act = act
+    self._requests = requests
+
+  def __next__(self) -> inference_pb2.ActReply:
+    reply: inference_pb2.ActReply = self._act(next(self._requests))
+    return reply
+
+  def cancel(self) -> bool:
+    return False  # No call waits between two steps.
+
 
 @contextlib.contextmanager
 def serving() -> Iterator[tuple[str, Service]]:
@@ -59,6 +101,14 @@ def serving() -> Iterator[tuple[str, Service]]:
   async def serve() -> None:
     server = grpc.aio.server(options=[('grpc.max_receive_message_length', -1)])
     inference_pb2_grpc.add_InferenceServicer_to_server(service, server)
+    unary = grpc.unary_unary_rpc_method_handler(
+      service.act_unary,
+      inference_pb2.ActRequest.FromString,
+      inference_pb2.ActReply.SerializeToString,
+    )
+    server.add_generic_rpc_handlers(
+      [grpc.method_handlers_generic_handler(_UNARY, {'Act': unary})]
+    )
     port.set_result(server.add_insecure_port('127.0.0.1:0'))
     loops.set_result(asyncio.get_running_loop())
     await server.start()

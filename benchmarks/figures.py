@@ -1,38 +1,39 @@
 """How serving scales, as a figure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from matplotlib import figure
 
 from benchmarks import measurement
 
-# Env steps/s and the learner's CPU time per env step, of each load.
-Loads = Sequence[Sequence[measurement.Result]]
 
+def draw(grid: Sequence[Sequence[measurement.Result]], path: str) -> None:
+  """Draws env steps/s and the learner's CPU time, a line a size of request.
 
-def draw(loads: Mapping[str, tuple[str, Loads]], path: str) -> None:
-  """Draws env steps/s and the learner's cores, a column a kind of load.
-
-  loads: by the setting that grows, its label and what was measured.
+  grid: what was measured of each load.
   """
-  made = figure.Figure(figsize=(9, 6), layout='constrained')
-  grid = made.subplots(2, len(loads), sharex='col', sharey='row')
-  for (rates_axes, cores_axes), (key, (label, measured)) in zip(
-    grid.T, loads.items()
-  ):
-    numbers = [rate.settings[key] for rate, _ in measured]
-    rates_axes.plot(numbers, [rate.value for rate, _ in measured], marker='o')
-    rates_axes.set_xscale('log', base=2)
-    rates_axes.set_yscale('log')
-    cores_axes.plot(
-      numbers,
-      [1e-6 * rate.value * cpu.value for rate, cpu in measured],
-      marker='o',
-    )
-    cores_axes.set_xlabel(label)
-  grid[0, 0].set_ylabel('env steps/s')
-  grid[1, 0].set_ylabel('cores the learner keeps busy')
-  grid[1, 0].set_ylim(bottom=0)
-  for axes in grid.flat:
+  made = figure.Figure(figsize=(9, 4), layout='constrained')
+  rates_axes, cpu_axes = made.subplots(1, 2)
+  lines: dict[int, list[dict[str, measurement.Result]]] = {}
+  for results in grid:
+    by_name = {result.name: result for result in results}
+    size = results[0].settings['envs_per_request']
+    lines.setdefault(size, []).append(by_name)
+  for size, loads in lines.items():
+    actors = [one['serve.env_steps_per_s'].settings['actors'] for one in loads]
+    for axes, name in (
+      (rates_axes, 'serve.env_steps_per_s'),
+      (cpu_axes, 'serve.learner_cpu_us_per_env_step'),
+    ):
+      axes.plot(
+        actors, [one[name].value for one in loads], marker='o', label=f'{size}'
+      )
+  rates_axes.set_ylabel('env steps/s')
+  cpu_axes.set_ylabel('CPU time of the learner, us an env step')
+  rates_axes.legend(title='environments a message')
+  for axes in (rates_axes, cpu_axes):
+    axes.set_xlabel('actors')
+    axes.set_xscale('log', base=2)
+    axes.set_yscale('log')
     axes.grid(alpha=0.3)
   made.savefig(path, dpi=120)

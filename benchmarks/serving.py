@@ -32,16 +32,15 @@ from seed_metagrad import environments
 from seed_metagrad import types
 
 _UNROLL_LENGTH = 20
-_MAX_ENVS = 16384
+_MAX_ENVS = 4096  # As many as a learner takes.
 _BATCH_ENVS, _TIMEOUT_MS = (1, 256), 5.0  # The config's own.
 _START_SECS, _POLL_SECS = 300.0, 0.05  # Until all actors are answered.
 _FIRST_CALLS = 5  # The graph is made in the first.
 _WARM_UP_SECS = 2.0
 _FINISH_SECS = 30.0
 _FULL = synthetic_actors.Load(num_actors=4, num_envs=64)
-_CONNECTED = 256  # Actors at once.
-_ACTORS, _ACTOR_ENVS = (1, 2, 4, 8, 16, 32, 64), 16
-_ENVS, _ENVS_ACTORS = (1, 2, 4, 8, 16, 32, 64, 128), 4
+_SINGLE = synthetic_actors.Load(num_actors=256, num_envs=1)
+_GRID = (1, 4, 16, 64, 256)  # Actors, and environments of each.
 
 
 class _Serving(NamedTuple):
@@ -62,44 +61,28 @@ class _Watched(NamedTuple):
 
 
 def serve(options: measurement.Options) -> Iterator[measurement.Result]:
-  """Throughput, latency at half of it, many actors, and how it scales."""
+  """Every load, latency at half of one, and gRPC alone."""
   computations.pin_threads()
   spec = environments.spec(options.env)
-  full = measure(options, spec, _FULL)
-  yield from full
-  rate = full[0].value
-  half = _FULL._replace(
-    period_secs=_FULL.num_actors * _FULL.num_envs / (rate / 2)
-  )
-  yield from measure(options, spec, half)
-  yield from measure(options, spec, _FULL, 'exchange')
-  yield bytes_per_env_step(spec, _FULL.num_envs)
-  yield from measure(
-    options, spec, synthetic_actors.Load(_CONNECTED, num_envs=1)
-  )
-  by_actors = [
-    _rate_and_cpu(measure(options, spec, synthetic_actors.Load(n, _ACTOR_ENVS)))
-    for n in _ACTORS
+  grid = [
+    measure(options, spec, synthetic_actors.Load(num_actors, num_envs))
+    for num_envs in _GRID
+    for num_actors in _GRID
+    if num_actors * num_envs <= _MAX_ENVS
   ]
-  by_envs = [
-    _rate_and_cpu(
-      measure(options, spec, synthetic_actors.Load(_ENVS_ACTORS, n))
-    )
-    for n in _ENVS
-  ]
-  for results in by_actors + by_envs:
+  for results in grid:
     yield from results
+  full = measure(options, spec, _FULL)
+  period_secs = 2 * _FULL.num_actors * _FULL.num_envs / full[0].value
+  yield from measure(options, spec, _FULL._replace(period_secs=period_secs))
+  for load in (_FULL, _SINGLE):
+    for what in ('exchange', 'exchange_unary'):
+      yield from measure(options, spec, load, what)
+  yield bytes_per_env_step(spec, _FULL.num_envs)
   if options.figure:
     from benchmarks import figures  # Slow: it brings matplotlib.
 
-    loads = {
-      'actors': (f'actors of {_ACTOR_ENVS} environments', by_actors),
-      'envs_per_request': (
-        f'environments of each of {_ENVS_ACTORS} actors',
-        by_envs,
-      ),
-    }
-    figures.draw(loads, options.figure)
+    figures.draw(grid, options.figure)
 
 
 def measure(
@@ -110,7 +93,7 @@ def measure(
 ) -> list[measurement.Result]:
   """Env steps/s, messages/s, CPU time of learner and actors, latencies.
 
-  what: `serve`, or `exchange` for gRPC alone.
+  what: `serve`, or for gRPC alone `exchange` or `exchange_unary`.
   """
   watched = _watch(options, spec, load, what)
   replies, secs = watched.replies, watched.secs
@@ -149,9 +132,11 @@ def _watch(
   load: synthetic_actors.Load,
   what: str,
 ) -> _Watched:
-  serving = {'serve': _learner, 'exchange': _exchange}[what]
+  serving = _learner if what == 'serve' else _exchange
   with serving(options.env, spec, load) as served:
-    actors = synthetic_actors.Processes(served.address, options.env, spec, load)
+    actors = synthetic_actors.Processes(
+      served.address, options.env, spec, load, unary=what == 'exchange_unary'
+    )
     _wait_until(served.is_ready)
     time.sleep(_WARM_UP_SECS)
     start, cpu_start = time.monotonic(), time.process_time()
@@ -263,14 +248,3 @@ def bytes_per_env_step(
     'bytes',
     {'envs_per_request': num_envs},
   )
-
-
-def _rate_and_cpu(
-  results: list[measurement.Result],
-) -> list[measurement.Result]:
-  return [
-    result
-    for result in results
-    if result.name
-    in ('serve.env_steps_per_s', 'serve.learner_cpu_us_per_env_step')
-  ]

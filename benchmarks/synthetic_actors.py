@@ -15,6 +15,7 @@ import numpy as np
 
 from actors import actor
 from actors import client as client_lib
+from benchmarks import exchange
 from benchmarks import measurement
 from seed_metagrad import types
 from seed_metagrad.environments import environment
@@ -81,7 +82,15 @@ class Env:
 class Processes:
   """Runs a load in other processes, until the learner says it is over."""
 
-  def __init__(self, address: str, env: str, spec: types.EnvSpec, load: Load):
+  def __init__(
+    self,
+    address: str,
+    env: str,
+    spec: types.EnvSpec,
+    load: Load,
+    *,
+    unary: bool = False,
+  ):
     # Not forked: threads of TensorFlow and gRPC run here.
     context = multiprocessing.get_context('spawn')
     self._running: list[tuple[SpawnProcess, Connection]] = []
@@ -92,7 +101,7 @@ class Processes:
       process = context.Process(
         target=_run,
         daemon=True,
-        args=(address, env, spec, load, indices.tolist(), theirs),
+        args=(address, env, spec, load, indices.tolist(), theirs, unary),
       )
       process.start()
       theirs.close()  # So that its end is seen here.
@@ -123,27 +132,23 @@ def _run(
   load: Load,
   indices: Sequence[int],
   connection: Connection,
+  unary: bool,
 ) -> None:
   def act(index: int) -> list[Reply]:
     # Shares the requests out over the period.
     delay_secs = load.period_secs * index / load.num_actors
     steps = Env(spec, load, delay_secs)
     with client_lib.open_channel(address) as channel:
-      actor.run(
-        [
-          actor.Group(
-            steps,
-            client_lib.Client(
-              channel,
-              types.Task(env, spec, {}),
-              num_envs=load.num_envs,
-              name=f'synthetic-{index}',
-              group=0,
-              reconnect_secs=_RECONNECT_SECS,
-            ),
-          )
-        ]
+      make = exchange.UnaryClient if unary else client_lib.Client
+      client = make(
+        channel,
+        types.Task(env, spec, {}),
+        num_envs=load.num_envs,
+        name=f'synthetic-{index}',
+        group=0,
+        reconnect_secs=_RECONNECT_SECS,
       )
+      actor.run([actor.Group(steps, client)])
     return steps.replies
 
   with futures.ThreadPoolExecutor(len(indices)) as pool:

@@ -1,6 +1,7 @@
 """The project's types to messages and back; arrays become packed bytes."""
 
 from collections.abc import Iterable
+import functools
 import json
 import math
 from typing import Any, NamedTuple
@@ -157,5 +158,6 @@ def _pack_flags(outputs: types.EnvOutput[np.ndarray]) -> bytes:
   return packed.astype(np.uint8).tobytes()
 
 
+@functools.cache
 def _little_endian(dtype: str) -> np.dtype[Any]:
   return np.dtype(dtype).newbyteorder('<')

@@ -18,7 +18,6 @@ from learner.serving import validation
 from protos import inference_pb2
 from protos import inference_pb2_grpc
 from seed_metagrad import types
-from seed_metagrad.environments import environment
 
 _ActContext: TypeAlias = grpc.aio.ServicerContext[
   inference_pb2.ActRequest, inference_pb2.ActReply
@@ -67,7 +66,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     self._ask_for_states = ask_for_states
     self._read_secs = read_secs
     self._task = task
-    self._limits = environment.Limits(task.spec)
+    self._steps = validation.Steps(task.spec)
     self._batcher = batcher
     self._leases = leases
     self._log = log
@@ -212,9 +211,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
       raise ValueError(
         f'run_id must be {lease.run_id} in this stream, got {request.run_id}.'
       )
-    step = validation.check_step(
-      request, len(lease.env_ids), self._task.spec, self._limits
-    )
+    step = self._steps.check(request, len(lease.env_ids))
     reset = lease.begin(request.sequence)
     answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     self._batcher.submit(

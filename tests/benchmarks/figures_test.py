@@ -11,22 +11,22 @@ from benchmarks import measurement
 
 class FiguresTest(absltest.TestCase):
   def test_draws_how_it_scales(self):
-    def results(key):
-      return [
-        [
-          measurement.Result(f'serve.{name}', 100.0 * n, 'one', {key: n})
-          for name in ('env_steps_per_s', 'learner_cpu_us_per_env_step')
-        ]
-        for n in (1, 2, 4)
+    grid = [
+      [
+        measurement.Result(
+          f'serve.{name}',
+          100.0 * actors * envs,
+          'one',
+          {'actors': actors, 'envs_per_request': envs},
+        )
+        for name in ('env_steps_per_s', 'learner_cpu_us_per_env_step')
       ]
-
+      for actors in (1, 4)
+      for envs in (1, 16)
+    ]
     with tempfile.TemporaryDirectory() as folder:
       path = pathlib.Path(folder) / 'serving.png'
-      loads = {
-        key: (f'more {key}', results(key))
-        for key in ('actors', 'envs_per_request')
-      }
-      figures.draw(loads, str(path))
+      figures.draw(grid, str(path))
       self.assertStartsWith(path.read_bytes(), b'\x89PNG')
 
 

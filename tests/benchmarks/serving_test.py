@@ -29,15 +29,16 @@ class ServingTest(parameterized.TestCase):
       rate.settings, {'actors': 2, 'envs_per_request': 3, 'load': 'full'}
     )
 
-  def test_the_exchange_alone_is_measured_with_the_same_actors(self):
+  @parameterized.parameters('exchange', 'exchange_unary')
+  def test_the_exchange_alone_is_measured_with_the_same_actors(self, what):
     load = synthetic_actors.Load(num_actors=2, num_envs=3)
     results = {
       result.name: result
-      for result in serving.measure(_OPTIONS, _SPEC, load, 'exchange')
+      for result in serving.measure(_OPTIONS, _SPEC, load, what)
     }
-    self.assertGreater(results['exchange.env_steps_per_s'].value, 0)
+    self.assertGreater(results[f'{what}.env_steps_per_s'].value, 0)
     self.assertEqual(
-      results['exchange.env_steps_per_s'].settings['envs_per_request'], 3
+      results[f'{what}.env_steps_per_s'].settings['envs_per_request'], 3
     )
 
   @parameterized.parameters((1, 7_300), (64, 7_100))
