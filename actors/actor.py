@@ -18,24 +18,24 @@ class Group:
     self._env = env
     self._client = client
 
-  def start(self) -> None:
+  async def start(self) -> None:
     """Joins, and sends the first step of new or of restored episodes."""
-    saved = self._client.join()
+    saved = await self._client.join()
     outputs = self._env.reset()
     if saved:
       outputs = self._restore(saved)
-    self._client.send(outputs)
+    await self._client.send(outputs)
 
-  def advance(self) -> None:
+  async def advance(self) -> None:
     """Waits for actions, steps, and sends the outcome."""
     try:
-      reply = self._client.receive()
+      reply = await self._client.receive()
     except client_lib.Lost:
-      self.start()
+      await self.start()
       return
     outputs = self._env.step(reply.actions)
     state = self._save(outputs) if reply.send_state else b''
-    self._client.send(outputs, state)
+    await self._client.send(outputs, state)
 
   def _save(self, outputs: types.EnvOutput[np.ndarray]) -> bytes:
     if not isinstance(self._env, environment.Savable):
@@ -51,7 +51,7 @@ class Group:
     return codec.decode_step(step, self._env.num_envs, self._env.spec)
 
 
-def run(groups: Sequence[Group]) -> None:
+async def run(groups: Sequence[Group]) -> None:
   """Steps until training is over: one group steps while the others wait.
 
   Raises:
@@ -59,10 +59,10 @@ def run(groups: Sequence[Group]) -> None:
   """
   try:
     for group in groups:
-      group.start()
+      await group.start()
     while True:
       for group in groups:
-        group.advance()
+        await group.advance()
   except client_lib.Done:
     return
 

@@ -1,13 +1,12 @@
 """Requests actions from the learner for one group of environments."""
 
-from collections.abc import Iterator
+import asyncio
+import contextlib
 import pathlib
-import queue
 import random
 import secrets
-import threading
 import time
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from absl import logging
 import grpc
@@ -22,7 +21,6 @@ from seed_metagrad import types
 _FIRST_WAIT_SECS = 0.1  # Exponential back-off: from this wait
 _LONGEST_WAIT_SECS = 5.0  # to that one.
 _JOIN_SECS = 10.0
-_WATCH_SECS = 5.0  # Between looks whether an answer is late.
 # Trying again would end in the same way.
 _FATAL = (
   grpc.StatusCode.INVALID_ARGUMENT,
@@ -48,10 +46,13 @@ _CHANNEL_OPTIONS = (
 
 
 class Stream(Protocol):
-  """The replies of an Act."""
+  """What an Act is here."""
 
-  def __next__(self) -> inference_pb2.ActReply:
-    """Waits for the next one."""
+  async def write(self, request: inference_pb2.ActRequest) -> None:
+    """Sends a step."""
+
+  async def read(self) -> Any:
+    """Waits for the next reply, or EOF."""
 
   def cancel(self) -> bool:
     """Ends it."""
@@ -82,7 +83,7 @@ class Reply(NamedTuple):
 
 def open_channel(
   address: str, *, ca_file: str = '', cert_file: str = '', key_file: str = ''
-) -> grpc.Channel:
+) -> grpc.aio.Channel:
   """Opens a channel: TLS with a CA; mutual TLS with a certificate as well.
 
   An address of this machine alone is reached without a proxy.
@@ -102,25 +103,26 @@ def open_channel(
   elif proxy := address_lib.proxy(address):
     logging.warning('The connection to %s uses the proxy of %s', address, proxy)
   if not ca_file:
-    return grpc.insecure_channel(address, options)
+    return grpc.aio.insecure_channel(address, options)
   ca, key, cert = (
     pathlib.Path(path).read_bytes() if path else None
     for path in (ca_file, key_file, cert_file)
   )
   credentials = grpc.ssl_channel_credentials(ca, key, cert)
-  return grpc.secure_channel(address, credentials, options)
+  return grpc.aio.secure_channel(address, credentials, options)
 
 
 class Client:
   """The lease of one group: `join`, then `send` and `receive` in turn.
 
-  While the learner cannot be reached, `join` tries again with exponential
+  In an event loop: that costs less than gRPC's threads, for one group as for
+  many. While the learner cannot be reached, `join` tries again with exponential
   back-off and jitter, for `reconnect_secs` since it was last reached.
   """
 
   def __init__(
     self,
-    channel: grpc.Channel,
+    channel: grpc.aio.Channel,
     task: types.Task,
     *,
     num_envs: int,
@@ -140,26 +142,23 @@ class Client:
     self._sequence = 0
     self._failing_since: float | None = None
     self._failures = 0  # In a row.
-    self._watcher: threading.Thread | None = None
-    self._waits_since: float | None = None
-    self._requests: queue.SimpleQueue[inference_pb2.ActRequest | None] = (
-      queue.SimpleQueue()
-    )
-    self._replies: Stream | None = None  # From the first step of a lease on.
+    self._stream: Stream | None = None  # From the first step of a lease on.
 
-  def join(self) -> bytes:
+  async def join(self) -> bytes:
     """Makes a new lease; returns the state to restore, mostly b''.
 
     Raises:
       Done, Refused, Unreachable.
     """
     while True:
-      self._close_stream()
+      if self._stream is not None:
+        self._stream.cancel()
+        self._stream = None
       self._run_id, self._sequence = secrets.randbits(63), 0
       if self._failures:
-        self._back_off()
+        await self._back_off()
       try:
-        reply = self._stub.Join(
+        reply = await self._stub.Join(
           self._join_request(), timeout=_JOIN_SECS, metadata=self._metadata
         )
       except grpc.RpcError as error:
@@ -176,14 +175,12 @@ class Client:
       env_state: bytes = reply.env_state
       return env_state
 
-  def open_stream(
-    self, requests: Iterator[inference_pb2.ActRequest | None]
-  ) -> Stream:
+  def open_stream(self) -> Stream:
     """Opens the stream of a lease, as a benchmark may do in another way."""
-    stream: Stream = self._stub.Act(requests, metadata=self._metadata)
+    stream: Stream = self._stub.Act(metadata=self._metadata)
     return stream
 
-  def send(
+  async def send(
     self, outputs: types.EnvOutput[np.ndarray], env_state: bytes = b''
   ) -> None:
     """Sends a step without waiting for the actions."""
@@ -192,63 +189,42 @@ class Client:
     request.sequence = self._sequence
     request.env_state = env_state
     self._sequence += 1
-    self._requests.put(request)
-    if self._replies is None:
-      self._replies = self.open_stream(iter(self._requests.get, None))
+    self._stream = self._stream or self.open_stream()
+    with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):
+      await self._stream.write(request)  # `receive` says why the stream ended.
 
-  def receive(self) -> Reply:
+  async def receive(self) -> Reply:
     """Waits for the actions at the step that was sent.
 
     Raises:
       Done, Lost, Refused, Unreachable.
       ValueError: another number of actions than of environments.
     """
-    assert self._replies, 'send() comes before receive().'
-    self._waits_since = time.monotonic()
-    if not self._watcher:
-      self._watcher = threading.Thread(target=self._watch, daemon=True)
-      self._watcher.start()
+    assert self._stream, 'send() comes before receive().'
     try:
-      reply = next(self._replies)
-    except StopIteration:
-      raise Lost('the learner closed the stream.') from None
+      async with asyncio.timeout(self._reconnect_secs):
+        reply = await self._stream.read()
+    except TimeoutError as error:
+      self._failed(error)
+      raise Lost from error
     except grpc.RpcError as error:
       self._failed(error)
       raise Lost from error
-    finally:
-      self._waits_since = None
+    if reply is grpc.aio.EOF:
+      raise Lost
     if reply.done:
       raise Done
     self._failures, self._failing_since = 0, None
     actions = codec.decode(reply.actions, 'int32', (self._num_envs,), 'actions')
     return Reply(actions, reply.send_state)
 
-  def _watch(self) -> None:
-    """Gives up a stream whose answer is late: it has no deadline."""
-    while True:
-      time.sleep(min(_WATCH_SECS, self._reconnect_secs / 4))
-      since, replies = self._waits_since, self._replies
-      if since is None or replies is None:
-        continue
-      if time.monotonic() - since >= self._reconnect_secs:
-        logging.warning(
-          '%s/%d: no answer for %g s',
-          self._name,
-          self._group,
-          self._reconnect_secs,
-        )
-        replies.cancel()
-
-  def _close_stream(self) -> None:
-    if self._replies is not None:
-      self._replies.cancel()
-      self._requests.put(None)  # Ends the thread that reads it.
-      self._requests, self._replies = queue.SimpleQueue(), None
-
-  def _failed(self, error: grpc.RpcError) -> None:
-    what = f'{error.code().name}: {error.details()}'
-    if error.code() in _FATAL and not _may_join_again(error):
-      raise Refused(f'the learner refused {self._name}: {what}') from error
+  def _failed(self, error: grpc.RpcError | TimeoutError) -> None:
+    if isinstance(error, TimeoutError):
+      what = f'no answer for {self._reconnect_secs:g} s'
+    else:
+      what = f'{error.code().name}: {error.details()}'
+      if error.code() in _FATAL and not _may_join_again(error):
+        raise Refused(f'the learner refused {self._name}: {what}') from error
     now = time.monotonic()
     if self._failing_since is None:
       self._failing_since = now
@@ -260,9 +236,9 @@ class Client:
         f'last {what}'
       ) from error
 
-  def _back_off(self) -> None:
+  async def _back_off(self) -> None:
     longest = min(_LONGEST_WAIT_SECS, _FIRST_WAIT_SECS * 2**self._failures)
-    time.sleep(longest * random.uniform(0.5, 1.0))
+    await asyncio.sleep(longest * random.uniform(0.5, 1.0))
 
   def _join_request(self) -> inference_pb2.JoinRequest:
     request = codec.encode_task(self._task)
@@ -275,6 +251,5 @@ class Client:
 
 
 def _may_join_again(error: grpc.RpcError) -> bool:
-  return any(
-    item.key == 'join-again' for item in error.trailing_metadata() or ()
-  )
+  trailers: Any = error.trailing_metadata() or ()
+  return ('join-again', '1') in tuple(trailers)

@@ -6,6 +6,7 @@ another took its name while it hung; 3 the learner did not answer, or another
 held its name, for --reconnect_secs.
 """
 
+import asyncio
 from collections.abc import Sequence
 import contextlib
 import os
@@ -85,7 +86,7 @@ FLAGS = flags.FLAGS
 
 
 def _client(
-  channel: grpc.Channel, spec: types.EnvSpec, group: int, token: str
+  channel: grpc.aio.Channel, spec: types.EnvSpec, group: int, token: str
 ) -> client_lib.Client:
   settings = codec.decode_settings(FLAGS.env_settings)
   return client_lib.Client(
@@ -131,6 +132,21 @@ def _on_signals(envs: Sequence[environment.Environment]) -> None:
     signal.signal(number, end)
 
 
+async def _act(envs: Sequence[environment.Environment], token: str) -> None:
+  async with client_lib.open_channel(
+    FLAGS.address,
+    ca_file=FLAGS.ca_file,
+    cert_file=FLAGS.cert_file,
+    key_file=FLAGS.key_file,
+  ) as channel:
+    await actor.run(
+      [
+        actor.Group(env, _client(channel, env.spec, group, token))
+        for group, env in enumerate(envs)
+      ]
+    )
+
+
 def _run() -> int:
   address_lib.check_protected(
     FLAGS.address,
@@ -144,20 +160,7 @@ def _run() -> int:
       envs.append(_make_env(group))
       stack.callback(envs[-1].close)
     _on_signals(envs)
-    channel = stack.enter_context(
-      client_lib.open_channel(
-        FLAGS.address,
-        ca_file=FLAGS.ca_file,
-        cert_file=FLAGS.cert_file,
-        key_file=FLAGS.key_file,
-      )
-    )
-    actor.run(
-      [
-        actor.Group(env, _client(channel, env.spec, group, token))
-        for group, env in enumerate(envs)
-      ]
-    )
+    asyncio.run(_act(envs, token))
   logging.info('Training is over')
   return 0
 

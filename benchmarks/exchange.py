@@ -64,7 +64,9 @@ class Service(inference_pb2_grpc.InferenceServicer):
 class UnaryClient(client_lib.Client):
   """An actor's client that makes a call for each step."""
 
-  def __init__(self, channel: grpc.Channel, task: types.Task, **kwargs: Any):
+  def __init__(
+    self, channel: grpc.aio.Channel, task: types.Task, **kwargs: Any
+  ):
     super().__init__(channel, task, **kwargs)
     self._act = channel.unary_unary(
       f'/{_UNARY}/Act',
@@ -72,22 +74,24 @@ class UnaryClient(client_lib.Client):
       inference_pb2.ActReply.FromString,
     )
 
-  def open_stream(self, requests: Iterator[Any]) -> client_lib.Stream:
+  def open_stream(self) -> client_lib.Stream:
     """What acts as a stream."""
-    return _Calls(self._act, requests)
+    return _Calls(self._act)
 
 
 class _Calls:
-  def __init__(self, act: Callable[..., Any], requests: Iterator[Any]):
+  def __init__(self, act: Callable[..., Any]):
     self._act = act
-    self._requests = requests
+    self._call: Any = None
 
-  def __next__(self) -> inference_pb2.ActReply:
-    reply: inference_pb2.ActReply = self._act(next(self._requests))
-    return reply
+  async def write(self, request: inference_pb2.ActRequest) -> None:
+    self._call = self._act(request)
+
+  async def read(self) -> Any:
+    return await self._call
 
   def cancel(self) -> bool:
-    return False  # No call waits between two steps.
+    return bool(self._call.cancel())
 
 
 @contextlib.contextmanager

@@ -3,8 +3,8 @@
 All but the environment is an actor's own code.
 """
 
+import asyncio
 from collections.abc import Sequence
-from concurrent import futures
 import multiprocessing
 from multiprocessing import connection as connection_lib
 from multiprocessing import context as context_lib
@@ -20,7 +20,9 @@ from benchmarks import measurement
 from seed_metagrad import types
 from seed_metagrad.environments import environment
 
-_PROCESSES = 4  # At most; the actors are shared out among them, as threads.
+# At most; the actors are shared out among them. With a period, no more than one
+# to a process: an environment that waits for its turn holds up the others.
+_PROCESSES = 4
 _RECONNECT_SECS = 30.0
 
 Connection = connection_lib.Connection
@@ -134,11 +136,11 @@ def _run(
   connection: Connection,
   unary: bool,
 ) -> None:
-  def act(index: int) -> list[Reply]:
+  async def act(index: int) -> list[Reply]:
     # Shares the requests out over the period.
     delay_secs = load.period_secs * index / load.num_actors
     steps = Env(spec, load, delay_secs)
-    with client_lib.open_channel(address) as channel:
+    async with client_lib.open_channel(address) as channel:
       make = exchange.UnaryClient if unary else client_lib.Client
       client = make(
         channel,
@@ -148,9 +150,11 @@ def _run(
         group=0,
         reconnect_secs=_RECONNECT_SECS,
       )
-      actor.run([actor.Group(steps, client)])
+      await actor.run([actor.Group(steps, client)])
     return steps.replies
 
-  with futures.ThreadPoolExecutor(len(indices)) as pool:
-    replies = [reply for part in pool.map(act, indices) for reply in part]
-  connection.send(replies)
+  async def act_all() -> list[Reply]:
+    parts = await asyncio.gather(*map(act, indices))
+    return [reply for part in parts for reply in part]
+
+  connection.send(asyncio.run(act_all()))

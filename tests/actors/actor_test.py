@@ -1,5 +1,7 @@
 """Tests of actors/actor.py."""
 
+import asyncio
+
 from absl.testing import absltest
 import numpy as np
 
@@ -21,15 +23,15 @@ class _FakeClient:
     self._answers = iter(answers)
     self._states = iter(states)
 
-  def join(self):
+  async def join(self):
     self._log.append(('join', self._name))
     return next(self._states)
 
-  def send(self, outputs, env_state=b''):
+  async def send(self, outputs, env_state=b''):
     self._log.append(('send', self._name))
     self.sent.append((outputs, env_state))
 
-  def receive(self):
+  async def receive(self):
     self._log.append(('receive', self._name))
     answer = next(self._answers)
     if isinstance(answer, Exception):
@@ -41,17 +43,24 @@ def _reply(*actions, send_state=False):
   return client_lib.Reply(np.int32(actions), send_state)
 
 
+def _run(client, seed):
+  group = actor.Group(catch.Catch(_NUM_ENVS, seed=seed), client)
+  asyncio.run(actor.run([group]))
+
+
 class ActorTest(absltest.TestCase):
   def test_one_group_steps_while_the_other_waits(self):
     log = []
     answers = [_reply(1, 1), _reply(1, 1), client_lib.Done()]
-    actor.run(
-      [
-        actor.Group(
-          catch.Catch(_NUM_ENVS, seed=0), _FakeClient(log, name, answers)
-        )
-        for name in 'ab'
-      ]
+    asyncio.run(
+      actor.run(
+        [
+          actor.Group(
+            catch.Catch(_NUM_ENVS, seed=0), _FakeClient(log, name, answers)
+          )
+          for name in 'ab'
+        ]
+      )
     )
     turn = [('receive', 'a'), ('send', 'a'), ('receive', 'b'), ('send', 'b')]
     self.assertEqual(
@@ -69,7 +78,9 @@ class ActorTest(absltest.TestCase):
 
   def test_actions_are_taken_and_their_outcome_is_sent(self):
     client = _FakeClient([], 'a', [_reply(0, 2), client_lib.Done()])
-    actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), client)])
+    asyncio.run(
+      actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), client)])
+    )
     twin = catch.Catch(_NUM_ENVS, seed=0)
     expected = [twin.reset(), twin.step(np.int32([0, 2]))]
     for (outputs, _), wanted in zip(client.sent, expected, strict=True):
@@ -83,7 +94,9 @@ class ActorTest(absltest.TestCase):
       [_reply(1, 1), client_lib.Lost(), client_lib.Done()],
       states=(b'', b''),
     )
-    actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), client)])
+    asyncio.run(
+      actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), client)])
+    )
     self.assertEqual(
       [what for what, _ in log],
       ['join', 'send', 'receive', 'send', 'receive', 'join', 'send', 'receive'],
@@ -97,19 +110,25 @@ class ActorTest(absltest.TestCase):
   def test_an_action_out_of_range_ends_the_actor(self):
     client = _FakeClient([], 'a', [_reply(0, 3)])
     with self.assertRaisesRegex(ValueError, '3'):
-      actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), client)])
+      asyncio.run(
+        actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), client)])
+      )
 
   def test_a_saved_state_continues_exactly(self):
     actions = [_reply(0, 1), _reply(1, 2, send_state=True), *[_reply(2, 0)] * 9]
     uninterrupted = _FakeClient([], 'a', [*actions, client_lib.Done()])
-    actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), uninterrupted)])
+    asyncio.run(
+      actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), uninterrupted)])
+    )
     states = [state for _, state in uninterrupted.sent]
     self.assertEqual([i for i, state in enumerate(states) if state], [2])
 
     resumed = _FakeClient(
       [], 'a', [*actions[2:], client_lib.Done()], states=[states[2]]
     )
-    actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=7), resumed)])
+    asyncio.run(
+      actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=7), resumed)])
+    )
     for (got, _), (wanted, _) in zip(
       resumed.sent, uninterrupted.sent[2:], strict=True
     ):
@@ -120,7 +139,9 @@ class ActorTest(absltest.TestCase):
     client = _FakeClient(
       [], 'a', [_reply(1, 1, send_state=True), client_lib.Done()]
     )
-    actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), client)])
+    asyncio.run(
+      actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), client)])
+    )
     outputs, state = client.sent[-1]
     step = inference_pb2.ActRequest.FromString(state)
     self.assertEqual(step.rewards, outputs.reward.tobytes())

@@ -1,13 +1,11 @@
 """Tests of actors/client.py, against a real server."""
 
 import os
-import threading
 import time
 from unittest import mock
 
 from absl.testing import absltest
 from absl.testing import parameterized
-import grpc
 import numpy as np
 
 from actors import client as client_lib
@@ -29,17 +27,9 @@ class ClientTest(parameterized.TestCase):
     return learner
 
   def connect(self, address='', **kwargs):
-    self.channel = client_lib.open_channel(
-      address or f'localhost:{self.learner.port}'
-    )
-    self.addCleanup(self.channel.close)
-    kwargs = (
-      dict(num_envs=2, name='ann', group=0, reconnect_secs=fakes.DEADLINE_SECS)
-      | kwargs
-    )
-    return client_lib.Client(
-      self.channel, kwargs.pop('task', fakes.TASK), **kwargs
-    )
+    client = fakes.Client(address or f'localhost:{self.learner.port}', **kwargs)
+    self.addCleanup(client.close)
+    return client
 
   def test_receive_answers_send(self):
     client = self.connect()
@@ -79,18 +69,6 @@ class ClientTest(parameterized.TestCase):
     self.assertRegex('\n'.join(logs.output), 'ann/0: no answer for 0.3 s')
     fakes.wait_until(lambda: not learner.server.num_actors())
 
-  def test_threads_of_a_lost_lease_end(self):
-    client = self.connect()
-    client.join()
-    client.send(_STEP)
-    client.receive()
-    threads = threading.active_count()
-    for _ in range(5):
-      client.join()
-      client.send(_STEP)
-      client.receive()
-    fakes.wait_until(lambda: threading.active_count() <= threads)
-
   @parameterized.parameters('http_proxy', 'https_proxy', 'grpc_proxy')
   def test_a_local_learner_is_reached_without_a_proxy(self, variable):
     environ = {variable: 'http://127.0.0.1:9', 'no_proxy': ''}
@@ -112,10 +90,10 @@ class ClientTest(parameterized.TestCase):
     self.enterContext(mock.patch.dict(os.environ, environ, clear=True))
     if not variable:
       with self.assertNoLogs(level='WARNING'):
-        client_lib.open_channel('learner.example.org:5').close()
+        fakes.Client('learner.example.org:5').close()
       return
     with self.assertLogs(level='WARNING') as logs:
-      client_lib.open_channel('learner.example.org:5').close()
+      fakes.Client('learner.example.org:5').close()
     self.assertRegex(logs.output[0], f'org:5 uses the proxy of {variable}')
 
   def test_join_returns_the_state_of_an_earlier_run(self):
@@ -168,9 +146,10 @@ class ClientTest(parameterized.TestCase):
     first.receive()
 
   def test_a_name_is_free_as_soon_as_its_client_is_gone(self):
-    self.connect().join()
+    client = self.connect()
+    client.join()
     fakes.wait_until(lambda: self.learner.server.open_connections)
-    self.channel.close()
+    client.close()
     self.connect().join()  # The clock of the leases stands still.
 
   def test_an_expired_lease_is_replaced(self):
@@ -258,20 +237,13 @@ class OpenChannelTest(absltest.TestCase):
     learner = fakes.FakeLearner(answer=False, max_envs=200)
     self.addCleanup(learner.close)
     clients = []
-    for i in range(100):  # The learner takes 64 calls of one connection.
-      channel = client_lib.open_channel(f'localhost:{learner.port}')
-      self.addCleanup(channel.close)
-      client = client_lib.Client(
-        channel,
-        fakes.TASK,
-        num_envs=1,
-        name=f'ann-{i}',
-        group=0,
-        reconnect_secs=60.0,
+    for i in range(100):  # The learner takes 80 calls of one connection.
+      clients.append(
+        fakes.Client(f'localhost:{learner.port}', num_envs=1, name=f'ann-{i}')
       )
-      client.join()
-      client.send(fakes.outputs(1))
-      clients.append(client)  # Without it the call would be cancelled.
+      self.addCleanup(clients[-1].close)
+      clients[-1].join()
+      clients[-1].send(fakes.outputs(1))
     waiting = 0
     while waiting < 100 and (batch := learner.batcher.get(patience_secs=10.0)):
       waiting += len(batch)
@@ -280,10 +252,6 @@ class OpenChannelTest(absltest.TestCase):
   def test_a_missing_file_is_an_error(self):
     with self.assertRaises(FileNotFoundError):
       client_lib.open_channel('localhost:1', ca_file='/nonexistent')
-
-  def test_no_files_make_an_insecure_channel(self):
-    with client_lib.open_channel('localhost:1') as channel:
-      self.assertIsInstance(channel, grpc.Channel)
 
 
 if __name__ == '__main__':

@@ -8,7 +8,6 @@ from absl.testing import absltest
 import numpy as np
 import pytest
 
-from actors import client as client_lib
 from tests.repository import sources
 from tests.support import fakes
 
@@ -124,20 +123,15 @@ class ActorFaultsTest(absltest.TestCase):
   def test_a_hundred_that_come_and_go_leave_nothing_behind(self):
     self.start('ann')
     for number in range(_COMERS):
-      with client_lib.open_channel(f'localhost:{self.learner.port}') as channel:
-        comer = client_lib.Client(
-          channel,
-          fakes.TASK,
-          num_envs=12,
-          name=f'comer-{number}',
-          group=0,
-          reconnect_secs=fakes.DEADLINE_SECS,
-        )
-        comer.join()  # There is room for five at a time.
+      comer = fakes.Client(
+        f'localhost:{self.learner.port}', num_envs=12, name=f'comer-{number}'
+      )
+      comer.join()  # There is room for five at a time.
+      comer.send(fakes.outputs(12))
+      if number % 2:  # Some go before they are answered.
+        np.testing.assert_array_equal(comer.receive().actions.shape, [12])
         comer.send(fakes.outputs(12))
-        if number % 2:  # Some go before they are answered.
-          np.testing.assert_array_equal(comer.receive().actions.shape, [12])
-          comer.send(fakes.outputs(12))
+      comer.close()
       self.advance(25.0)
     self.wait_until_alone()
     self.assert_was_not_disturbed('ann')

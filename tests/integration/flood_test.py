@@ -1,6 +1,7 @@
 """What strangers and actors can write into a learner's log is bounded."""
 
 import datetime
+import pathlib
 import socket
 import subprocess
 import sys
@@ -10,7 +11,6 @@ from absl.testing import absltest
 import grpc
 import pytest
 
-from actors import client
 from experiments.launch import make_certs
 from protos import inference_pb2_grpc
 from tests.repository import sources
@@ -74,8 +74,9 @@ class FloodTest(absltest.TestCase):
 
   def join(self, count, name, token):
     """Returns the status codes of so many joins, by actors of their own."""
-    with client.open_channel(
-      f'localhost:{self.port}', ca_file=self.ca_file
+    with grpc.secure_channel(
+      f'localhost:{self.port}',
+      grpc.ssl_channel_credentials(pathlib.Path(self.ca_file).read_bytes()),
     ) as channel:
       stub = inference_pb2_grpc.InferenceStub(channel)
       return {

@@ -1,12 +1,15 @@
 """A learner that needs no TensorFlow, and what actors send to it."""
 
+import asyncio
 import queue
 import threading
 import time
+from typing import NamedTuple
 
 import grpc
 import numpy as np
 
+from actors import client as client_lib
 from learner.inference import batcher as batcher_lib
 from learner.serving import leases as leases_lib
 from learner.serving import server as server_lib
@@ -86,6 +89,70 @@ class Stream:
   def close(self):
     """Says that there will be no more requests."""
     self._requests.put(None)
+
+
+class Client:
+  """An actor's client in a loop of its own, for tests that do not `await`."""
+
+  def __init__(self, address, *, task=TASK, files=None, **kwargs):
+    kwargs = (
+      dict(num_envs=2, name='ann', group=0, reconnect_secs=DEADLINE_SECS)
+      | kwargs
+    )
+    self._loop = asyncio.new_event_loop()
+
+    async def connect():
+      self._channel = client_lib.open_channel(address, **(files or {}))
+      return client_lib.Client(self._channel, task, **kwargs)
+
+    self._client = self._run(connect())
+
+  def join(self):
+    """As that of an actor's client, and so the others."""
+    return self._run(self._client.join())
+
+  def send(self, *args):
+    """Sends a step."""
+    self._run(self._client.send(*args))
+
+  def receive(self):
+    """Waits for the answer."""
+    return self._run(self._client.receive())
+
+  def close(self):
+    """Closes the connection."""
+    self._run(self._channel.close())
+
+  def _run(self, coroutine):
+    return self._loop.run_until_complete(coroutine)
+
+
+class Ended(NamedTuple):
+  """How a call ended, asked for as gRPC's own calls are."""
+
+  status: grpc.StatusCode
+  message: str
+
+  def code(self):
+    """The status."""
+    return self.status
+
+  def details(self):
+    """The sentence."""
+    return self.message
+
+
+def join_over(address: str, metadata=None, **files) -> Ended:
+  """Joins over a channel as actors open it; says how that ended."""
+
+  async def join():
+    async with client_lib.open_channel(address, **files) as channel:
+      call = inference_pb2_grpc.InferenceStub(channel).Join(
+        join_request(), timeout=DEADLINE_SECS, metadata=metadata
+      )
+      return Ended(await call.code(), await call.details())
+
+  return asyncio.run(join())
 
 
 def wait_until(holds, secs=DEADLINE_SECS):

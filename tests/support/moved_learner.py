@@ -12,10 +12,10 @@ import time
 
 import grpc
 
-from actors import client as client_lib
 from protos import inference_pb2
 from protos import inference_pb2_grpc
 from seed_metagrad import types
+from tests.support import fakes
 
 _NAME = 'learner.test'
 _TASK = types.Task('catch', types.EnvSpec((10, 5), 'float32', 3), {})
@@ -40,17 +40,14 @@ def main(hosts: str) -> None:
   path.write_text(f'127.0.0.1 {_NAME}\n')
   subprocess.run(['mount', '--bind', hosts, '/etc/hosts'], check=True)
   first, port = _serve('127.0.0.1:0')
-  with client_lib.open_channel(f'{_NAME}:{port}') as channel:
-    client = client_lib.Client(
-      channel, _TASK, num_envs=1, name='actor', group=0, reconnect_secs=100.0
-    )
-    client.join()
-    first.stop(None).wait()
-    path.write_text(f'127.0.0.2 {_NAME}\n')
-    second, _ = _serve(f'127.0.0.2:{port}')
-    started = time.monotonic()
-    client.join()
-    print(time.monotonic() - started)
+  client = fakes.Client(f'{_NAME}:{port}', task=_TASK, num_envs=1)
+  client.join()
+  first.stop(None).wait()
+  path.write_text(f'127.0.0.2 {_NAME}\n')
+  second, _ = _serve(f'127.0.0.2:{port}')
+  started = time.monotonic()
+  client.join()
+  print(time.monotonic() - started)
   second.stop(None).wait()
 
 

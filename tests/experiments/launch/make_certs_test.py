@@ -8,11 +8,9 @@ from absl import flags
 from absl.testing import absltest
 import grpc
 
-from actors import client
 from experiments.launch import make_certs
 from learner.serving import security
 from protos import address
-from protos import inference_pb2_grpc
 from tests.support import fakes
 
 
@@ -42,17 +40,12 @@ class MakeCertsTest(absltest.TestCase):
       credentials=security.server_credentials(*learner_files, ca),
     )
     self.addCleanup(learner.close)
-    channel = client.open_channel(
+    call = fakes.join_over(
       f'127.0.0.1:{learner.port}',
+      metadata=(('authorization', f'Bearer {token}'),),
       ca_file=ca,
       cert_file=str(self.folder / 'actor.pem'),
       key_file=str(self.folder / 'actor.key'),
-    )
-    self.addCleanup(channel.close)
-    call = inference_pb2_grpc.InferenceStub(channel).Join.future(
-      fakes.join_request(),
-      timeout=fakes.DEADLINE_SECS,
-      metadata=(('authorization', f'Bearer {token}'),),
     )
     self.assertEqual(call.code(), grpc.StatusCode.OK, call.details())
 

@@ -120,33 +120,17 @@ class CrowdTest(absltest.TestCase):
     for _ in range(2 * learner.server._max_connections):
       self.enterContext(socket.create_connection(address))
     fakes.wait_until(lambda: learner.server.closed_connections)
-    with client.open_channel(f'localhost:{learner.port}') as channel:
-      actor = client.Client(
-        channel,
-        fakes.TASK,
-        num_envs=2,
-        name='ann',
-        group=0,
-        token=_TOKEN,
-        reconnect_secs=fakes.DEADLINE_SECS,
-      )
-      self.assertEqual(actor.join(), b'')
+    actor = fakes.Client(f'localhost:{learner.port}', token=_TOKEN)
+    self.addCleanup(actor.close)
+    self.assertEqual(actor.join(), b'')
 
 
 class LostTest(absltest.TestCase):
   def test_a_lost_connection_frees_the_slots_and_its_actor_joins_again(self):
     learner = fakes.FakeLearner()
     self.addCleanup(learner.close)
-    channel = client.open_channel(f'localhost:{learner.port}')
-    self.addCleanup(channel.close)
-    actor = client.Client(
-      channel,
-      fakes.TASK,
-      num_envs=2,
-      name='ann',
-      group=0,
-      reconnect_secs=fakes.DEADLINE_SECS,
-    )
+    actor = fakes.Client(f'localhost:{learner.port}')
+    self.addCleanup(actor.close)
     for _ in range(3):
       actor.join()
       actor.send(fakes.outputs(2))

@@ -10,11 +10,9 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import grpc
 
-from actors import client
 from experiments.launch import make_certs
 from learner.serving import security
 from learner.serving import server as server_lib
-from protos import inference_pb2_grpc
 from tests.support import fakes
 
 _Code = grpc.StatusCode
@@ -120,14 +118,12 @@ class TlsTest(absltest.TestCase):
     return (authority or self.ca).issue(name, ['localhost'], valid=valid)
 
   def connect(self, server_files, client_ca='', **files):
-    """Returns the pending call of a join over TLS."""
+    """Returns how a join over TLS ended."""
     learner = fakes.FakeLearner(
       credentials=security.server_credentials(*server_files, client_ca)
     )
     self.addCleanup(learner.close)
-    channel = client.open_channel(f'localhost:{learner.port}', **files)
-    self.addCleanup(channel.close)
-    return _join(inference_pb2_grpc.InferenceStub(channel))
+    return fakes.join_over(f'localhost:{learner.port}', **files)
 
   def test_a_known_certificate_lets_in(self):
     call = self.connect(self.issue('learner'), ca_file=self.ca.ca_file)
@@ -160,10 +156,8 @@ class TlsTest(absltest.TestCase):
       half_open.append(socket.create_connection(('localhost', learner.port)))
       self.addCleanup(half_open[-1].close)
       half_open[-1].sendall(_HELLO)
-    with client.open_channel(
-      f'localhost:{learner.port}', ca_file=self.ca.ca_file
-    ) as channel:
-      _join(inference_pb2_grpc.InferenceStub(channel)).result()
+    call = fakes.join_over(f'localhost:{learner.port}', ca_file=self.ca.ca_file)
+    self.assertEqual(call.code(), _Code.OK)
     for connection in half_open:
       connection.settimeout(fakes.DEADLINE_SECS)
       while connection.recv(4096):
