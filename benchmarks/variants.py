@@ -20,6 +20,7 @@ from learner.inference import unrolls as unrolls_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
+from seed_metagrad import meta
 from seed_metagrad import types
 
 _STACX = dict(
@@ -45,6 +46,7 @@ _VARIANTS: dict[str, dict[str, Any]] = {
   'stacx_18_meta_parameters': _STACX,
   'bootstrap': dict(outer='bootstrap'),
 }
+_LOOK = 'mgrl, gauges'  # An update at which the costly ones are looked at.
 _BATCH_SIZE, _META_BATCH_SIZE = 32, 8  # The paper's; T 20 as well.
 _SEED = 1
 
@@ -57,13 +59,25 @@ def variants(options: measurement.Options) -> computations.Results:
     calls = {
       name: _call(network, fields, spec) for name, fields in _VARIANTS.items()
     }
+    calls[_LOOK] = _call(network, {}, spec, num_updates=0)
     secs: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(options.repeats):
       for name, call in calls.items():
         start = time.monotonic()
         call()
         secs[name].append(time.monotonic() - start)
-    plain = secs['plain']
+    plain, mgrl = secs['plain'], secs['mgrl']
+    looks = [
+      (look - usual) / usual / meta.GAUGES_EVERY
+      for look, usual in zip(secs.pop(_LOOK), mgrl, strict=True)
+    ]
+    yield measurement.Result(
+      'variants.share_of_the_gauges',
+      statistics.median(looks),
+      'of MGRL',
+      {'every': meta.GAUGES_EVERY, 'threads': 1},
+      network,
+    )
     for name, ours in secs.items():
       ratios = [a / b for a, b in zip(ours, plain, strict=True)]
       yield measurement.Result(
@@ -76,7 +90,10 @@ def variants(options: measurement.Options) -> computations.Results:
 
 
 def _call(
-  network: str, fields: dict[str, Any], spec: types.EnvSpec
+  network: str,
+  fields: dict[str, Any],
+  spec: types.EnvSpec,
+  num_updates: int = 1,
 ) -> Callable[[], None]:
   """An update that was traced; each call makes one from the same state."""
   config = config_lib.preset(
@@ -89,8 +106,9 @@ def _call(
     },
   )
   agent = agent_lib.make(config, spec)
-  # Not one of the updates at which the costly gauges are looked at.
-  state = agent.init(_SEED)._replace(num_updates=tf.constant(1, tf.int64))
+  state = agent.init(_SEED)._replace(
+    num_updates=tf.constant(num_updates, tf.int64)
+  )
   unroll = computations.random_unroll(config, spec)
   meta_unrolls = [
     unrolls_lib.columns(unroll, 0, size)

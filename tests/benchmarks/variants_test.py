@@ -19,11 +19,13 @@ class VariantsTest(absltest.TestCase):
       mock.patch.object(variants, '_VARIANTS', few),
       mock.patch.object(variants.computations, 'pin_threads'),
     ):
-      plain, mgrl = variants.variants(options)
+      gauges, plain, mgrl = variants.variants(options)
     self.assertEqual(plain.name, 'variants.plain_per_plain')
     self.assertEqual(plain.value, 1.0)
     self.assertEqual(mgrl.name, 'variants.mgrl_per_plain')
     self.assertGreater(mgrl.value, 0.0)
+    self.assertEqual(gauges.name, 'variants.share_of_the_gauges')
+    self.assertLess(gauges.value, 1.0)  # A look costs less than 64 updates.
 
   def test_stacx_has_18_meta_parameters(self):
     # 6 of each of 3 heads (Zahavy et al. 2020).
