@@ -92,15 +92,20 @@ class UnrollStore:
     self._set_arrays(tf.nest.pack_sequence_as(self._arrays(), list(saved)))
 
   def grow(self, num_envs: int) -> None:
-    """Makes room for environments below `num_envs`."""
-    missing = num_envs - len(self._lengths)
-    if missing <= 0:
+    """Makes room for environments below `num_envs`, at least doubling it.
+
+    Rows that no environment has written take no memory yet.
+    """
+    held = len(self._lengths)
+    if num_envs <= held:
       return
 
     def extend(rows: np.ndarray) -> np.ndarray:
-      return np.concatenate(
-        [rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)]
+      extended = np.zeros(
+        (max(num_envs, 2 * held), *rows.shape[1:]), rows.dtype
       )
+      extended[:held] = rows
+      return extended
 
     self._set_arrays(tf.nest.map_structure(extend, self._arrays()))
 

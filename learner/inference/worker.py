@@ -173,8 +173,9 @@ class Inference:
 
   def _grow(self, num_envs: int) -> None:
     self._store.grow(num_envs)
-    missing = num_envs - len(self._lengths)
-    if missing > 0:
+    held = len(self._lengths)
+    if num_envs > held:
+      missing = max(num_envs - held, held)  # As the store grows.
       self._stacks = np.concatenate(
         [self._stacks, frames.empty(self.spec, missing)]
       )

@@ -96,6 +96,14 @@ class UnrollsTest(absltest.TestCase):
       finished.unroll.env_outputs.observation, before
     )
 
+  def test_room_is_doubled_where_environments_come_one_by_one(self):
+    store = unrolls.UnrollStore(2, _SPEC)
+    rooms = set()
+    for num_envs in range(1, 65):
+      store.grow(num_envs)
+      rooms.add(len(store.save()[-1]))
+    self.assertEqual(rooms, {1, 2, 4, 8, 16, 32, 64})
+
   def test_memory_is_t_plus_four_frames(self):
     spec = types.EnvSpec((84, 84), 'uint8', num_actions=6, frame_stack=4)
     store = unrolls.UnrollStore(20, spec)
