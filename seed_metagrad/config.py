@@ -400,9 +400,9 @@ def decay_frames(config: Config) -> int:
   return config.decay_env_frames or config.total_env_frames
 
 
-# `paper` has the 80 environments of MGRL in 20 groups of 4, not in 80 processes:
-# a message of 4 costs the learner little more than one of 1
-# (results/benchmarks).
+# `paper` has the 80 environments of MGRL in 20 groups of 4, not in 80
+# processes: to the learner an environment in a message of 4 costs a third of
+# one in a message of its own (results/benchmarks).
 #
 # `local` is for 2 cores. A run there has a hundredth of the paper's frames, so
 # the number of updates, the size of a step and the noise in it decide; the runs
