@@ -107,7 +107,8 @@ _JOINS = _one_bad_field(
     ('num_envs', st.one_of(st.just(0), st.integers(2**12 + 1, 2**32 - 1))),
     ('env', _text.filter(lambda env: env != 'catch')),
     ('spec', st.none()),
-    ('env_settings', _text.filter(lambda text: text.strip())),
+    # Not {}, which is good.
+    ('env_settings', _text.filter(lambda text: text.strip('{} \n\t\r'))),
     (
       'env_settings',
       st.dictionaries(_text, st.floats(), min_size=1).map(json.dumps),
