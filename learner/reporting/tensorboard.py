@@ -11,13 +11,37 @@ from tensorboard.plugins.hparams import summary_v2 as hparams
 import tensorflow as tf
 
 from learner.reporting import csv_table
+from seed_metagrad import config as config_lib
 
 # What TensorFlow raises for ENOSPC and EFBIG, where it makes a file and later.
 _FULL = (RuntimeError, IndexError, tf.errors.OpError)
 
 
+# The groups of scalars, by how columns begin.
+_GROUPS = {
+  'return': ('mean_', 'episodes'),
+  'eta': (*config_lib.LEARNABLE, 'logit_', 'travelled_'),
+  'meta': (
+    *('meta_', 'signal_', 'sign_', 'outer_', 'cotangent_', 'update_'),
+    *('kl', 'clipped_'),
+  ),
+  'speed': (
+    *('num_updates', 'seconds', 'frames_per_s', 'policy_lag', 'queue'),
+    'skipped_',
+  ),
+}
+
+
+def tag(column: str) -> str:
+  """Names the scalar of a column: group/column; losses are what is left."""
+  for group, starts in _GROUPS.items():
+    if column.startswith(starts):
+      return f'{group}/{column}'
+  return f'loss/{column}'
+
+
 class Events:
-  """Writes every column of a row as a scalar at its env_frames.
+  """Writes every column of a row as a scalar, by its `tag`, at its env_frames.
 
   On a resume TensorBoard drops its scalars of frames after
   `restored_env_frames`. A full disk costs scalars, with an error in the log.
@@ -43,7 +67,7 @@ class Events:
     """Writes the scalars of a row and gives them to the system."""
     env_frames = int(row['env_frames'])
     values = [
-      tf.compat.v1.Summary.Value(tag=name, simple_value=float(value))
+      tf.compat.v1.Summary.Value(tag=tag(name), simple_value=float(value))
       for name, value in row.items()
       if name != 'env_frames'
     ]

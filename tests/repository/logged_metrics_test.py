@@ -18,6 +18,7 @@ from prometheus_client import parser
 import pytest
 import tensorflow as tf
 
+from learner.reporting import tensorboard
 from tests.repository import pages
 from tests.repository import sources
 from tests.support import fakes
@@ -90,7 +91,8 @@ class LoggedMetricsTest(absltest.TestCase):
     columns = _documented('metrics.csv')
     self.assertEqual(_header(workdir / 'metrics.csv'), columns)
     self.assertEqual(
-      _scalars(workdir / 'tensorboard'), set(columns) - {'env_frames'}
+      _scalars(workdir / 'tensorboard'),
+      {tensorboard.tag(column) for column in columns if column != 'env_frames'},
     )
     self.assertEqual(_header(episodes), _documented('episodes.csv'))
     self.assertCountEqual(exported, _documented('Prometheus'))

@@ -6,6 +6,7 @@ import resource
 import tempfile
 
 from absl.testing import absltest
+from absl.testing import parameterized
 from PIL import Image
 import pytest
 from tensorboard.backend.event_processing import event_accumulator
@@ -16,6 +17,21 @@ from learner.reporting import tensorboard
 
 def _row(env_frames, x=2.5):
   return {'env_frames': env_frames, 'x': x}
+
+
+class TagTest(parameterized.TestCase):
+  @parameterized.parameters(
+    ('return', 'mean_return_100', 'mean_length_100', 'episodes'),
+    ('eta', 'discount', 'lambda_', 'entropy_cost', 'logit_leak'),
+    ('eta', 'learning_rate', 'policy_cost', 'travelled_discount'),
+    ('meta', 'meta_loss', 'meta_gradient_leak', 'signal_to_noise_leak'),
+    ('meta', 'outer_advantage', 'kl', 'clipped_ratios', 'sign_agreement_leak'),
+    ('speed', 'frames_per_s', 'policy_lag', 'skipped_updates', 'num_updates'),
+    ('loss', 'loss', 'policy_gradient_loss', 'entropy', 'gradient_norm'),
+  )
+  def test_columns_are_in_groups(self, group, *columns):
+    for column in columns:
+      self.assertEqual(tensorboard.tag(column), f'{group}/{column}')
 
 
 class EventsTest(absltest.TestCase):
@@ -30,8 +46,8 @@ class EventsTest(absltest.TestCase):
 
   def scalars(self):
     read = event_accumulator.EventAccumulator(self.folder).Reload()
-    self.assertEqual(read.Tags()['scalars'], ['x'])
-    return [(event.step, event.value) for event in read.Scalars('x')]
+    self.assertEqual(read.Tags()['scalars'], ['loss/x'])
+    return [(event.step, event.value) for event in read.Scalars('loss/x')]
 
   def test_scalars_are_of_their_frames(self):
     events = self.events()

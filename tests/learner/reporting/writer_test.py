@@ -8,6 +8,7 @@ from absl.testing import absltest
 import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
+from learner.reporting import tensorboard
 from learner.reporting import writer as writer_lib
 
 
@@ -45,7 +46,10 @@ class WriterTest(absltest.TestCase):
     events = event_accumulator.EventAccumulator(
       str(self.workdir / 'tensorboard')
     ).Reload()
-    return [(event.step, event.value) for event in events.Scalars(tag)]
+    return [
+      (event.step, event.value)
+      for event in events.Scalars(tensorboard.tag(tag))
+    ]
 
   def test_write_appends_rows_under_the_first_rows_names(self):
     writer = self.writer()
