@@ -302,6 +302,11 @@ class Config:
     'Function, module:function, that is called with each gym: environment '
     'and returns a wrapped one.',
   )
+  channels_first: bool = _field(
+    False,
+    'Whether a gym: environment shows images [channels, height, width]; they '
+    'are turned round.',
+  )
 
   # Learner.
   inference_min_envs: int = _field(
@@ -371,6 +376,7 @@ class Config:
       'kwargs': _json_object('env_kwargs', self.env_kwargs),
       'import': self.env_import,
       'wrapper': self.env_wrapper,
+      'channels_first': self.channels_first,
     }
     return {name: value for name, value in settings.items() if value}
 

@@ -123,8 +123,8 @@ def _misfit(name: str, spec: types.EnvSpec) -> str:
   if _channels_first(shape):
     return (
       f'network {name!r} needs images [height, width, channels], got '
-      f'{shape}, which looks like channels first: transpose it, for example in '
-      "Gymnasium's TransformObservation, or take mlp."
+      f'{shape}, which looks like channels first: say --channels_first, or '
+      'take mlp.'
     )
   smallest = _SMALLEST.get(name, 1)
   if min(shape[:2]) < smallest:

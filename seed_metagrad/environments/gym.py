@@ -16,8 +16,9 @@ import numpy as np
 from seed_metagrad import types
 from seed_metagrad.environments import environment
 
-# The constructor's arguments; a module to import, and a wrapper, by name.
-_SETTINGS = ('kwargs', 'import', 'wrapper')
+# The constructor's arguments; a module to import, and a wrapper, by name;
+# whether images are [C, H, W].
+_SETTINGS = ('kwargs', 'import', 'wrapper', 'channels_first')
 _SHOWN = 300  # Characters of an environment's own message or value.
 _OLD_API = (
   'too many values to unpack',
@@ -75,6 +76,8 @@ def _make(env_id: str, settings: types.Settings) -> gymnasium.Env:
       f'{_atari_hint(own.get("game", env_id))}'
     )
   env = _wrap(env_id, env, settings.get('wrapper', ''))
+  if settings.get('channels_first'):
+    return _turn_round(env_id, env)
   if _are_vectors(env.observation_space):
     with _told(env_id, 'in its observation space'):
       return gymnasium.wrappers.FlattenObservation(env)
@@ -113,6 +116,25 @@ def _wrap(env_id: str, env: gymnasium.Env, name: str) -> gymnasium.Env:
       )
     undo.pop_all()
   return env
+
+
+def _turn_round(env_id: str, env: gymnasium.Env) -> gymnasium.Env:
+  """Images [C, H, W] as [H, W, C]."""
+  space = env.observation_space
+  if not isinstance(space, spaces.Box) or len(space.shape) != 3:
+    env.close()
+    raise ValueError(
+      f'gym:{env_id} must show images [channels, height, width] with '
+      f'--channels_first, got {_short(space)}.'
+    )
+  turned = spaces.Box(
+    np.moveaxis(space.low, 0, -1),
+    np.moveaxis(space.high, 0, -1),
+    dtype=space.dtype.type,
+  )
+  return gymnasium.wrappers.TransformObservation(
+    env, lambda image: np.moveaxis(image, 0, -1), turned
+  )
 
 
 def _atari_hint(env_id: str) -> str:

@@ -246,7 +246,9 @@ class NetworksTest(parameterized.TestCase):
   @parameterized.parameters('auto', 'shallow', 'deep')
   def test_channels_first_are_refused(self, name):
     for shape in ((4, 84, 84), (3, 96, 96), (1, 10, 10)):
-      with self.assertRaisesRegex(ValueError, 'channels first: transpose'):
+      with self.assertRaisesRegex(
+        ValueError, 'channels first: say --channels_first'
+      ):
         networks.make(name, types.EnvSpec(shape, 'uint8', 3))
 
   def test_images_need_no_frame_stack(self):

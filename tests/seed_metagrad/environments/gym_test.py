@@ -318,7 +318,28 @@ class GymnasiumAdapterTest(parameterized.TestCase):
     ):
       self.make_showing(space, None)
 
-  def make_showing(self, space, observation):
+  def test_channels_first_are_turned_round(self):
+    image = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    high = np.full((2, 3, 4), 100, np.uint8)
+    high[1] = 200
+    space = spaces.Box(np.zeros_like(high), high, dtype=np.uint8)
+    env = self.make_showing(space, image, {'channels_first': True})
+    self.assertEqual(env.spec.observation_shape, (3, 4, 2))
+    np.testing.assert_array_equal(env.reset().observation[0, :, :, 1], image[1])
+    np.testing.assert_array_equal(
+      np.reshape(env.spec.observation_high, (3, 4, 2))[0, 0], [100, 200]
+    )
+
+  @parameterized.parameters(
+    (spaces.Box(0, 255, (8, 8), np.uint8),), (spaces.Discrete(3),)
+  )
+  def test_channels_first_of_what_has_none_are_refused(self, space):
+    with self.assertRaisesRegex(
+      ValueError, 'gym:Shows-v0 must show images .*--channels_first, got '
+    ):
+      self.make_showing(space, None, {'channels_first': True})
+
+  def make_showing(self, space, observation, settings=None):
     class Shows(gym_cases.Endless):
       observation_space = space
 
@@ -327,7 +348,7 @@ class GymnasiumAdapterTest(parameterized.TestCase):
 
     gymnasium.register('Shows-v0', Shows)
     self.addCleanup(gymnasium.registry.pop, 'Shows-v0')
-    env = gym.GymnasiumAdapter('Shows-v0', 1, seed=1)
+    env = gym.GymnasiumAdapter('Shows-v0', 1, seed=1, settings=settings or {})
     self.addCleanup(env.close)
     return env
 
