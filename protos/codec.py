@@ -17,7 +17,7 @@ _TERMINATED, _TRUNCATED, _LIFE_LOST = 1, 2, 4
 _ALL_BITS = _TERMINATED | _TRUNCATED | _LIFE_LOST
 _BOTH_ENDS = _TERMINATED | _TRUNCATED
 # What the flags of one environment may be, an episode does not end twice.
-VALID_FLAGS = bytes(
+FLAG_BYTES = bytes(
   flags for flags in range(_ALL_BITS + 1) if flags & _BOTH_ENDS != _BOTH_ENDS
 )
 _MAX_SETTINGS = 1000  # Characters.

@@ -82,7 +82,7 @@ class Steps:
         raise ValueError(
           f'{name} must be {num_envs * size} bytes, got {len(data)}.'
         )
-    if wrong := step.flags.translate(None, codec.VALID_FLAGS):
+    if wrong := step.flags.translate(None, codec.FLAG_BYTES):
       raise ValueError(
         'flags must be at most 7, and not both terminated and truncated, got '
         f'{max(wrong)}.'
