@@ -1,9 +1,11 @@
-"""Keeps gRPC's C++ side from a line for each handshake that a stranger fails.
+"""Keeps gRPC's C++ side out of logs and of the processes that we start.
 
-Its errors are still printed. To be imported before any module that imports
-grpc; a GRPC_VERBOSITY of the user's own counts.
+To be imported before any module that imports grpc; what a user has set counts.
 """
 
 import os
 
+# Without a line for each handshake that a stranger fails; errors are printed.
 os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
+# Its handlers of a fork can hang in a process that is about to become another.
+os.environ.setdefault('GRPC_ENABLE_FORK_SUPPORT', '0')
