@@ -45,14 +45,14 @@ class ClientTest(parameterized.TestCase):
     )
 
   def test_a_lease_is_kept_while_the_environments_step(self):
-    learner = self.start(lease_secs=1.0)
+    learner = self.start(lease_secs=3.0)
     client = self.connect(f'localhost:{learner.port}')
     client.join()
     for _ in range(2):
       client.send(_STEP)
       client.receive()
       # Nothing of Python runs: gRPC's own threads answer the learner's pings.
-      time.sleep(3.0)
+      time.sleep(5.0)
       learner.now += 1e6
     client.send(_STEP)
     client.receive()

@@ -20,7 +20,7 @@ _COMERS = 100
 class ActorFaultsTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
-    self.learner = fakes.FakeLearner(max_envs=64, lease_secs=3.0)
+    self.learner = fakes.FakeLearner(max_envs=64, lease_secs=6.0)
     self.addCleanup(self.learner.close)
 
   def start(self, name, *arguments):
