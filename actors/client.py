@@ -86,7 +86,8 @@ def open_channel(
 ) -> grpc.aio.Channel:
   """Opens a channel: TLS with a CA; mutual TLS with a certificate as well.
 
-  An address of this machine alone is reached without a proxy.
+  It belongs to the event loop that runs. An address of this machine alone is
+  reached without a proxy.
 
   Raises:
     ValueError: a certificate without its key or the CA, or a key without its

@@ -2,7 +2,7 @@
 
 import asyncio
 import collections
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 import contextlib
 import threading
 import time
@@ -61,11 +61,10 @@ def answer(batch: Sequence[Waiting], actions: np.ndarray) -> None:
   _call_soon(batch, hand_out)
 
 
-def _call_soon(batch: Iterable[Waiting], callback: Callable[[], None]) -> None:
-  for waiting in batch:
+def _call_soon(batch: Sequence[Waiting], callback: Callable[[], None]) -> None:
+  if batch:
     with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits.
-      waiting.future.get_loop().call_soon_threadsafe(callback)
-    return
+      batch[0].future.get_loop().call_soon_threadsafe(callback)
 
 
 class Batcher:

@@ -18,6 +18,7 @@ from learner.serving import validation
 from protos import inference_pb2
 from protos import inference_pb2_grpc
 from seed_metagrad import types
+from seed_metagrad.environments import environment
 
 _ActContext: TypeAlias = grpc.aio.ServicerContext[
   inference_pb2.ActRequest, inference_pb2.ActReply
@@ -66,7 +67,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     self._ask_for_states = ask_for_states
     self._read_secs = read_secs
     self._task = task
-    self._steps = validation.Steps(task.spec)
+    self._limits = environment.Limits(task.spec)
     self._batcher = batcher
     self._leases = leases
     self._log = log
@@ -120,14 +121,14 @@ class Inference(inference_pb2_grpc.InferenceServicer):
       await self._serve(lease, request, context)
       reason = 'its stream was closed'
     except _Done:
-      if lease:
-        self._leases.end_actor(lease.run_id, 'training is over')
       await context.write(inference_pb2.ActReply(done=True))
     except tuple(_CODES) as error:
       reason = 'its stream was refused'
       await self._refuse(context, who, error)
     finally:
-      if lease and self._end is None:
+      if lease and self._end:
+        self._leases.end_actor(lease.run_id, 'the learner ends')
+      elif lease:
         self._leases.end(lease, reason)
 
   async def finish(self, secs: float) -> bool:
@@ -211,7 +212,9 @@ class Inference(inference_pb2_grpc.InferenceServicer):
       raise ValueError(
         f'run_id must be {lease.run_id} in this stream, got {request.run_id}.'
       )
-    step = self._steps.check(request, len(lease.env_ids))
+    step = validation.check_step(
+      request, len(lease.env_ids), self._task.spec, self._limits
+    )
     reset = lease.begin(request.sequence)
     answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     self._batcher.submit(

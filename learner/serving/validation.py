@@ -1,6 +1,5 @@
 """What a request must be: checked here, once, before the learner sees it."""
 
-import math
 import re
 
 import numpy as np
@@ -14,15 +13,17 @@ _ACTOR = re.compile(r'[\w.:-]{1,64}', re.ASCII)  # It goes into logs.
 MAX_GROUPS = 64  # Per actor.
 _OVERHEAD_BYTES = 1 << 16  # Everything in a request but the arrays.
 _STATE_BYTES = 1 << 14  # Per environment.
-_REWARD_BYTES = 4
-_ENV_STEP_BYTES = _REWARD_BYTES + 1  # And the flags of one environment.
+_ENV_STEP_BYTES = 5  # Reward and flags of one environment.
 _SHOWN = 200  # Characters of a wrong value in the error, which is logged.
 
 
 def max_request_bytes(spec: types.EnvSpec, num_envs: int) -> int:
   """Bounds the size of a valid request of so many environments."""
+  observation = np.dtype(spec.observation_dtype).itemsize * int(
+    np.prod(spec.observation_shape)
+  )
   # A saved state holds the step as well.
-  step = 2 * (_frame_bytes(spec) + _ENV_STEP_BYTES) + _STATE_BYTES
+  step = 2 * (observation + _ENV_STEP_BYTES) + _STATE_BYTES
   return num_envs * step + _OVERHEAD_BYTES
 
 
@@ -55,71 +56,52 @@ def check_join(
   return f'{request.actor}/{request.group}'
 
 
-class Steps:
-  """What the steps of an environment must be; made once, asked each message."""
+def check_step(
+  request: inference_pb2.ActRequest,
+  num_envs: int,
+  spec: types.EnvSpec,
+  limits: environment.Limits,
+) -> codec.Step:
+  """Checks the step of a request, and returns it, still packed.
 
-  def __init__(self, spec: types.EnvSpec):
-    self._spec = spec
-    self._limits = environment.Limits(spec)
-    self._frame_bytes = _frame_bytes(spec)
+  It is unpacked with all others of its batch.
 
-  def check(
-    self, request: inference_pb2.ActRequest, num_envs: int
-  ) -> codec.Step:
-    """Checks the step of a request, and returns it, still packed.
+  limits: those of the spec.
 
-    It is unpacked with all others of its batch.
-
-    Raises:
-      ValueError: a wrong number of bytes, or a value out of range.
-    """
-    # Each field is copied where it is read: once.
-    step = codec.Step(request.rewards, request.flags, request.observations)
-    for name, data, size in zip(
-      step._fields, step, (_REWARD_BYTES, 1, self._frame_bytes)
-    ):
-      if len(data) != num_envs * size:
-        raise ValueError(
-          f'{name} must be {num_envs * size} bytes, got {len(data)}.'
-        )
-    if wrong := step.flags.translate(None, codec.FLAG_BYTES):
-      raise ValueError(
-        'flags must be at most 7, and not both terminated and truncated, got '
-        f'{max(wrong)}.'
-      )
-    rewards = np.frombuffer(step.rewards, '<f4')
-    if not abs(rewards).max() <= environment.MAX_REWARD:  # NaN is not.
-      valid = abs(rewards) <= environment.MAX_REWARD
-      raise ValueError(
-        f'rewards must be finite, at most {environment.MAX_REWARD:g} in size, '
-        f'got {rewards[valid.argmin()]}.'
-      )
-    if not self._limits.is_open:
-      self._check_observations(step.observations, num_envs)
-    if len(request.env_state) > num_envs * _STATE_BYTES:
-      raise ValueError(
-        f'env_state must be at most {num_envs * _STATE_BYTES} bytes, got '
-        f'{len(request.env_state)}.'
-      )
-    return step
-
-  def _check_observations(self, packed: bytes, num_envs: int) -> None:
-    shape = (num_envs, *self._spec.observation_shape)
-    observations = codec.decode(
-      packed, self._spec.observation_dtype, shape, 'observations'
+  Raises:
+    ValueError: a wrong number of bytes, or a value out of range.
+  """
+  # Each field is copied where it is read: once.
+  step = codec.Step(request.rewards, request.flags, request.observations)
+  codec.decode(step.flags, 'uint8', (num_envs,), 'flags')
+  if wrong := step.flags.translate(None, codec.FLAG_BYTES):
+    raise ValueError(
+      'flags must be at most 7, and not both terminated and truncated, got '
+      f'{max(wrong)}.'
     )
-    outside = self._limits.find_outside(observations)
-    if outside is not None:
-      raise ValueError(
-        'observations must be finite and within, or near, the bounds of the '
-        f'spec, got {observations[outside]}.'
-      )
-
-
-def _frame_bytes(spec: types.EnvSpec) -> int:
-  return np.dtype(spec.observation_dtype).itemsize * math.prod(
-    spec.observation_shape
+  rewards = codec.decode(step.rewards, 'float32', (num_envs,), 'rewards')
+  valid = abs(rewards) <= environment.MAX_REWARD
+  if not valid.all():
+    raise ValueError(
+      f'rewards must be finite, at most {environment.MAX_REWARD:g} in size, '
+      f'got {rewards[valid.argmin()]}.'
+    )
+  shape = (num_envs, *spec.observation_shape)
+  observations = codec.decode(
+    step.observations, spec.observation_dtype, shape, 'observations'
   )
+  outside = limits.find_outside(observations)
+  if outside is not None:
+    raise ValueError(
+      'observations must be finite and within, or near, the bounds of the '
+      f'spec, got {observations[outside]}.'
+    )
+  if len(request.env_state) > num_envs * _STATE_BYTES:
+    raise ValueError(
+      f'env_state must be at most {num_envs * _STATE_BYTES} bytes, got '
+      f'{len(request.env_state)}.'
+    )
+  return step
 
 
 def _require_same(name: str, learners: object, actors: object) -> None:

@@ -65,7 +65,7 @@ class Limits:
 
   Where both bounds of an element are finite: within them, and beyond by no more
   than they are apart, since many environments overshoot a little. Everywhere:
-  MAX_OBSERVATION in size. `is_open`: whatever their dtype can hold is within.
+  MAX_OBSERVATION in size.
   """
 
   def __init__(self, spec: types.EnvSpec):
@@ -75,7 +75,7 @@ class Limits:
       apart = np.where(np.isfinite(low) & np.isfinite(high), high - low, np.inf)
       self.low = _limit(low - apart, spec)
       self.high = _limit(high + apart, spec)
-    self.is_open = bool(
+    self._is_open = bool(
       spec.observation_dtype == 'uint8'
       and self.low.max() <= 0
       and self.high.min() >= 255
@@ -88,7 +88,7 @@ class Limits:
 
     observations: [E, *observation_shape].
     """
-    if self.is_open or not observations.size:
+    if self._is_open or not observations.size:
       return None
     if not self.low.ndim:  # Twice as fast, and without temporary arrays.
       if observations.min() >= self.low and observations.max() <= self.high:

@@ -78,9 +78,7 @@ class ActorTest(absltest.TestCase):
 
   def test_actions_are_taken_and_their_outcome_is_sent(self):
     client = _FakeClient([], 'a', [_reply(0, 2), client_lib.Done()])
-    asyncio.run(
-      actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), client)])
-    )
+    _run(client, seed=0)
     twin = catch.Catch(_NUM_ENVS, seed=0)
     expected = [twin.reset(), twin.step(np.int32([0, 2]))]
     for (outputs, _), wanted in zip(client.sent, expected, strict=True):
@@ -94,9 +92,7 @@ class ActorTest(absltest.TestCase):
       [_reply(1, 1), client_lib.Lost(), client_lib.Done()],
       states=(b'', b''),
     )
-    asyncio.run(
-      actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), client)])
-    )
+    _run(client, seed=0)
     self.assertEqual(
       [what for what, _ in log],
       ['join', 'send', 'receive', 'send', 'receive', 'join', 'send', 'receive'],
@@ -110,25 +106,19 @@ class ActorTest(absltest.TestCase):
   def test_an_action_out_of_range_ends_the_actor(self):
     client = _FakeClient([], 'a', [_reply(0, 3)])
     with self.assertRaisesRegex(ValueError, '3'):
-      asyncio.run(
-        actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), client)])
-      )
+      _run(client, seed=0)
 
   def test_a_saved_state_continues_exactly(self):
     actions = [_reply(0, 1), _reply(1, 2, send_state=True), *[_reply(2, 0)] * 9]
     uninterrupted = _FakeClient([], 'a', [*actions, client_lib.Done()])
-    asyncio.run(
-      actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), uninterrupted)])
-    )
+    _run(uninterrupted, seed=0)
     states = [state for _, state in uninterrupted.sent]
     self.assertEqual([i for i, state in enumerate(states) if state], [2])
 
     resumed = _FakeClient(
       [], 'a', [*actions[2:], client_lib.Done()], states=[states[2]]
     )
-    asyncio.run(
-      actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=7), resumed)])
-    )
+    _run(resumed, seed=7)
     for (got, _), (wanted, _) in zip(
       resumed.sent, uninterrupted.sent[2:], strict=True
     ):
@@ -139,9 +129,7 @@ class ActorTest(absltest.TestCase):
     client = _FakeClient(
       [], 'a', [_reply(1, 1, send_state=True), client_lib.Done()]
     )
-    asyncio.run(
-      actor.run([actor.Group(catch.Catch(_NUM_ENVS, seed=0), client)])
-    )
+    _run(client, seed=0)
     outputs, state = client.sent[-1]
     step = inference_pb2.ActRequest.FromString(state)
     self.assertEqual(step.rewards, outputs.reward.tobytes())

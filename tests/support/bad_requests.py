@@ -116,6 +116,7 @@ _JOINS = _one_bad_field(
     ('env_settings', st.integers(1, 10_000).map(lambda depth: '[' * depth)),
   ],
 )
+# Not of BadRequest itself: its other fields would be drawn, too.
 _RANDOM = st.builds(
   lambda method, message: BadRequest(method, message),
   st.sampled_from([_SERVICE + 'Join', _SERVICE + 'Act']),

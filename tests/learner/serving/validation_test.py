@@ -8,8 +8,10 @@ from learner.serving import validation
 from protos import codec
 from protos import inference_pb2
 from seed_metagrad import types
+from seed_metagrad.environments import environment
 from tests.support import fakes
 
+_LIMITS = environment.Limits(fakes.SPEC)
 _ATARI = types.EnvSpec((84, 84), 'uint8', 6, frame_stack=4, action_repeat=4)
 
 
@@ -59,7 +61,7 @@ class ValidationTest(parameterized.TestCase):
       validation.check_join(request, fakes.TASK, 16)
     self.assertBetween(len(str(raised.exception)), 200, 300)
 
-  def test_steps_returns_what_was_encoded(self):
+  def test_check_step_returns_what_was_encoded(self):
     rng = np.random.default_rng(0)
     outputs = types.EnvOutput(
       rng.normal(size=3).astype(np.float32),
@@ -68,7 +70,9 @@ class ValidationTest(parameterized.TestCase):
       np.array([False, False, True]),
       rng.integers(256, size=(3, 84, 84), dtype=np.uint8),
     )
-    step = validation.Steps(_ATARI).check(codec.encode_step(outputs), 3)
+    step = validation.check_step(
+      codec.encode_step(outputs), 3, _ATARI, environment.Limits(_ATARI)
+    )
     decoded = codec.decode_step(step, 3, _ATARI)
     for name, value in outputs._asdict().items():
       np.testing.assert_array_equal(getattr(decoded, name), value, name)
@@ -91,16 +95,18 @@ class ValidationTest(parameterized.TestCase):
     ('huge', 'observations', _floats(*[3e38] * 100), r'got 3.*e\+38'),
     ('state', 'env_state', bytes(1 << 16), 'must be at most 32768'),
   )
-  def test_steps_refuses(self, field, value, message):
+  def test_check_step_refuses(self, field, value, message):
     with self.assertRaisesRegex(ValueError, f'{field} .*{message}'):
-      validation.Steps(fakes.SPEC).check(fakes.act_request(**{field: value}), 2)
+      validation.check_step(
+        fakes.act_request(**{field: value}), 2, fakes.SPEC, _LIMITS
+      )
 
-  def test_steps_refuses_what_is_beyond_the_bounds(self):
+  def test_check_step_refuses_what_is_beyond_the_bounds(self):
     spec = fakes.SPEC._replace(observation_low=(0,), observation_high=(1,))
     request = fakes.act_request(observations=_floats(*[2.5] * 100))
-    validation.Steps(fakes.SPEC).check(request, 2)
+    validation.check_step(request, 2, fakes.SPEC, _LIMITS)
     with self.assertRaisesRegex(ValueError, 'observations .*, got 2.5'):
-      validation.Steps(spec).check(request, 2)
+      validation.check_step(request, 2, spec, environment.Limits(spec))
 
   def test_max_request_bytes_has_room_for_any_valid_request(self):
     request = codec.encode_step(fakes.outputs(64, _ATARI))
