@@ -168,6 +168,12 @@ def random_unroll(
   rng = np.random.default_rng(_SEED)
   shape = (config.unroll_length + 1, config.batch_size)
   nothing = np.zeros(shape, bool)
+  core_state: types.Nest = ()
+  if config.core == 'lstm':
+    core_state = types.CoreState(
+      np.zeros([1, config.batch_size, 2 * config.core_units], np.float32),
+      np.zeros([1, config.batch_size], np.int32),
+    )
   return types.Unroll(
     memory=np.moveaxis(
       frames.previous(frames.empty(spec, config.batch_size)), 0, 1
@@ -184,6 +190,7 @@ def random_unroll(
       policy_logits=np.zeros((*shape, spec.num_actions), np.float32),
       baseline=np.zeros(shape, np.float32),
     ),
+    core_state=core_state,
   )
 
 
@@ -209,8 +216,11 @@ def inference(options: measurement.Options) -> Results:
       agent.act,
       spec,
       parameter_store.ParameterStore(published),
-      unrolls_lib.UnrollStore(config.unroll_length, spec),
+      unrolls_lib.UnrollStore(
+        config.unroll_length, spec, agent.initial_state(0)
+      ),
       seed=_SEED,
+      initial_state=agent.initial_state,
     )
     for size in _INFERENCE_SIZES:
       secs = measurement.median_secs(acts(acting, size, spec, rng), options)
@@ -261,14 +271,19 @@ def tiny_act(spec: types.EnvSpec) -> agent_lib.Act:
   """An agent's act: one pixel of each of the stacked frames is looked at."""
 
   def act(
-    params: types.Nest, eta: types.Eta, stacked: tf.Tensor, seed: tf.Tensor
-  ) -> types.AgentOutput[tf.Tensor]:
-    del eta
+    params: types.Nest,
+    eta: types.Eta,
+    stacked: tf.Tensor,
+    seed: tf.Tensor,
+    core_step: types.CoreStep[tf.Tensor] | tuple[()] = (),
+  ) -> agent_lib.Acted:
+    del eta, core_step
     pixels = tf.reshape(stacked, [tf.shape(stacked)[0], -1, spec.frame_stack])
     logits = tf.cast(pixels[:, 0], tf.float32) @ params
     actions = tf.random.stateless_categorical(logits, 1, seed, dtype=tf.int32)[
       :, 0
     ]
-    return types.AgentOutput(actions, logits, logits[:, 0])
+    outputs = types.AgentOutput(actions, logits, logits[:, 0])
+    return agent_lib.Acted(outputs, ())
 
   return act

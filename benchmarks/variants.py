@@ -45,6 +45,8 @@ _VARIANTS: dict[str, dict[str, Any]] = {
   'actor_critic': dict(outer='actor_critic'),
   'stacx_18_meta_parameters': _STACX,
   'bootstrap': dict(outer='bootstrap'),
+  'lstm_plain': dict(core='lstm', learned=()),
+  'lstm': dict(core='lstm'),
 }
 _LOOK = 'mgrl, gauges'  # An update at which the costly ones are looked at.
 _BATCH_SIZE, _META_BATCH_SIZE = 32, 8  # The paper's; T 20 as well.

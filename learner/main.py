@@ -136,9 +136,10 @@ def _make_acting(
     agent.act,
     spec,
     parameters,
-    unrolls_lib.UnrollStore(config.unroll_length, spec),
+    unrolls_lib.UnrollStore(config.unroll_length, spec, agent.initial_state(0)),
     seed=seed,
     num_calls=saved.num_calls,
+    initial_state=agent.initial_state,
   )
   if not config.lockstep:
     batcher = batcher_lib.Batcher(

@@ -25,6 +25,13 @@ class Init(Protocol):
     """Equal seeds make equal states."""
 
 
+class Acted(NamedTuple):
+  """What the agent did, and what its core remembers of it."""
+
+  outputs: types.AgentOutput[tf.Tensor]
+  core_state: types.CoreState[tf.Tensor] | tuple[()]  # () without a core.
+
+
 class Act(Protocol):
   """Samples actions at the newest observation of E environments."""
 
@@ -34,10 +41,12 @@ class Act(Protocol):
     eta: types.Eta,
     stacked: tf.Tensor,
     seed: tf.Tensor,
-  ) -> types.AgentOutput[tf.Tensor]:
+    core_step: types.CoreStep[tf.Tensor] | tuple[()] = (),
+  ) -> Acted:
     """Returns outputs [E, ...].
 
-    stacked: stacks of frames [E, ..., S]. seed: int32 [2].
+    stacked: stacks of frames [E, ..., S]. seed: int32 [2]. core_step: ()
+    without a core.
     """
 
 
@@ -60,6 +69,7 @@ class Agent(NamedTuple):
   act: Act
   update: Update
   rules: meta.Rules  # What `update` is made of.
+  initial_state: types.NetworkInitialState
   parameter_names: types.Nest = ()  # Nested as the parameters are.
 
 
@@ -88,6 +98,8 @@ def make(
     embedding_size=config.embedding_size,
     outer_critic=config.outer_critic if config.learned else 'none',
     auxiliary_heads=config.auxiliary_heads,
+    core_units=config.core_units if config.core == 'lstm' else 0,
+    core_sees_action=config.core_sees_action,
   )
   rules = make_rules(config, network)
   if all_reduce:
@@ -105,14 +117,32 @@ def make(
     return meta.init(rules, params, eta)
 
   def act(
-    params: types.Nest, eta: types.Eta, stacked: tf.Tensor, seed: tf.Tensor
-  ) -> types.AgentOutput[tf.Tensor]:
+    params: types.Nest,
+    eta: types.Eta,
+    stacked: tf.Tensor,
+    seed: tf.Tensor,
+    core_step: types.CoreStep[tf.Tensor] | tuple[()] = (),
+  ) -> Acted:
+    core_input = None
+    if core_step:
+      state, reward, starts = core_step
+      core_input = types.CoreInput(
+        state,
+        state.action[tf.newaxis][1:],  # None in between.
+        losses.clip_rewards(reward, config.max_abs_reward)[tf.newaxis],
+        starts[tf.newaxis],
+      )
     outputs = network.apply(
-      params, stacked[tf.newaxis], rules.conditioning(eta)
+      params, stacked[tf.newaxis], rules.conditioning(eta), core_input
     )
     logits = outputs.policy_logits[0]
     actions = tfp.distributions.Categorical(logits=logits).sample(seed=seed)
-    return types.AgentOutput(actions, logits, outputs.baseline[0])
+    return Acted(
+      types.AgentOutput(actions, logits, outputs.baseline[0]),
+      ()
+      if isinstance(outputs.lstm, tuple)
+      else types.CoreState(outputs.lstm, actions),
+    )
 
   def update(
     state: types.LearnerState,
@@ -121,7 +151,7 @@ def make(
   ) -> tuple[types.LearnerState, meta.Metrics]:
     return _checked_update(config, spec, rules, state, unrolls, meta_unrolls)
 
-  return Agent(init, act, update, rules, network.names)
+  return Agent(init, act, update, rules, network.initial_state, network.names)
 
 
 class Samples(NamedTuple):
@@ -198,7 +228,12 @@ def make_rules(config: config_lib.Config, network: types.Network) -> meta.Rules:
     unroll: types.Unroll[tf.Tensor],
     conditioning: types.Conditioning | None,
   ) -> types.NetworkOutput:
-    return network.apply(params, frames.stack_unroll(unroll), conditioning)
+    return network.apply(
+      params,
+      frames.stack_unroll(unroll),
+      conditioning,
+      _core_input(unroll, config.max_abs_reward),
+    )
 
   def make_optimizer(name: str) -> types.Optimizer:
     return optimizers.make(
@@ -234,6 +269,21 @@ def make_rules(config: config_lib.Config, network: types.Network) -> meta.Rules:
     trace_decay=config.trace_decay,
     max_meta_gradient_norm=config.max_meta_gradient_norm,
     mixed=config.mixed_meta_gradients,
+  )
+
+
+def _core_input(
+  unroll: types.Unroll[tf.Tensor], max_abs_reward: float
+) -> types.CoreInput | None:
+  """What a core is given in an unroll."""
+  if not unroll.core_state:
+    return None
+  env_outputs = unroll.env_outputs
+  return types.CoreInput(
+    tf.nest.map_structure(lambda x: x[0], unroll.core_state),
+    unroll.agent_outputs.action[:-1],
+    losses.clip_rewards(env_outputs.reward, max_abs_reward),
+    tf.logical_or(env_outputs.terminated, env_outputs.truncated),
   )
 
 

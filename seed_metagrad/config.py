@@ -65,7 +65,7 @@ class Config:
   # Task.
   env: str = _field(
     'pong',
-    "Environment: ale-py's name of a game, catch, chain, snake, "
+    "Environment: ale-py's name of a game, catch, chain, recall, snake, "
     'minatar:<game>, or gym:<id>.',
   )
   learned: tuple[str, ...] = _field(
@@ -87,6 +87,15 @@ class Config:
   )
   embedding_size: int = _field(
     16, 'Units of the embedding of the meta-parameters [MGRL].', low=1
+  )
+  core: str = _field(
+    'none',
+    'Memory between torso and heads: none [MGRL], or lstm [IMPALA].',
+    choices=('none', 'lstm'),
+  )
+  core_units: int = _field(256, 'Units of the LSTM [IMPALA].', low=1)
+  core_sees_action: bool = _field(
+    True, 'Whether it sees the action before and its clipped reward [IMPALA].'
   )
 
   # Inner loss.
@@ -628,6 +637,11 @@ def _check_variants(config: Config) -> None:
       config.outer_critic != 'conditioned' or config.conditioning,
       'conditioning',
       'on for a conditioned outer critic',
+    ),
+    (
+      config.outer_critic != 'network' or config.core == 'none',
+      'outer_critic',
+      'one with a memory, head or conditioned, beside a core',
     ),
   ):
     _require(holds, name, what, config)

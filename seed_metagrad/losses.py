@@ -73,9 +73,7 @@ def vtrace_targets(
   """
   env_outputs = unroll.env_outputs
   dtype = outputs.baseline.dtype
-  rewards = tf.cast(env_outputs.reward[1:], dtype)
-  if max_abs_reward:
-    rewards = tf.clip_by_value(rewards, -max_abs_reward, max_abs_reward)
+  rewards = clip_rewards(tf.cast(env_outputs.reward[1:], dtype), max_abs_reward)
   ended = tf.logical_or(env_outputs.terminated[1:], env_outputs.life_lost[1:])
   discounts = discount * tf.cast(tf.logical_not(ended), dtype)
   log_rhos = log_ratios(outputs.policy_logits, unroll)
@@ -84,6 +82,16 @@ def vtrace_targets(
   return returns.vtrace(
     rewards, discounts, outputs.baseline, log_rhos, lambda_, **clips
   )
+
+
+def clip_rewards(rewards: tf.Tensor, max_abs_reward: float) -> tf.Tensor:
+  """Rewards in [-max_abs_reward, max_abs_reward]; as they are for 0."""
+  if not max_abs_reward:
+    return rewards
+  clipped: tf.Tensor = tf.clip_by_value(
+    rewards, -max_abs_reward, max_abs_reward
+  )
+  return clipped
 
 
 def actor_critic_loss(

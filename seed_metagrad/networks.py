@@ -1,4 +1,4 @@
-"""Networks as (init, apply); the only file that knows Keras."""
+"""Networks as (init, initial_state, apply); the only file that knows Keras."""
 
 from collections.abc import Callable, Sequence
 import functools
@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from seed_metagrad import frames
+from seed_metagrad import lstm
 from seed_metagrad import types
 
 _INITIALIZER = 'lecun_normal'  # Truncated; 1/sqrt(fan_in) after that.
@@ -147,6 +148,8 @@ def make(
   embedding_size: int = 16,
   outer_critic: str = 'none',
   auxiliary_heads: int = 0,
+  core_units: int = 0,
+  core_sees_action: bool = True,
   dtype: str = 'float32',
 ) -> types.Network:
   """The named network for an environment; that of `choose` for auto.
@@ -163,10 +166,15 @@ def make(
       Parameters are then a dict, {'agent': [...], 'outer_critic': [...]}, but
       for 'conditioned', which has none of its own.
   auxiliary_heads: policies and values beside the main ones (STACX).
+  core_units: U, of an LSTM between torso and heads (Espeholt et al. 2018); 0
+      for none. The features of two torsos go into one.
+  core_sees_action: whether the core sees the previous action, one-hot, and its
+      reward; neither of an episode before.
 
   Raises:
     ValueError: an unknown name, a convolutional torso for observations that are
-        not images or too small, or a conditioned critic without conditioning.
+        not images or too small, a conditioned critic without conditioning, or a
+        critic with a torso of its own, which has no memory, beside a core.
   """
   if name == 'auto':
     name = choose(spec)
@@ -178,6 +186,11 @@ def make(
     raise ValueError(misfit)
   if outer_critic == 'conditioned' and not num_conditioning:
     raise ValueError('outer_critic conditioned needs conditioning, got none.')
+  if outer_critic == 'network' and core_units:
+    raise ValueError(
+      'outer_critic network has no memory: with a core take head or '
+      f'conditioned, got {outer_critic!r}.'
+    )
   build = functools.partial(
     _build,
     TORSOS[name],
@@ -185,6 +198,8 @@ def make(
     num_conditioning,
     embedding_size,
     auxiliary_heads,
+    core_units,
+    1 + spec.num_actions if core_sees_action else 0,
     dtype,
   )
   models = build()
@@ -195,25 +210,44 @@ def make(
   def init(seed: int) -> types.Nest:
     keras.utils.set_random_seed(seed)
     fresh = build()
-    agent = [v.numpy() for model in fresh for v in model.trainable_variables]
+    agent = [v.numpy() for v in _variables(fresh)]
     if not build_critic:
       return agent
     fresh_critic = build_critic(TORSOS[name][-1], fresh, dtype)
     variables = fresh_critic.trainable_variables
     return {'agent': agent, 'outer_critic': [v.numpy() for v in variables]}
 
+  def initial_state(num_envs: int) -> types.CoreState[np.ndarray] | tuple[()]:
+    if not core_units:
+      return ()
+    return types.CoreState(
+      np.zeros([num_envs, 2 * core_units], np.float32),
+      np.zeros([num_envs], np.int32),
+    )
+
   def apply(
     params: types.Nest,
     stacked: tf.Tensor,
     conditioning: types.Conditioning | None,
+    core_input: types.CoreInput | None = None,
   ) -> types.NetworkOutput:
     agent = params['agent'] if critic else params
     time, batch = tf.shape(stacked)[0], tf.shape(stacked)[1]
     inputs = tf.reshape(stacked, [time * batch, *models.torso.input_shape[1:]])
     inputs = tf.cast(inputs, dtype) * scale
-    split = len(models.torso.trainable_variables)
-    outputs, _ = models.torso.stateless_call(agent[:split], [], inputs)
+    torso, core, head = _by_model(agent, models)
+    outputs, _ = models.torso.stateless_call(torso, [], inputs)
     features = tf.nest.flatten(outputs)
+    state: tf.Tensor | tuple[()] = ()
+    if core:
+      assert core_input
+      x = _unflatten(tf.concat(features, axis=-1), time, batch)
+      if core_sees_action:
+        x = tf.concat([x, *_before(core_input, spec.num_actions, dtype)], -1)
+      x, state = lstm.unroll(
+        lstm.Weights(*core), x, core_input.state.lstm, core_input.starts
+      )
+      features = [tf.reshape(x, [time * batch, core_units])]
 
     def heads(
       features: list[tf.Tensor], values: tf.Tensor | None
@@ -225,7 +259,7 @@ def make(
             tf.cast(values, dtype), [time * batch, num_conditioning]
           )
         )
-      outputs, _ = models.heads.stateless_call(agent[split:], [], seen)
+      outputs, _ = models.heads.stateless_call(head, [], seen)
       return [_unflatten(x, time, batch) for x in outputs]
 
     logits, baseline, *others = heads(
@@ -251,14 +285,50 @@ def make(
         types.HeadOutput(others[k], others[k + 1][:, :, 0])
         for k in range(0, len(others), 2)
       ),
+      lstm=state,
     )
 
-  return types.Network(init, apply, _parameter_names(models, critic))
+  return types.Network(
+    init, apply, _parameter_names(models, critic), initial_state
+  )
+
+
+def _before(
+  core_input: types.CoreInput, num_actions: int, dtype: str
+) -> tuple[tf.Tensor, tf.Tensor]:
+  """The actions before each step, one-hot [T, B, A], and rewards [T, B, 1]."""
+  actions = tf.concat(
+    [core_input.state.action[tf.newaxis], core_input.action], axis=0
+  )
+  goes_on = tf.cast(tf.logical_not(core_input.starts), dtype)[:, :, tf.newaxis]
+  return (
+    tf.one_hot(actions, num_actions, dtype=dtype) * goes_on,
+    tf.cast(core_input.reward, dtype)[:, :, tf.newaxis] * goes_on,
+  )
 
 
 class _Models(NamedTuple):
   torso: keras.Model  # Stacked frames -> features, of each tower.
+  core: keras.Model | None  # Never called: its variables are lstm.Weights.
   heads: keras.Model  # [*features, values] -> [logits, baseline, ...].
+
+
+def _variables(models: _Models) -> list[keras.Variable]:
+  return [
+    variable
+    for model in models
+    if model
+    for variable in model.trainable_variables
+  ]
+
+
+def _by_model(
+  params: Sequence[tf.Tensor], models: _Models
+) -> list[Sequence[tf.Tensor]]:
+  """What `_variables` flattened, of each model; none of a missing one."""
+  counts = [len(model.trainable_variables) if model else 0 for model in models]
+  ends = np.cumsum(counts)
+  return [params[end - n : end] for n, end in zip(counts, ends, strict=True)]
 
 
 def _build(
@@ -267,16 +337,20 @@ def _build(
   num_conditioning: int,
   embedding_size: int,
   auxiliary_heads: int,
+  core_units: int,
+  core_extra: int,
   dtype: str,
 ) -> _Models:
   size, planes = spec.observation_shape[:2], spec.observation_shape[2:]
   channels = math.prod(planes) * spec.frame_stack
   seen = keras.Input((*size, channels), dtype=dtype)
   torso_model = keras.Model(seen, [torso(seen, dtype) for torso in torsos])
-  inputs = [
-    keras.Input(features.shape[1:], dtype=dtype)
-    for features in torso_model.outputs
-  ]
+  sizes = [features.shape[-1] for features in torso_model.outputs]
+  core = None
+  if core_units:
+    core = _core(sum(sizes) + core_extra, core_units, dtype)
+    sizes = [core_units]
+  inputs = [keras.Input((size,), dtype=dtype) for size in sizes]
   features = list(inputs)
   if num_conditioning:
     inputs.append(keras.Input((num_conditioning,), dtype=dtype))
@@ -298,14 +372,30 @@ def _build(
       ('baseline', 1, features[-1]),
     )
   ]
-  return _Models(torso_model, keras.Model(inputs, heads))
+  return _Models(torso_model, core, keras.Model(inputs, heads))
+
+
+def _core(num_inputs: int, units: int, dtype: str) -> keras.Model:
+  """Holds the weights of a core."""
+  x = keras.Input((num_inputs,), dtype=dtype)
+  output = keras.Input((units,), dtype=dtype)
+  recurrent = layers.Dense(
+    4 * units,
+    use_bias=False,
+    kernel_initializer='orthogonal',
+    dtype=dtype,
+    name='recurrent',
+  )
+  seen = _dense(4 * units, None, dtype, 'input')(x)
+  return keras.Model([x, output], [seen, recurrent(output)])
 
 
 def _parameter_names(models: _Models, critic: keras.Model | None) -> types.Nest:
   """Names for a file: agent/torso/conv2d_0/kernel, agent/heads/policy/bias."""
-  agent = _names('agent/torso', models.torso) + _names(
-    'agent/heads', models.heads
-  )
+  agent = _names('agent/torso', models.torso)
+  if models.core:
+    agent += _names('agent/core', models.core)
+  agent += _names('agent/heads', models.heads)
   if not critic:
     return agent
   return {'agent': agent, 'outer_critic': _names('outer_critic', critic)}
@@ -325,7 +415,8 @@ def _names(folder: str, model: keras.Model) -> list[str]:
 
 def _critic_head(torso: Torso, models: _Models, dtype: str) -> keras.Model:
   del torso
-  features = keras.Input(models.torso.outputs[-1].shape[1:], dtype=dtype)
+  outputs = models.core.inputs[1:] if models.core else models.torso.outputs
+  features = keras.Input(outputs[-1].shape[1:], dtype=dtype)
   return keras.Model(features, _dense(1, None, dtype)(features))
 
 

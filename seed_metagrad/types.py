@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from typing import Any, Generic, NamedTuple, Protocol, TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # Actors import this file without TensorFlow.
+  import numpy as np
   import tensorflow as tf
 
 # A tensor or an array, or lists, tuples and dicts of them: what tf.nest takes.
@@ -71,12 +72,38 @@ class AgentOutput(NamedTuple, Generic[ArrayT]):
   baseline: ArrayT  # float32.
 
 
+class CoreState(NamedTuple, Generic[ArrayT]):
+  """What a recurrent core has before an observation; of E environments."""
+
+  lstm: ArrayT  # float32 [E, 2 U], its output and its cell.
+  action: ArrayT  # int32 [E], the action before.
+
+
 class Unroll(NamedTuple, Generic[ArrayT]):
   """T + 1 steps of one environment [T + 1, ...], or of B [T + 1, B, ...]."""
 
   memory: ArrayT  # The S - 1 frames before x_0, [S - 1, ...], masked.
   env_outputs: EnvOutput[ArrayT]
   agent_outputs: AgentOutput[ArrayT]
+  # The core's before x_0, [1, ...] or [1, B, ...]; () where there is no core.
+  core_state: CoreState[ArrayT] | tuple[()] = ()
+
+
+class CoreStep(NamedTuple, Generic[ArrayT]):
+  """What a recurrent core is given to act in E environments."""
+
+  state: CoreState[ArrayT]
+  reward: ArrayT  # [E], as in EnvOutput.
+  starts: ArrayT  # bool [E], where an episode starts: memory is 0 there.
+
+
+class CoreInput(NamedTuple):
+  """What a recurrent core sees beside the features of T steps."""
+
+  state: CoreState[tf.Tensor]  # Before the first step, [B, ...].
+  action: tf.Tensor  # [T - 1, B], those in between.
+  reward: tf.Tensor  # [T, B], as in EnvOutput.
+  starts: tf.Tensor  # bool [T, B], as in CoreStep.
 
 
 class HeadOutput(NamedTuple):
@@ -93,6 +120,7 @@ class NetworkOutput(NamedTuple):
   baseline: tf.Tensor  # [T + 1, B].
   outer_baseline: tf.Tensor | tuple[()] = ()  # The outer critic's; () for none.
   auxiliary: tuple[HeadOutput, ...] = ()
+  lstm: tf.Tensor | tuple[()] = ()  # [B, 2 U] after the last step.
 
 
 class Conditioning(NamedTuple):
@@ -110,16 +138,28 @@ class NetworkInit(Protocol):
 
 
 class NetworkApply(Protocol):
-  """Computes policy and value of every step by itself."""
+  """Computes policy and value of every step."""
 
   def __call__(
-    self, params: Nest, stacked: tf.Tensor, conditioning: Conditioning | None
+    self,
+    params: Nest,
+    stacked: tf.Tensor,
+    conditioning: Conditioning | None,
+    core_input: CoreInput | None = None,
   ) -> NetworkOutput:
     """Returns outputs [T, B, ...].
 
     stacked: the stack of frames at every step, [T, B, ..., S]. conditioning:
-    None where the network sees no meta-parameter.
+    None where the network sees no meta-parameter. core_input: None where it has
+    no core.
     """
+
+
+class NetworkInitialState(Protocol):
+  """Makes what a core has before the first observation."""
+
+  def __call__(self, num_envs: int) -> CoreState[np.ndarray] | tuple[()]:
+    """Returns zeros; () where the network has no core."""
 
 
 class Network(NamedTuple):
@@ -128,6 +168,7 @@ class Network(NamedTuple):
   init: NetworkInit
   apply: NetworkApply
   names: Nest = ()  # Of the parameters, nested as they are.
+  initial_state: NetworkInitialState = lambda num_envs: ()
 
 
 # The inner loss's hyperparameters by name, fixed or learned; each is a scalar

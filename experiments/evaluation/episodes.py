@@ -23,11 +23,17 @@ class Policy(Protocol):
     """Makes place for E environments."""
 
   def act(
-    self, observations: np.ndarray, reset: np.ndarray
+    self,
+    observations: np.ndarray,
+    reset: np.ndarray,
+    actions: np.ndarray,
+    rewards: np.ndarray,
   ) -> tuple[np.ndarray, np.ndarray]:
     """Policy logits [E, A] and values [E] at the newest observations.
 
-    reset: bool [E], where the observation is the first of its episode.
+    reset: bool [E], where the observation is the first of its episode. actions,
+    rewards: int32 and float32 [E], what led to the observation; not looked at
+    where it is the first.
     """
 
 
@@ -128,6 +134,8 @@ def play_games(
   commands: dict[int, int | game_pool.Start] = {}
   frames = np.zeros((num_games, *atari_game.FRAME_SHAPE), np.uint8)
   reset = np.zeros(num_games, bool)
+  actions = np.zeros(num_games, np.int32)
+  rewards = np.zeros(num_games, np.float32)
   policy.reset(num_games)
   while True:
     for game in range(num_games):
@@ -144,6 +152,7 @@ def play_games(
       frames[game] = outcome.frame
       reset[game] = isinstance(commands[game], game_pool.Start)
       running[game].score += outcome.reward
+      rewards[game] = outcome.reward
       if outcome.ended:
         episodes.append(
           running.pop(game).episode(
@@ -151,11 +160,11 @@ def play_games(
           )
         )
         watch.ended()
-    logits, values = policy.act(frames, reset)
-    commands = {
-      game: episode.choose(logits[game], values[game])
-      for game, episode in running.items()
-    }
+    logits, values = policy.act(frames, reset, actions, rewards)
+    commands = {}
+    for game, episode in running.items():
+      actions[game] = episode.choose(logits[game], values[game])
+      commands[game] = int(actions[game])
 
 
 def play_environments(
@@ -188,6 +197,8 @@ def play_environments(
   policy.reset(len(envs))
   outputs = [env.reset() for env in envs]
   reset = np.ones(len(envs), bool)
+  actions = np.zeros(len(envs), np.int32)
+  rewards = np.zeros(len(envs), np.float32)
   while True:
     for e, numbers in enumerate(waiting):
       if e not in running and numbers:
@@ -197,11 +208,12 @@ def play_environments(
     if not running or not watch.stepped(len(running)):
       return sorted(episodes, key=operator.attrgetter('number'))
     observations = np.concatenate([output.observation for output in outputs])
-    logits, values = policy.act(observations, reset)
+    logits, values = policy.act(observations, reset, actions, rewards)
     for e, episode in list(running.items()):
-      action = episode.choose(logits[e], values[e])
-      output = outputs[e] = envs[e].step(np.array([action], np.int32))
+      actions[e] = episode.choose(logits[e], values[e])
+      output = outputs[e] = envs[e].step(actions[e : e + 1])
       _check_finite(output, episode)
+      rewards[e] = output.reward[0]
       episode.score += float(output.reward[0])
       frames = len(episode.values) * envs[e].spec.action_repeat
       ended = bool(output.terminated[0] or output.truncated[0])

@@ -12,6 +12,7 @@ from learner.inference import parameter_store
 from learner.storage import model_files
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import frames
+from seed_metagrad import types
 
 
 class Policy:
@@ -29,6 +30,7 @@ class Policy:
     self._params, self._eta = tf.nest.map_structure(
       tf.constant, (published.params, published.eta)
     )
+    self._initial_state = model.agent.initial_state
     self._act = tf.function(
       model.agent.act, reduce_retracing=True, autograph=False
     )
@@ -37,20 +39,32 @@ class Policy:
   def reset(self, num_envs: int) -> None:
     """Makes place for E environments."""
     self._stacks = frames.empty(self.spec, num_envs)
+    self._core = self._initial_state(num_envs)
 
   def act(
-    self, observations: np.ndarray, reset: np.ndarray
+    self,
+    observations: np.ndarray,
+    reset: np.ndarray,
+    actions: np.ndarray,
+    rewards: np.ndarray,
   ) -> tuple[np.ndarray, np.ndarray]:
     """Policy logits [E, A] and values [E] at the newest observations.
 
-    reset: bool [E], where the observation is the first of its episode.
+    reset: bool [E], where the observation is the first of its episode. actions,
+    rewards: int32 and float32 [E], what led to the observation; not looked at
+    where it is the first.
     """
     self._stacks = frames.push(self._stacks, observations, reset)
+    core_step: types.Nest = ()
+    if self._core:
+      self._core = self._core._replace(action=actions)
+      core_step = (types.CoreStep(self._core, rewards, reset),)
     # The sampled actions are not used: each episode has its own RNG.
-    outputs = self._act(
-      self._params, self._eta, self._stacks, np.zeros(2, np.int32)
+    acted = self._act(
+      self._params, self._eta, self._stacks, np.zeros(2, np.int32), *core_step
     )
-    return outputs.policy_logits.numpy(), outputs.baseline.numpy()
+    self._core = acted.core_state
+    return acted.outputs.policy_logits.numpy(), acted.outputs.baseline.numpy()
 
 
 def load(checkpoint: str | os.PathLike[str], env: str = '') -> Policy:

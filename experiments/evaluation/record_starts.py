@@ -34,10 +34,14 @@ class RandomPolicy:
     """Keeps nothing."""
 
   def act(
-    self, observations: np.ndarray, reset: np.ndarray
+    self,
+    observations: np.ndarray,
+    reset: np.ndarray,
+    actions: np.ndarray,
+    rewards: np.ndarray,
   ) -> tuple[np.ndarray, np.ndarray]:
     """Equal logits, and values of zero."""
-    del observations
+    del observations, actions, rewards
     return np.zeros((len(reset), self._num_actions)), np.zeros(len(reset))
 
 

@@ -64,8 +64,9 @@ def collect(
     agent.act,
     spec,
     parameter_store.ParameterStore(parameter_store.published(state)),
-    unrolls_lib.UnrollStore(config.unroll_length, spec),
+    unrolls_lib.UnrollStore(config.unroll_length, spec, agent.initial_state(0)),
     seed=seed,
+    initial_state=agent.initial_state,
   )
   try:
     finished = itertools.islice(serial.finished(env, inference), num_unrolls)

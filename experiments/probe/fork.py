@@ -89,8 +89,9 @@ def _train(
     agent.act,
     spec,
     parameters,
-    unrolls_lib.UnrollStore(config.unroll_length, spec),
+    unrolls_lib.UnrollStore(config.unroll_length, spec, agent.initial_state(0)),
     seed=seed,
+    initial_state=agent.initial_state,
   )
   finished = serial.finished(env, inference)
   sizes = agent_lib.samples(config)

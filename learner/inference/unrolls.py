@@ -25,7 +25,10 @@ class UnrollStore:
   indexed by environment and grow with the highest one seen.
   """
 
-  def __init__(self, unroll_length: int, spec: types.EnvSpec):
+  def __init__(
+    self, unroll_length: int, spec: types.EnvSpec, core_state: types.Nest = ()
+  ):
+    """core_state: `agent.Agent.initial_state` of no environment."""
     self._unroll_length = unroll_length
     steps = (0, unroll_length + 1)
     self._steps = (
@@ -45,6 +48,7 @@ class UnrollStore:
       ),
     )
     self._memory = frames.previous(frames.empty(spec, 0))
+    self._core_state = _each_as_one_step(core_state)
     self._num_updates = np.zeros(0, np.int64)
     self._lengths = np.zeros(0, np.int64)  # Steps held by each row.
 
@@ -56,12 +60,14 @@ class UnrollStore:
     agent_outputs: types.AgentOutput[np.ndarray],
     stacks: np.ndarray,
     num_updates: int,
+    core_state: types.Nest = (),
   ) -> list[Finished]:
     """Adds one step of E environments; returns the unrolls that it ends.
 
     env_ids: int [E], each at most once. reset: bool [E], where what an
     environment had in progress is dropped. stacks: of frames, at this step,
-    [E, ..., S]. num_updates: of the parameters that acted.
+    [E, ..., S]. num_updates: of the parameters that acted. core_state: before
+    this step, [E, ...].
     """
     self.grow(int(env_ids.max()) + 1)
     self._lengths[env_ids[reset]] = 0
@@ -70,7 +76,7 @@ class UnrollStore:
       itertools.chain(*self._steps), (*env_outputs, *agent_outputs), strict=True
     ):
       rows[env_ids, columns] = values
-    self._start(env_ids, columns == 0, stacks, num_updates)
+    self._start(env_ids, columns == 0, stacks, num_updates, core_state)
     full = columns == self._unroll_length
     self._lengths[env_ids] += 1
     if not full.any():
@@ -78,7 +84,7 @@ class UnrollStore:
     finished = self._take(env_ids[full])
     for rows in tf.nest.flatten(self._steps):
       rows[env_ids[full], 0] = rows[env_ids[full], self._unroll_length]
-    self._start(env_ids, full, stacks, num_updates)
+    self._start(env_ids, full, stacks, num_updates, core_state)
     self._lengths[env_ids[full]] = 1
     return finished
 
@@ -110,10 +116,22 @@ class UnrollStore:
     self._set_arrays(tf.nest.map_structure(extend, self._arrays()))
 
   def _arrays(self) -> types.Nest:
-    return (self._steps, self._memory, self._num_updates, self._lengths)
+    return (
+      self._steps,
+      self._memory,
+      self._core_state,
+      self._num_updates,
+      self._lengths,
+    )
 
   def _set_arrays(self, arrays: types.Nest) -> None:
-    (self._steps, self._memory, self._num_updates, self._lengths) = arrays
+    (
+      self._steps,
+      self._memory,
+      self._core_state,
+      self._num_updates,
+      self._lengths,
+    ) = arrays
 
   def _start(
     self,
@@ -121,13 +139,17 @@ class UnrollStore:
     where: np.ndarray,
     stacks: np.ndarray,
     num_updates: int,
+    core_state: types.Nest,
   ) -> None:
     self._memory[env_ids[where]] = frames.previous(stacks[where])
+    for rows, values in zip(self._core_state, core_state, strict=True):
+      rows[env_ids[where], 0] = values[where]
     self._num_updates[env_ids[where]] = num_updates
 
   def _take(self, env_ids: np.ndarray) -> list[Finished]:
     unrolls = tf.nest.map_structure(
-      lambda rows: rows[env_ids], types.Unroll(self._memory, *self._steps)
+      lambda rows: rows[env_ids],
+      types.Unroll(self._memory, *self._steps, self._core_state),
     )
     return [
       Finished(
@@ -136,6 +158,11 @@ class UnrollStore:
       )
       for i, env_id in enumerate(env_ids)
     ]
+
+
+def _each_as_one_step(core_state: types.Nest) -> types.Nest:
+  """[E, ...] as [E, 1, ...]: an unroll's arrays have time in front."""
+  return tf.nest.map_structure(lambda x: x[:, np.newaxis], core_state)
 
 
 def batch(
@@ -160,7 +187,16 @@ def from_arrays(arrays: Sequence[Sequence[np.ndarray]]) -> list[Finished]:
   env_output = types.EnvOutput[Any](*[0] * len(types.EnvOutput._fields))
   agent_output = types.AgentOutput[Any](*[0] * len(types.AgentOutput._fields))
   template = Finished(types.Unroll[Any](0, env_output, agent_output), 0)
-  unrolls = [tf.nest.pack_sequence_as(template, one) for one in arrays]
+  with_core = template._replace(
+    unroll=template.unroll._replace(core_state=types.CoreState[Any](0, 0))
+  )
+  num_arrays = len(tf.nest.flatten(template))
+  unrolls = [
+    tf.nest.pack_sequence_as(
+      template if len(one) == num_arrays else with_core, one
+    )
+    for one in arrays
+  ]
   return [one._replace(num_updates=int(one.num_updates)) for one in unrolls]
 
 

@@ -39,14 +39,16 @@ class Acted(NamedTuple):
   env_outputs: types.EnvOutput[np.ndarray]
   agent_outputs: types.AgentOutput[np.ndarray]
   stacks: np.ndarray  # The frames that the network saw, [E, ..., S].
+  core_before: types.Nest  # Its core's state, [E, ...]; () for none.
+  core_after: types.Nest
   num_updates: int  # Updates of the parameters that acted.
 
 
 class Inference:
   """Acts in many environments and records unrolls.
 
-  act: `agent.Agent.act`. The n-th call of `act` samples with the seed
-  (seed, n); num_calls is the n to begin with, of a run that is resumed.
+  act, initial_state: of `agent.Agent`. The n-th call of `act` samples with the
+  seed (seed, n); num_calls is the n to begin with, of a run that is resumed.
   """
 
   def __init__(
@@ -58,6 +60,7 @@ class Inference:
     *,
     seed: int,
     num_calls: int = 0,
+    initial_state: types.NetworkInitialState = lambda num_envs: (),
   ):
     self._num_calls = num_calls
     self._episodes: collections.deque[Episode] = (
@@ -72,6 +75,8 @@ class Inference:
     self._store = store
     self._seed = seed
     self._stacks = frames.empty(spec, 0)
+    self._initial_state = initial_state
+    self._core = initial_state(0)
     self._returns = np.zeros(0, np.float64)
     self._lengths = np.zeros(0, np.int64)
 
@@ -96,25 +101,31 @@ class Inference:
     env_outputs = env_outputs._replace(
       terminated=env_outputs.terminated | reset
     )
-    stacks = frames.push(
-      self._stacks[env_ids],
-      env_outputs.observation,
-      env_outputs.terminated | env_outputs.truncated,
-    )
+    starts = env_outputs.terminated | env_outputs.truncated
+    stacks = frames.push(self._stacks[env_ids], env_outputs.observation, starts)
+    core = _rows(self._core, env_ids)
     newest = self._parameters.newest()
-    arguments = (
+    arguments: tuple[Any, ...] = (
       newest.params,
       newest.eta,
       stacks,
       np.array([self._seed, self._num_calls], np.int32),
     )
+    if core:
+      arguments += (types.CoreStep(core, env_outputs.reward, starts),)
     self._traced = self._traced or _trace(self._act, *arguments)
-    agent_outputs = types.AgentOutput(
-      *[output.numpy() for output in self._traced(*arguments)]
-    )
+    outputs = [output.numpy() for output in self._traced(*arguments)]
+    action, logits, baseline, *core_after = outputs
     self._num_calls += 1
     return Acted(
-      env_ids, reset, env_outputs, agent_outputs, stacks, newest.num_updates
+      env_ids,
+      reset,
+      env_outputs,
+      types.AgentOutput(action, logits, baseline),
+      stacks,
+      core,
+      types.CoreState(*core_after) if core else (),
+      newest.num_updates,
     )
 
   def record(self, acted: Acted) -> list[unrolls_lib.Finished]:
@@ -123,6 +134,8 @@ class Inference:
     Returns the unrolls that the step ended.
     """
     self._stacks[acted.env_ids] = acted.stacks
+    for rows, values in zip(self._core, acted.core_after, strict=True):
+      rows[acted.env_ids] = values
     self._count(acted)
     return self._store.append(
       acted.env_ids,
@@ -131,6 +144,7 @@ class Inference:
       acted.agent_outputs,
       acted.stacks,
       acted.num_updates,
+      acted.core_before,
     )
 
   def take_episodes(self) -> list[Episode]:
@@ -145,15 +159,22 @@ class Inference:
     """All that is known of the environments; between two steps."""
     return run_state.Inference(
       episodes=[(one.raw_return, one.length) for one in self._episodes],
-      arrays=[self._stacks, self._returns, self._lengths, *self._store.save()],
+      arrays=[
+        *self._core,
+        self._stacks,
+        self._returns,
+        self._lengths,
+        *self._store.save(),
+      ],
     )
 
   def restore_environments(self, saved: run_state.Inference) -> None:
     """Restores what `save_environments` returned."""
     self._episodes.extend(Episode(*one) for one in saved.episodes)
-    self._stacks, self._returns, self._lengths, *rows = map(
-      np.copy, saved.arrays
-    )
+    arrays = list(map(np.copy, saved.arrays))
+    num_core = len(self._core)
+    self._core = tf.nest.pack_sequence_as(self._core, arrays[:num_core])
+    self._stacks, self._returns, self._lengths, *rows = arrays[num_core:]
     self._store.restore(rows)
 
   def _count(self, acted: Acted) -> None:
@@ -179,16 +200,26 @@ class Inference:
       self._stacks = np.concatenate(
         [self._stacks, frames.empty(self.spec, missing)]
       )
+      self._core = tf.nest.map_structure(
+        lambda *rows: np.concatenate(rows),
+        self._core,
+        self._initial_state(missing),
+      )
       self._returns = np.append(self._returns, np.zeros(missing))
       self._lengths = np.append(self._lengths, np.zeros(missing, np.int64))
 
 
+def _rows(arrays: types.Nest, rows: np.ndarray) -> types.Nest:
+  return tf.nest.map_structure(lambda array: array[rows], arrays)
+
+
 def _trace(
-  act: Callable[..., types.AgentOutput[tf.Tensor]],
+  act: Callable[..., types.Nest],
   params: types.Nest,
   eta: types.Nest,
   stacks: np.ndarray,
   seed: np.ndarray,
+  *core_step: types.Nest,
 ) -> Callable[..., list[tf.Tensor]]:
   """`act` as a graph for any number of environments; its outputs as a list.
 
@@ -199,10 +230,14 @@ def _trace(
   def fixed(x: tf.Tensor | np.ndarray) -> tf.TensorSpec:
     return tf.TensorSpec(x.shape, x.dtype)
 
+  def of_any(x: np.ndarray) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *x.shape[1:]], x.dtype)
+
   graph = tf.function(act, autograph=False).get_concrete_function(
     *tf.nest.map_structure(fixed, (params, eta)),
-    tf.TensorSpec([None, *stacks.shape[1:]], stacks.dtype),
+    of_any(stacks),
     fixed(seed),
+    *tf.nest.map_structure(of_any, core_step),
   )
   dtypes = [output.dtype for output in graph.outputs]
 

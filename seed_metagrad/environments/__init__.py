@@ -2,8 +2,8 @@
 
 A family is a module of this package with two functions, `spec(argument,
 settings)` and `make(argument, num_envs, seed=, num_threads=, settings=)`:
-catch, chain, gym:<id>, minatar:<game>, snake. Any other name is the argument of
-atari. A family, and what it needs, is imported when it is named.
+catch, chain, gym:<id>, minatar:<game>, recall, snake. Any other name is the
+argument of atari. A family, and what it needs, is imported when it is named.
 """
 
 import importlib

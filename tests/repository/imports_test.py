@@ -28,7 +28,14 @@ _ALLOWED = {
   'seed_metagrad.optimizers': _TF,
   'seed_metagrad.meta_parameters': (*_TF, 'seed_metagrad.config'),
   'seed_metagrad.frames': (*_TF, 'numpy'),
-  'seed_metagrad.networks': (*_TF, 'keras', 'numpy', 'seed_metagrad.frames'),
+  'seed_metagrad.lstm': _TF,
+  'seed_metagrad.networks': (
+    *_TF,
+    'keras',
+    'numpy',
+    'seed_metagrad.frames',
+    'seed_metagrad.lstm',
+  ),
   'seed_metagrad.outer': (*_TF, 'seed_metagrad.losses'),
   'seed_metagrad.losses': (
     *_TF,

@@ -9,7 +9,6 @@ from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import frames
 from seed_metagrad import meta_parameters
-from seed_metagrad import networks
 from seed_metagrad import types
 from tests.support import tiny
 
@@ -47,6 +46,15 @@ def _assert_same(a, b):
     np.testing.assert_array_equal(x, y)
 
 
+def _core_step(core_state, unroll, t):
+  """What a core is given at a step of an unroll, none without a core."""
+  if not core_state:
+    return ()
+  env_outputs = unroll.env_outputs
+  starts = env_outputs.terminated[t] | env_outputs.truncated[t]
+  return (types.CoreStep(core_state, env_outputs.reward[t], starts),)
+
+
 def _changed(a, b):
   return any(
     not np.array_equal(x, y)
@@ -57,7 +65,9 @@ def _changed(a, b):
 class ActTest(parameterized.TestCase):
   def _act(self, agent, state, seed, num_envs=64):
     stacked = np.random.default_rng(0).normal(size=[num_envs, tiny.SIZE, 1])
-    return agent.act(state.params, state.eta, stacked, tf.constant([0, seed]))
+    return agent.act(
+      state.params, state.eta, stacked, tf.constant([0, seed])
+    ).outputs
 
   def test_is_made_by_its_seed(self):
     agent, state = _make()
@@ -86,24 +96,27 @@ class ActTest(parameterized.TestCase):
       self._act(plain, plain_state._replace(eta=eta), 1),
     )
 
-  def test_sees_what_updates_see(self):
+  @parameterized.parameters('none', 'lstm')
+  def test_sees_what_updates_see(self, core):
     # Step by step through ends of every kind, as the forward pass of updates.
-    config = _config(learned=('discount',))
-    spec = types.EnvSpec((tiny.SIZE,), 'float32', 2, frame_stack=3)
-    agent, rules = (
-      agent_lib.make(config, spec),
-      agent_lib.make_rules(
-        config, networks.make(config.network, spec, num_conditioning=1)
-      ),
+    config = _config(learned=('discount',), core=core, core_units=6)
+    spec = types.EnvSpec(
+      (tiny.SIZE,), 'float32', tiny.NUM_ACTIONS, frame_stack=3
     )
+    agent = agent_lib.make(config, spec)
+    rules = agent.rules
     state, (unroll,) = agent.init(1), tiny.unrolls(_BATCH)[0]
+    core_state = agent.initial_state(_BATCH)
+    if core_state:
+      core_state = tiny.core_state(_BATCH, 6, np.float32)
     env_outputs = unroll.env_outputs
     observations = np.asarray(env_outputs.observation, np.float32)
     stacks = frames.empty(spec, _BATCH)
     whole = rules.forward(
       state.params,
       _with_env(unroll, observation=observations)._replace(
-        memory=np.moveaxis(frames.previous(stacks), 0, 1)
+        memory=np.moveaxis(frames.previous(stacks), 0, 1),
+        core_state=tf.nest.map_structure(lambda x: x[np.newaxis], core_state),
       ),
       meta_parameters.conditioning(state.eta),
     )
@@ -113,8 +126,88 @@ class ActTest(parameterized.TestCase):
         observations[t],
         np.array(env_outputs.terminated[t] | env_outputs.truncated[t]),
       )
-      output = agent.act(state.params, state.eta, stacks, tf.constant([0, t]))
-      np.testing.assert_allclose(output.baseline, whole.baseline[t], atol=1e-6)
+      acted = agent.act(
+        state.params,
+        state.eta,
+        stacks,
+        tf.constant([0, t]),
+        *_core_step(core_state, unroll, t),
+      )
+      np.testing.assert_allclose(
+        acted.outputs.baseline, whole.baseline[t], atol=1e-6
+      )
+      if core_state:
+        core_state = acted.core_state._replace(
+          action=unroll.agent_outputs.action[t]
+        )
+
+  def test_memory_ends_with_an_episode(self):
+    config = _config(core='lstm', core_units=6)
+    spec = types.EnvSpec((tiny.SIZE,), 'float32', tiny.NUM_ACTIONS)
+    agent = agent_lib.make(config, spec)
+    state = agent.init(1)
+    stacks = np.ones([2, tiny.SIZE, 1], np.float32)
+    starts = np.array([True, False])
+    values = [
+      agent.act(
+        state.params,
+        state.eta,
+        stacks,
+        tf.constant([0, 0]),
+        types.CoreStep(
+          types.CoreState(lstm=np.full([2, 12], x), action=np.array([x, x])),
+          np.float32([x, x]),
+          starts,
+        ),
+      ).outputs.baseline.numpy()
+      for x in (0, 1)
+    ]
+    np.testing.assert_array_equal(values[0] == values[1], starts)
+
+  @parameterized.parameters('action', 'reward')
+  def test_what_led_here_is_seen_unless_it_is_switched_off(self, what):
+    for sees in (True, False):
+      config = _config(core='lstm', core_units=6, core_sees_action=sees)
+      spec = types.EnvSpec((tiny.SIZE,), 'float32', tiny.NUM_ACTIONS)
+      agent = agent_lib.make(config, spec)
+      state = agent.init(1)
+      zeros = agent.initial_state(1)
+      before = {'action': np.array([1]), 'reward': np.float32([0.5])}
+      values = []
+      for changed in (0, before[what]):
+        given = before | {what: before[what] + changed}
+        core_step = types.CoreStep(
+          zeros._replace(action=given['action']),
+          given['reward'],
+          np.array([False]),
+        )
+        acted = agent.act(
+          state.params,
+          state.eta,
+          np.ones([1, tiny.SIZE, 1], np.float32),
+          tf.constant([0, 0]),
+          core_step,
+        )
+        values.append(acted.outputs.baseline.numpy())
+      self.assertEqual(bool(values[0] != values[1]), sees)
+
+  def test_rewards_are_clipped_for_the_core_as_for_the_loss(self):
+    config = _config(core='lstm', core_units=6, learned=())
+    rules, unroll = None, tiny.unrolls(_BATCH)[0][0]
+    spec = types.EnvSpec((tiny.SIZE,), 'float32', tiny.NUM_ACTIONS)
+    agent = agent_lib.make(config, spec)
+    rules, state = agent.rules, agent.init(1)
+    core_state = tiny.core_state(_BATCH, 6, np.float32)
+    unroll = unroll._replace(
+      core_state=tf.nest.map_structure(lambda x: x[np.newaxis], core_state)
+    )
+    reward = unroll.env_outputs.reward
+    self.assertGreater(float(tf.reduce_max(abs(reward))), 1.5)
+    seen, clipped = (
+      rules.forward(state.params, _with_env(unroll, reward=r), None).baseline
+      for r in (reward, tf.clip_by_value(reward, -1.0, 1.0))
+    )
+    np.testing.assert_array_equal(seen, clipped)
 
 
 class MakeTest(parameterized.TestCase):

@@ -89,6 +89,15 @@ def unroll(seed, batch, length=LENGTH) -> types.Unroll:
   )
 
 
+def core_state(batch, units, dtype=np.float64) -> types.CoreState:
+  """What a core might have of B environments before a step."""
+  rng = np.random.default_rng(batch)
+  return types.CoreState(
+    lstm=rng.uniform(-1.0, 1.0, [batch, 2 * units]).astype(dtype),
+    action=rng.integers(0, NUM_ACTIONS, batch).astype(np.int32),
+  )
+
+
 def tensors(nest):
   """The nest with tensors in the place of arrays."""
   return tf.nest.map_structure(tf.constant, nest)

@@ -15,14 +15,15 @@ class FakePolicy:
   """The same logits everywhere; the value is a number that counts the acts."""
 
   def __init__(self, logits):
-    self.logits, self.resets = np.array(logits), []
+    self.logits, self.resets, self.told = np.array(logits), [], []
 
   def reset(self, num_envs):
     self.acts = 0
 
-  def act(self, observations, reset):
+  def act(self, observations, reset, actions, rewards):
     self.acts += 1
     self.resets.append(reset.copy())
+    self.told.append((actions.copy(), rewards.copy()))
     return (
       np.tile(self.logits, (len(reset), 1)),
       np.full(len(reset), self.acts),
@@ -121,6 +122,14 @@ class FakeWatch(episodes.Watch):
 
 
 class PlayGamesTest(parameterized.TestCase):
+  def test_policy_is_told_what_led_to_a_frame(self):
+    policy = FakePolicy([-100.0, 0.0])
+    episodes.play_games(policy, FakePool(), 2, [bytes(3), bytes(3)], seed=1)
+    self.assertLen(policy.told, 4)  # The last frames are of no use.
+    for actions, rewards in policy.told[1:]:
+      np.testing.assert_array_equal(actions, [1, 1])
+      np.testing.assert_array_equal(rewards, [1.0, 1.0])
+
   @parameterized.parameters(1, 3, 8)
   def test_every_episode_that_begins_is_counted(self, num_games):
     starts = [bytes(n) for n in (5, 1, 1, 9, 2, 1, 3)]

@@ -8,6 +8,7 @@ import pathlib
 import tempfile
 
 from absl.testing import absltest
+from absl.testing import parameterized
 import numpy as np
 import tensorflow as tf
 
@@ -15,10 +16,11 @@ from learner.storage import checkpoints
 from learner.storage import workdir as workdir_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import environments
+from seed_metagrad import types
 from tests.support import untrained
 
 
-class PolicyTest(absltest.TestCase):
+class PolicyTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
     self.workdir = (
@@ -29,8 +31,9 @@ class PolicyTest(absltest.TestCase):
     with self.assertRaisesRegex(error, text):
       policy_lib.load(self.workdir, **kwargs)
 
-  def test_acts_as_the_agent_with_its_frame_stack(self):
-    state = untrained.make_workdir(self.workdir, 'pong')
+  @parameterized.parameters('none', 'lstm')
+  def test_acts_as_the_agent_with_its_memory(self, core):
+    state = untrained.make_workdir(self.workdir, 'pong', core=core)
     policy = policy_lib.load(self.workdir)
     agent = agent_lib.make(
       workdir_lib.read_config(self.workdir), environments.spec('pong')
@@ -40,13 +43,22 @@ class PolicyTest(absltest.TestCase):
     )
     reset = np.zeros([4, 2], bool)
     reset[0] = reset[2, 1] = True
+    actions = np.array([[9, 9], [1, 2], [3, 9], [5, 0]], np.int32)
+    rewards = np.float32([[9, 9], [0, 1], [-1, 9], [0.5, 0]])
     stacks = np.zeros([2, 84, 84, 4], np.uint8)
+    core_state = agent.initial_state(2)
     policy.reset(2)
     for t in range(4):
-      logits, values = policy.act(shown[t], reset[t])
+      logits, values = policy.act(shown[t], reset[t], actions[t], rewards[t])
       stacks = np.concatenate([stacks[..., 1:], shown[t, ..., None]], axis=-1)
       stacks[reset[t], ..., :3] = 0
-      outputs = agent.act(state.params, state.eta, stacks, [0, 0])
+      core_step = ()
+      if core_state:
+        core_state = core_state._replace(action=actions[t])
+        core_step = (types.CoreStep(core_state, rewards[t], reset[t]),)
+      outputs, core_state = agent.act(
+        state.params, state.eta, stacks, [0, 0], *core_step
+      )
       np.testing.assert_allclose(logits, outputs.policy_logits, atol=1e-5)
       np.testing.assert_allclose(values, outputs.baseline, atol=1e-5)
 

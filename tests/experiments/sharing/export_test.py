@@ -32,6 +32,8 @@ env_frames,seconds,mean_return_100,discount,lambda_
 0,3600,-0.25,.5,.5
 4,7200,0.75,.5,.5
 """
+# The action and reward before, that only a core looks at.
+_NOTHING_BEFORE = np.zeros(2, np.int32), np.zeros(2, np.float32)
 _EVALUATION = {
   'num_updates': 0,
   'episodes': 5,
@@ -56,8 +58,8 @@ class ExportTest(absltest.TestCase):
     self.assertEqual(status, 0)
     return stdout.getvalue()
 
-  def _export(self, env='catch', *arguments):
-    untrained.make_workdir(self.workdir, env)
+  def _export(self, env='catch', *arguments, **fields):
+    untrained.make_workdir(self.workdir, env, **fields)
     return self._run(
       export, f'--checkpoint={self.workdir}', f'--out={self.out}', *arguments
     )
@@ -112,12 +114,37 @@ class ExportTest(absltest.TestCase):
       for t in range(12):
         reset = np.full([2], t == 0)
         stacks = frames.push(stacks, output.observation, reset)
-        logits, values = policy.act(output.observation, reset)
+        logits, values = policy.act(output.observation, reset, *_NOTHING_BEFORE)
         found = act(stacked=tf.constant(stacks))
         np.testing.assert_allclose(found['policy_logits'], logits, atol=1e-5)
         np.testing.assert_allclose(found['baseline'], values, atol=1e-5)
         output = env.step(np.full([2], t % 4, np.int32))
     self.assertGreater(stacks.max(), 0)
+
+  def test_saved_model_of_a_recurrent_agent(self):
+    self._export('recall', core='lstm', core_units=8)
+    saved = tf.saved_model.load(str(self.out / 'saved_model'))
+    act = saved.signatures['serving_default']
+    policy = policy_lib.load(self.workdir)
+    policy.reset(2)
+    lstm = np.zeros([2, 16], np.float32)
+    actions, rewards = np.array([1, 3], np.int32), np.float32([0.5, 1.0])
+    with contextlib.closing(environments.make('recall', 2, seed=1)) as env:
+      output = env.reset()
+      for t in range(4):
+        reset = np.full([2], t == 0)
+        logits, _ = policy.act(output.observation, reset, actions, rewards)
+        found = act(
+          stacked=tf.constant(output.observation[..., np.newaxis]),
+          lstm=tf.constant(lstm),
+          action=tf.constant(actions),
+          reward=tf.constant(rewards),
+          starts=tf.constant(reset),
+        )
+        np.testing.assert_allclose(found['policy_logits'], logits, atol=1e-5)
+        lstm = found['lstm'].numpy()
+        output = env.step(actions)
+    self.assertGreater(abs(lstm).max(), 0)
 
   def test_video_and_play(self):
     self._export('breakout', '--video')

@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 from absl.testing import absltest
+from absl.testing import parameterized
 import numpy as np
 import pytest
 
@@ -103,10 +104,12 @@ def _arrays(path):
     return {name: npz[name] for name in npz.files if name != 'extra'}
 
 
-class LockStepTest(absltest.TestCase):
-  def start(self, num_updates, folder=None):
+class LockStepTest(parameterized.TestCase):
+  def start(self, num_updates, folder=None, flags=()):
     folder = folder or self.enterContext(tempfile.TemporaryDirectory())
-    return Run(self, pathlib.Path(folder), num_updates * _FRAMES_PER_UPDATE, 4)
+    return Run(
+      self, pathlib.Path(folder), num_updates * _FRAMES_PER_UPDATE, 4, *flags
+    )
 
   def assert_same(self, one, other):
     self.assertEqual(_rows(one), _rows(other))
@@ -119,19 +122,20 @@ class LockStepTest(absltest.TestCase):
     for name, array in ours.items():
       self.assertEqual(array.tobytes(), theirs[name].tobytes(), name)
 
+  @parameterized.parameters(((),), (('--core=lstm', '--core_units=8'),))
   @pytest.mark.timeout(400)
-  def test_equal_runs_are_equal_and_a_resume_is_exact(self):
-    uninterrupted = self.start(30)
+  def test_equal_runs_are_equal_and_a_resume_is_exact(self, flags):
+    uninterrupted = self.start(30, flags=flags)
     uninterrupted.start_actors([0, 1])
     uninterrupted.finish()
     self.assertLen(_rows(uninterrupted), 30)
-    stopped = self.start(30)
+    stopped = self.start(30, flags=flags)
     stopped.start_actors([1, 0])  # In any order.
     fakes.wait_until(lambda: len(stopped.checkpoints()) > 4, _DEADLINE_SECS)
     stopped.learner.send_signal(signal.SIGTERM)
     stopped.finish()
     self.assertLess(len(stopped.checkpoints()), 30)
-    resumed = self.start(30, stopped.workdir.parent)
+    resumed = self.start(30, stopped.workdir.parent, flags)
     resumed.start_actors([0, 1])
     resumed.finish()
     self.assert_same(uninterrupted, resumed)

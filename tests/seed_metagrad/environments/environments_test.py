@@ -13,7 +13,7 @@ from seed_metagrad.environments import environment
 
 # An extra; make test installs it.
 _MINATAR = ('minatar:freeway',) if util.find_spec('minatar') else ()
-_SAVABLE = ('catch', 'chain', 'snake', *_MINATAR)
+_SAVABLE = ('catch', 'chain', 'recall', 'snake', *_MINATAR)
 _NAMES = _SAVABLE + ('gym:CartPole-v1', 'pong')
 _RANDOM = (
   'catch',

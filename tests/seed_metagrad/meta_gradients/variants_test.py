@@ -50,7 +50,12 @@ _VARIANTS = {
   'BMG with a critic, Adam': dict(
     outer='bootstrap', outer_critic='head', optimizer='adam'
   ),
+  'LSTM': dict(core='lstm'),
+  'LSTM with a critic, conditioned': dict(
+    core='lstm', outer_critic='head', conditioning=True
+  ),
 }
+_CORE_UNITS = 3
 
 
 def _smooth(x, dtype):
@@ -70,6 +75,7 @@ def _setup(config):
     num_conditioning=seen or 0,
     outer_critic=config.outer_critic,
     auxiliary_heads=config.auxiliary_heads,
+    core_units=_CORE_UNITS if config.core == 'lstm' else 0,
   )
   rules, state = agent_lib.make_rules(config, network), agent.init(1)
   rng = np.random.default_rng(1)
@@ -83,6 +89,14 @@ def _samples(config, batch):
   """(unrolls, meta_unrolls) as a learner cuts them."""
   sizes = agent_lib.samples(config)
   unrolls, last = tiny.unrolls(batch, sizes.updates + sizes.further)
+  if config.core == 'lstm':
+    core_state = tf.nest.map_structure(
+      lambda x: tf.constant(x[np.newaxis]), tiny.core_state(batch, _CORE_UNITS)
+    )
+    unrolls, last = (
+      [unroll._replace(core_state=core_state) for unroll in group]
+      for group in (unrolls, last)
+    )
   return unrolls[: sizes.updates], [*unrolls[sizes.updates :], *last]
 
 
@@ -98,6 +112,7 @@ class VariantsTest(parameterized.TestCase):
         'network': 'mlp',
         'meta_batch_size': 2,
         'max_gradient_norm': 0.05,
+        'core_units': _CORE_UNITS,
         **_VARIANTS[name],
       }
     )
