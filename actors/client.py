@@ -77,7 +77,7 @@ class Unreachable(Exception):
 class Reply(NamedTuple):
   """What the environments should do."""
 
-  actions: np.ndarray  # int32 [E].
+  actions: np.ndarray  # [E, *action_shape].
   send_state: bool  # The next request should carry the environments' state.
 
 
@@ -216,7 +216,13 @@ class Client:
     if reply.done:
       raise Done
     self._failures, self._failing_since = 0, None
-    actions = codec.decode(reply.actions, 'int32', (self._num_envs,), 'actions')
+    spec = self._task.spec
+    actions = codec.decode(
+      reply.actions,
+      spec.action_dtype,
+      (self._num_envs, *spec.action_shape),
+      'actions',
+    )
     return Reply(actions, reply.send_state)
 
   def _failed(self, error: grpc.RpcError | TimeoutError) -> None:

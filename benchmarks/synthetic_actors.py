@@ -65,7 +65,7 @@ class Env:
 
   def step(self, actions: np.ndarray) -> types.EnvOutput[np.ndarray]:
     """Records when the actions came."""
-    environment.check_actions(actions, self.num_envs, self.spec.num_actions)
+    environment.check_actions(actions, self.num_envs, self.spec)
     now = time.monotonic()
     self.replies.append(Reply(now, now - self._sent))
     return self._wait()

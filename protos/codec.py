@@ -83,6 +83,8 @@ def decode_task(request: inference_pb2.JoinRequest) -> types.Task:
     request.spec.action_repeat,
     tuple(request.spec.observation_low),
     tuple(request.spec.observation_high),
+    tuple(request.spec.action_sizes),
+    request.spec.action_dims,
   )
   return types.Task(request.env, spec, decode_settings(request.env_settings))
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16protos/inference.proto\x12\x10seed_metagrad.v1\"\xb3\x01\n\x07\x45nvSpec\x12\x19\n\x11observation_shape\x18\x01 \x03(\r\x12\x19\n\x11observation_dtype\x18\x02 \x01(\t\x12\x13\n\x0bnum_actions\x18\x03 \x01(\r\x12\x13\n\x0b\x66rame_stack\x18\x04 \x01(\r\x12\x15\n\raction_repeat\x18\x05 \x01(\r\x12\x17\n\x0fobservation_low\x18\x06 \x03(\x01\x12\x18\n\x10observation_high\x18\x07 \x03(\x01\"\xb1\x01\n\x0bJoinRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\r\n\x05group\x18\x03 \x01(\r\x12\x0e\n\x06run_id\x18\x04 \x01(\x10\x12\x10\n\x08num_envs\x18\x05 \x01(\r\x12\x0b\n\x03\x65nv\x18\x06 \x01(\t\x12\'\n\x04spec\x18\x07 \x01(\x0b\x32\x19.seed_metagrad.v1.EnvSpec\x12\x14\n\x0c\x65nv_settings\x18\t \x01(\tJ\x04\x08\x08\x10\t\"C\n\tJoinReply\x12\x0f\n\x07\x65nv_ids\x18\x01 \x03(\r\x12\x11\n\tenv_state\x18\x02 \x01(\x0c\x12\x0c\n\x04\x64one\x18\x03 \x01(\x08J\x04\x08\x04\x10\x05\"w\n\nActRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\x10\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0f\n\x07rewards\x18\x03 \x01(\x0c\x12\r\n\x05\x66lags\x18\x04 \x01(\x0c\x12\x14\n\x0cobservations\x18\x05 \x01(\x0c\x12\x11\n\tenv_state\x18\x06 \x01(\x0c\"=\n\x08\x41\x63tReply\x12\x0f\n\x07\x61\x63tions\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\x12\x12\n\nsend_state\x18\x03 \x01(\x08\x32\x94\x01\n\tInference\x12\x42\n\x04Join\x12\x1d.seed_metagrad.v1.JoinRequest\x1a\x1b.seed_metagrad.v1.JoinReply\x12\x43\n\x03\x41\x63t\x12\x1c.seed_metagrad.v1.ActRequest\x1a\x1a.seed_metagrad.v1.ActReply(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16protos/inference.proto\x12\x10seed_metagrad.v1\"\xde\x01\n\x07\x45nvSpec\x12\x19\n\x11observation_shape\x18\x01 \x03(\r\x12\x19\n\x11observation_dtype\x18\x02 \x01(\t\x12\x13\n\x0bnum_actions\x18\x03 \x01(\r\x12\x13\n\x0b\x66rame_stack\x18\x04 \x01(\r\x12\x15\n\raction_repeat\x18\x05 \x01(\r\x12\x17\n\x0fobservation_low\x18\x06 \x03(\x01\x12\x18\n\x10observation_high\x18\x07 \x03(\x01\x12\x14\n\x0c\x61\x63tion_sizes\x18\x08 \x03(\r\x12\x13\n\x0b\x61\x63tion_dims\x18\t \x01(\r\"\xb1\x01\n\x0bJoinRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\r\n\x05group\x18\x03 \x01(\r\x12\x0e\n\x06run_id\x18\x04 \x01(\x10\x12\x10\n\x08num_envs\x18\x05 \x01(\r\x12\x0b\n\x03\x65nv\x18\x06 \x01(\t\x12\'\n\x04spec\x18\x07 \x01(\x0b\x32\x19.seed_metagrad.v1.EnvSpec\x12\x14\n\x0c\x65nv_settings\x18\t \x01(\tJ\x04\x08\x08\x10\t\"C\n\tJoinReply\x12\x0f\n\x07\x65nv_ids\x18\x01 \x03(\r\x12\x11\n\tenv_state\x18\x02 \x01(\x0c\x12\x0c\n\x04\x64one\x18\x03 \x01(\x08J\x04\x08\x04\x10\x05\"w\n\nActRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\x10\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0f\n\x07rewards\x18\x03 \x01(\x0c\x12\r\n\x05\x66lags\x18\x04 \x01(\x0c\x12\x14\n\x0cobservations\x18\x05 \x01(\x0c\x12\x11\n\tenv_state\x18\x06 \x01(\x0c\"=\n\x08\x41\x63tReply\x12\x0f\n\x07\x61\x63tions\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\x12\x12\n\nsend_state\x18\x03 \x01(\x08\x32\x94\x01\n\tInference\x12\x42\n\x04Join\x12\x1d.seed_metagrad.v1.JoinRequest\x1a\x1b.seed_metagrad.v1.JoinReply\x12\x43\n\x03\x41\x63t\x12\x1c.seed_metagrad.v1.ActRequest\x1a\x1a.seed_metagrad.v1.ActReply(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,15 +32,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.inference_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ENVSPEC']._serialized_start=45
-  _globals['_ENVSPEC']._serialized_end=224
-  _globals['_JOINREQUEST']._serialized_start=227
-  _globals['_JOINREQUEST']._serialized_end=404
-  _globals['_JOINREPLY']._serialized_start=406
-  _globals['_JOINREPLY']._serialized_end=473
-  _globals['_ACTREQUEST']._serialized_start=475
-  _globals['_ACTREQUEST']._serialized_end=594
-  _globals['_ACTREPLY']._serialized_start=596
-  _globals['_ACTREPLY']._serialized_end=657
-  _globals['_INFERENCE']._serialized_start=660
-  _globals['_INFERENCE']._serialized_end=808
+  _globals['_ENVSPEC']._serialized_end=267
+  _globals['_JOINREQUEST']._serialized_start=270
+  _globals['_JOINREQUEST']._serialized_end=447
+  _globals['_JOINREPLY']._serialized_start=449
+  _globals['_JOINREPLY']._serialized_end=516
+  _globals['_ACTREQUEST']._serialized_start=518
+  _globals['_ACTREQUEST']._serialized_end=637
+  _globals['_ACTREPLY']._serialized_start=639
+  _globals['_ACTREPLY']._serialized_end=700
+  _globals['_INFERENCE']._serialized_start=703
+  _globals['_INFERENCE']._serialized_end=851
 # @@protoc_insertion_point(module_scope)

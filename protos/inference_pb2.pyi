@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EnvSpec(_message.Message):
-    __slots__ = ("observation_shape", "observation_dtype", "num_actions", "frame_stack", "action_repeat", "observation_low", "observation_high")
+    __slots__ = ("observation_shape", "observation_dtype", "num_actions", "frame_stack", "action_repeat", "observation_low", "observation_high", "action_sizes", "action_dims")
     OBSERVATION_SHAPE_FIELD_NUMBER: _ClassVar[int]
     OBSERVATION_DTYPE_FIELD_NUMBER: _ClassVar[int]
     NUM_ACTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -15,6 +15,8 @@ class EnvSpec(_message.Message):
     ACTION_REPEAT_FIELD_NUMBER: _ClassVar[int]
     OBSERVATION_LOW_FIELD_NUMBER: _ClassVar[int]
     OBSERVATION_HIGH_FIELD_NUMBER: _ClassVar[int]
+    ACTION_SIZES_FIELD_NUMBER: _ClassVar[int]
+    ACTION_DIMS_FIELD_NUMBER: _ClassVar[int]
     observation_shape: _containers.RepeatedScalarFieldContainer[int]
     observation_dtype: str
     num_actions: int
@@ -22,7 +24,9 @@ class EnvSpec(_message.Message):
     action_repeat: int
     observation_low: _containers.RepeatedScalarFieldContainer[float]
     observation_high: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, observation_shape: _Optional[_Iterable[int]] = ..., observation_dtype: _Optional[str] = ..., num_actions: _Optional[int] = ..., frame_stack: _Optional[int] = ..., action_repeat: _Optional[int] = ..., observation_low: _Optional[_Iterable[float]] = ..., observation_high: _Optional[_Iterable[float]] = ...) -> None: ...
+    action_sizes: _containers.RepeatedScalarFieldContainer[int]
+    action_dims: int
+    def __init__(self, observation_shape: _Optional[_Iterable[int]] = ..., observation_dtype: _Optional[str] = ..., num_actions: _Optional[int] = ..., frame_stack: _Optional[int] = ..., action_repeat: _Optional[int] = ..., observation_low: _Optional[_Iterable[float]] = ..., observation_high: _Optional[_Iterable[float]] = ..., action_sizes: _Optional[_Iterable[int]] = ..., action_dims: _Optional[int] = ...) -> None: ...
 
 class JoinRequest(_message.Message):
     __slots__ = ("protocol", "actor", "group", "run_id", "num_envs", "env", "spec", "env_settings")

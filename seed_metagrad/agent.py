@@ -5,7 +5,6 @@ import functools
 from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from seed_metagrad import config as config_lib
 from seed_metagrad import frames
@@ -15,6 +14,7 @@ from seed_metagrad import meta_parameters
 from seed_metagrad import networks
 from seed_metagrad import optimizers
 from seed_metagrad import outer
+from seed_metagrad import policies
 from seed_metagrad import types
 
 
@@ -101,7 +101,8 @@ def make(
     core_units=config.core_units if config.core == 'lstm' else 0,
     core_sees_action=config.core_sees_action,
   )
-  rules = make_rules(config, network)
+  policy = policies.make(spec)
+  rules = make_rules(config, network, policy)
   if all_reduce:
     rules = rules._replace(all_reduce=all_reduce)
 
@@ -129,14 +130,16 @@ def make(
       core_input = types.CoreInput(
         state,
         state.action[tf.newaxis][1:],  # None in between.
-        losses.clip_rewards(reward, config.max_abs_reward)[tf.newaxis],
+        losses.scale_and_clip(
+          reward, config.reward_scale, config.max_abs_reward
+        )[tf.newaxis],
         starts[tf.newaxis],
       )
     outputs = network.apply(
       params, stacked[tf.newaxis], rules.conditioning(eta), core_input
     )
     logits = outputs.policy_logits[0]
-    actions = tfp.distributions.Categorical(logits=logits).sample(seed=seed)
+    actions = policy(logits).sample(seed=seed)
     return Acted(
       types.AgentOutput(actions, logits, outputs.baseline[0]),
       ()
@@ -215,7 +218,11 @@ def logits(state: types.LearnerState) -> dict[str, float]:
   return {name: float(tf.reduce_mean(x)) for name, x in by_name.items()}
 
 
-def make_rules(config: config_lib.Config, network: types.Network) -> meta.Rules:
+def make_rules(
+  config: config_lib.Config,
+  network: types.Network,
+  policy: policies.Policy = policies.categorical,
+) -> meta.Rules:
   """The algorithm's functions with a config's constants in them."""
   if config.outer not in outer.OBJECTIVES:
     raise ValueError(
@@ -232,7 +239,7 @@ def make_rules(config: config_lib.Config, network: types.Network) -> meta.Rules:
       params,
       frames.stack_unroll(unroll),
       conditioning,
-      _core_input(unroll, config.max_abs_reward),
+      _core_input(unroll, config),
     )
 
   def make_optimizer(name: str) -> types.Optimizer:
@@ -242,9 +249,9 @@ def make_rules(config: config_lib.Config, network: types.Network) -> meta.Rules:
 
   return meta.Rules(
     forward=forward,
-    loss=_loss(config),
+    loss=_loss(config, policy),
     outer_objective=functools.partial(
-      outer.OBJECTIVES[config.outer], settings=_outer_settings(config)
+      outer.OBJECTIVES[config.outer], settings=_outer_settings(config, policy)
     ),
     hypers=lambda logits, unroll: meta_parameters.hypers(
       logits, _fixed(config), bounds
@@ -261,7 +268,9 @@ def make_rules(config: config_lib.Config, network: types.Network) -> meta.Rules:
     conditioning=_conditioning(config),
     learning_rate=_learning_rate(config),
     next_context=_next_context(config),
-    gauges=functools.partial(outer.gauges, rho_bar=config.rho_bar),
+    gauges=functools.partial(
+      outer.gauges, rho_bar=config.rho_bar, policy=policy
+    ),
     optimizer=make_optimizer(config.optimizer),
     meta_optimizer=make_optimizer(config.meta_optimizer),
     max_gradient_norm=config.max_gradient_norm,
@@ -273,7 +282,7 @@ def make_rules(config: config_lib.Config, network: types.Network) -> meta.Rules:
 
 
 def _core_input(
-  unroll: types.Unroll[tf.Tensor], max_abs_reward: float
+  unroll: types.Unroll[tf.Tensor], config: config_lib.Config
 ) -> types.CoreInput | None:
   """What a core is given in an unroll."""
   if not unroll.core_state:
@@ -282,7 +291,9 @@ def _core_input(
   return types.CoreInput(
     tf.nest.map_structure(lambda x: x[0], unroll.core_state),
     unroll.agent_outputs.action[:-1],
-    losses.clip_rewards(env_outputs.reward, max_abs_reward),
+    losses.scale_and_clip(
+      env_outputs.reward, config.reward_scale, config.max_abs_reward
+    ),
     tf.logical_or(env_outputs.terminated, env_outputs.truncated),
   )
 
@@ -302,12 +313,13 @@ def _target_settings(config: config_lib.Config) -> dict[str, Any]:
     rho_pg=config.rho_pg,
     policy_target=config.policy_target,
     max_abs_reward=config.max_abs_reward,
+    reward_scale=config.reward_scale,
   )
 
 
-def _loss(config: config_lib.Config) -> meta.InnerLoss:
+def _loss(config: config_lib.Config, policy: policies.Policy) -> meta.InnerLoss:
   """The main head's loss, the auxiliary heads' and the outer critic's."""
-  target_settings = _target_settings(config)
+  target_settings = _target_settings(config) | {'policy': policy}
 
   def loss(
     online: types.NetworkOutput,
@@ -344,7 +356,9 @@ def _loss(config: config_lib.Config) -> meta.InnerLoss:
   return loss
 
 
-def _outer_settings(config: config_lib.Config) -> outer.Settings:
+def _outer_settings(
+  config: config_lib.Config, policy: policies.Policy
+) -> outer.Settings:
   return outer.Settings(
     discount=config.reference_discount,
     lambda_=config.reference_lambda,
@@ -355,6 +369,7 @@ def _outer_settings(config: config_lib.Config) -> outer.Settings:
     value_cost=config.bootstrap_value_cost,
     meta_batch_size=config.meta_batch_size,
     targets=_target_settings(config),
+    policy=policy,
   )
 
 

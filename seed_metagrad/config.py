@@ -155,9 +155,10 @@ class Config:
     'r + gamma v_{t+1}.',
     choices=('lambda', 'vtrace'),
   )
-  max_abs_reward: float = _field(
-    1.0, 'Clip of rewards in the loss (0: none).', low=0
+  reward_scale: float = _field(
+    1.0, 'What rewards are multiplied by in the loss.', above=0
   )
+  max_abs_reward: float = _field(1.0, 'Clip of these rewards (0: none).', low=0)
 
   # Outer objective: J' on later unrolls, with fixed eta'.
   reference_discount: float = _field(
@@ -475,6 +476,25 @@ PRESETS: dict[str, dict[str, Any]] = {
     queue_unrolls=16,
     checkpoint_secs=10.0,
     metrics_secs=1.0,
+  ),
+  'control': dict(
+    env='gym:Pendulum-v1',
+    network='mlp',
+    total_env_frames=1_000_000,
+    discount=0.95,
+    lambda_=0.95,
+    reference_discount=0.95,
+    reward_scale=0.1,
+    max_abs_reward=0.0,
+    optimizer='adam',
+    learning_rate=1e-3,
+    batch_size=16,
+    meta_batch_size=16,
+    meta_learning_rate=0.01,
+    outer_critic='head',
+    num_actors=2,
+    envs_per_group=16,
+    queue_unrolls=32,
   ),
   'snake': dict(
     env='snake',

@@ -10,22 +10,32 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from seed_metagrad import policies
 from seed_metagrad import returns
 from seed_metagrad import types
 
 
-def log_probs(policy_logits: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
-  """log pi(a|x) of the actions taken; shaped as `actions`."""
-  policy = tfp.distributions.Categorical(logits=policy_logits)
-  log_pi: tf.Tensor = policy.log_prob(actions)
+def log_probs(
+  policy_logits: tf.Tensor,
+  actions: tf.Tensor,
+  policy: policies.Policy = policies.categorical,
+) -> tf.Tensor:
+  """log pi(a|x) of the actions taken, [T, B]."""
+  actions = tf.convert_to_tensor(actions)
+  if actions.dtype.is_floating:
+    actions = tf.cast(actions, policy_logits.dtype)
+  log_pi: tf.Tensor = policy(policy_logits).log_prob(actions)
   return log_pi
 
 
 def policy_gradient_loss(
-  policy_logits: tf.Tensor, actions: tf.Tensor, advantages: tf.Tensor
+  policy_logits: tf.Tensor,
+  actions: tf.Tensor,
+  advantages: tf.Tensor,
+  policy: policies.Policy = policies.categorical,
 ) -> tf.Tensor:
   """-A_t log pi(a_t|x_t); all [T, B, ...]."""
-  return -advantages * log_probs(policy_logits, actions)
+  return -advantages * log_probs(policy_logits, actions, policy)
 
 
 def baseline_loss(baseline: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -33,23 +43,26 @@ def baseline_loss(baseline: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
   return 0.5 * tf.square(targets - baseline)
 
 
-def entropy(policy_logits: tf.Tensor) -> tf.Tensor:
-  """H(pi(.|x_t)), in nats; policy_logits: [T, B, A]."""
-  policy = tfp.distributions.Categorical(logits=policy_logits)
-  nats: tf.Tensor = policy.entropy()
+def entropy(
+  policy_logits: tf.Tensor, policy: policies.Policy = policies.categorical
+) -> tf.Tensor:
+  """H(pi(.|x_t)), in nats; policy_logits: [T, B, P]."""
+  nats: tf.Tensor = policy(policy_logits).entropy()
   return nats
 
 
 def log_ratios(
-  policy_logits: tf.Tensor, unroll: types.Unroll[tf.Tensor]
+  policy_logits: tf.Tensor,
+  unroll: types.Unroll[tf.Tensor],
+  policy: policies.Policy = policies.categorical,
 ) -> tf.Tensor:
-  """log pi(a_t|x_t) - log mu(a_t|x_t), [T, B]; policy_logits: [T + 1, B, A]."""
+  """log pi(a_t|x_t) - log mu(a_t|x_t), [T, B]; policy_logits: [T + 1, B, P]."""
   actions = unroll.agent_outputs.action[:-1]
   behaviour_logits = tf.cast(
     unroll.agent_outputs.policy_logits[:-1], policy_logits.dtype
   )
-  return log_probs(policy_logits[:-1], actions) - log_probs(
-    behaviour_logits, actions
+  return log_probs(policy_logits[:-1], actions, policy) - log_probs(
+    behaviour_logits, actions, policy
   )
 
 
@@ -60,6 +73,8 @@ def vtrace_targets(
   unroll: types.Unroll[tf.Tensor],
   *,
   max_abs_reward: float = 1.0,
+  reward_scale: float = 1.0,
+  policy: policies.Policy = policies.categorical,
   **clips: Any,
 ) -> types.Targets:
   """Targets [T, B] of an unroll [T + 1, B] under the policy in `outputs`.
@@ -68,15 +83,17 @@ def vtrace_targets(
   transition is masked: its next observation belongs to another episode, so it
   has no advantage, and returns of earlier steps bootstrap before it.
 
-  max_abs_reward: the clip of rewards, 0 for none.
+  max_abs_reward, reward_scale: of `scale_and_clip`.
   clips: rho_bar, c_bar, rho_pg, policy_target and leak of `returns.vtrace`.
   """
   env_outputs = unroll.env_outputs
   dtype = outputs.baseline.dtype
-  rewards = clip_rewards(tf.cast(env_outputs.reward[1:], dtype), max_abs_reward)
+  rewards = scale_and_clip(
+    tf.cast(env_outputs.reward[1:], dtype), reward_scale, max_abs_reward
+  )
   ended = tf.logical_or(env_outputs.terminated[1:], env_outputs.life_lost[1:])
   discounts = discount * tf.cast(tf.logical_not(ended), dtype)
-  log_rhos = log_ratios(outputs.policy_logits, unroll)
+  log_rhos = log_ratios(outputs.policy_logits, unroll, policy)
   truncated = env_outputs.truncated[1:]
   log_rhos = tf.where(truncated, -tf.cast(float('inf'), dtype), log_rhos)
   return returns.vtrace(
@@ -84,8 +101,15 @@ def vtrace_targets(
   )
 
 
-def clip_rewards(rewards: tf.Tensor, max_abs_reward: float) -> tf.Tensor:
-  """Rewards in [-max_abs_reward, max_abs_reward]; as they are for 0."""
+def scale_and_clip(
+  rewards: tf.Tensor, reward_scale: float, max_abs_reward: float
+) -> tf.Tensor:
+  """Rewards, times a scale, in [-max_abs_reward, max_abs_reward].
+
+  Not clipped for a max_abs_reward of 0.
+  """
+  if reward_scale != 1.0:
+    rewards = reward_scale * rewards
   if not max_abs_reward:
     return rewards
   clipped: tf.Tensor = tf.clip_by_value(
@@ -99,6 +123,8 @@ def actor_critic_loss(
   target: types.NetworkOutput | types.HeadOutput,
   hypers: types.Hypers,
   unroll: types.Unroll[tf.Tensor],
+  *,
+  policy: policies.Policy = policies.categorical,
   **target_settings: Any,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
   """The inner loss J (MGRL), a sum over steps, and means of it and its terms.
@@ -115,6 +141,7 @@ def actor_critic_loss(
     hypers['lambda_'],
     unroll,
     leak=hypers.get('leak'),
+    policy=policy,
     **target_settings,
   )
   terms = {
@@ -122,9 +149,10 @@ def actor_critic_loss(
       online.policy_logits[:-1],
       unroll.agent_outputs.action[:-1],
       targets.advantages,
+      policy,
     ),
     'baseline_loss': baseline_loss(online.baseline[:-1], targets.values),
-    'entropy': entropy(online.policy_logits[:-1]),
+    'entropy': entropy(online.policy_logits[:-1], policy),
   }
   loss = tf.reduce_sum(
     _weighted(hypers['policy_cost'], terms['policy_gradient_loss'])
@@ -164,13 +192,15 @@ def with_outer_baseline(outputs: types.NetworkOutput) -> types.NetworkOutput:
   return outputs._replace(baseline=outputs.outer_baseline)
 
 
-def kl(policy_logits: tf.Tensor, other_logits: tf.Tensor) -> tf.Tensor:
-  """KL(pi || other), in nats; both [T, B, A]."""
-  policy, other = (
-    tfp.distributions.Categorical(logits=logits)
-    for logits in (policy_logits, other_logits)
+def kl(
+  policy_logits: tf.Tensor,
+  other_logits: tf.Tensor,
+  policy: policies.Policy = policies.categorical,
+) -> tf.Tensor:
+  """KL(pi || other), in nats; both [T, B, P]."""
+  nats: tf.Tensor = tfp.distributions.kl_divergence(
+    policy(policy_logits), policy(other_logits)
   )
-  nats: tf.Tensor = tfp.distributions.kl_divergence(policy, other)
   return nats
 
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from seed_metagrad import frames
 from seed_metagrad import lstm
+from seed_metagrad import policies
 from seed_metagrad import types
 
 _INITIALIZER = 'lecun_normal'  # Truncated; 1/sqrt(fan_in) after that.
@@ -199,7 +200,7 @@ def make(
     embedding_size,
     auxiliary_heads,
     core_units,
-    1 + spec.num_actions if core_sees_action else 0,
+    _size_before(spec) if core_sees_action else 0,
     dtype,
   )
   models = build()
@@ -222,7 +223,7 @@ def make(
       return ()
     return types.CoreState(
       np.zeros([num_envs, 2 * core_units], np.float32),
-      np.zeros([num_envs], np.int32),
+      np.zeros([num_envs, *spec.action_shape], spec.action_dtype),
     )
 
   def apply(
@@ -243,7 +244,7 @@ def make(
       assert core_input
       x = _unflatten(tf.concat(features, axis=-1), time, batch)
       if core_sees_action:
-        x = tf.concat([x, *_before(core_input, spec.num_actions, dtype)], -1)
+        x = tf.concat([x, *_before(core_input, spec, dtype)], -1)
       x, state = lstm.unroll(
         lstm.Weights(*core), x, core_input.state.lstm, core_input.starts
       )
@@ -294,17 +295,22 @@ def make(
 
 
 def _before(
-  core_input: types.CoreInput, num_actions: int, dtype: str
+  core_input: types.CoreInput, spec: types.EnvSpec, dtype: str
 ) -> tuple[tf.Tensor, tf.Tensor]:
-  """The actions before each step, one-hot [T, B, A], and rewards [T, B, 1]."""
+  """What came before each step: actions [T, B, N] and rewards [T, B, 1]."""
   actions = tf.concat(
     [core_input.state.action[tf.newaxis], core_input.action], axis=0
   )
   goes_on = tf.cast(tf.logical_not(core_input.starts), dtype)[:, :, tf.newaxis]
   return (
-    tf.one_hot(actions, num_actions, dtype=dtype) * goes_on,
+    policies.encode(spec, actions, dtype) * goes_on,
     tf.cast(core_input.reward, dtype)[:, :, tf.newaxis] * goes_on,
   )
+
+
+def _size_before(spec: types.EnvSpec) -> int:
+  """How many numbers `_before` is."""
+  return 1 + (spec.action_dims or policies.num_outputs(spec))
 
 
 class _Models(NamedTuple):
@@ -368,7 +374,7 @@ def _build(
     _dense(units, None, dtype, f'{name}_{head}' if head else name)(x)
     for head in range(1 + auxiliary_heads)
     for name, units, x in (
-      ('policy', spec.num_actions, features[0]),
+      ('policy', policies.num_outputs(spec), features[0]),
       ('baseline', 1, features[-1]),
     )
   ]

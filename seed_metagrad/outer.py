@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import tensorflow as tf
 
 from seed_metagrad import losses
+from seed_metagrad import policies
 from seed_metagrad import types
 
 Metrics = dict[str, tf.Tensor]
@@ -66,6 +67,7 @@ class Settings(NamedTuple):
   value_cost: float = 0.0  # Of values in the matching of `bootstrap`.
   meta_batch_size: int = 1  # B'.
   targets: Mapping[str, Any] = {}  # Of losses.vtrace_targets.
+  policy: policies.Policy = policies.categorical
 
 
 class OuterObjective(Protocol):
@@ -119,12 +121,16 @@ def actor_critic(
         )
       )
     if settings.entropy_cost:
-      loss -= settings.entropy_cost * tf.reduce_sum(losses.entropy(logits))
+      loss -= settings.entropy_cost * tf.reduce_sum(
+        losses.entropy(logits, settings.policy)
+      )
     if settings.kl_cost:
       before = tf.stop_gradient(
         step.forward(step.before.params, unroll).policy_logits[:-1]
       )
-      loss += settings.kl_cost * tf.reduce_sum(losses.kl(logits, before))
+      loss += settings.kl_cost * tf.reduce_sum(
+        losses.kl(logits, before, settings.policy)
+      )
   metrics['meta_loss'] = losses.mean(loss, unroll)
   return Outcome(gradient(tape, loss, params), step.after, metrics)
 
@@ -158,7 +164,9 @@ def bootstrap(
     tape.watch(params)
     outputs = step.forward(params, unroll)
     loss = tf.reduce_sum(
-      losses.kl(goal.policy_logits[:-1], outputs.policy_logits[:-1])
+      losses.kl(
+        goal.policy_logits[:-1], outputs.policy_logits[:-1], settings.policy
+      )
     )
     if settings.value_cost:
       loss += settings.value_cost * tf.reduce_sum(
@@ -175,6 +183,7 @@ def gauges(
   meta_unroll: types.Unroll[tf.Tensor],
   *,
   rho_bar: float,
+  policy: policies.Policy = policies.categorical,
 ) -> Metrics:
   """How an update and its judgement look, `GAUGES`.
 
@@ -190,18 +199,21 @@ def gauges(
     tf.subtract, step.after.params, step.before.params
   )
   return {
-    'kl': tf.reduce_mean(losses.kl(after[:-1], before)),
-    'clipped_ratios': _clipped_share(inner, unroll, rho_bar),
-    'outer_clipped_ratios': _clipped_share(after, meta_unroll, rho_bar),
+    'kl': tf.reduce_mean(losses.kl(after[:-1], before, policy)),
+    'clipped_ratios': _clipped_share(inner, unroll, rho_bar, policy),
+    'outer_clipped_ratios': _clipped_share(after, meta_unroll, rho_bar, policy),
     'update_norm': tf.linalg.global_norm(tf.nest.flatten(moved)),
     'cotangent_norm': tf.linalg.global_norm(tf.nest.flatten(cotangent)),
   }
 
 
 def _clipped_share(
-  policy_logits: tf.Tensor, unroll: types.Unroll[tf.Tensor], rho_bar: float
+  policy_logits: tf.Tensor,
+  unroll: types.Unroll[tf.Tensor],
+  rho_bar: float,
+  policy: policies.Policy,
 ) -> tf.Tensor:
-  log_rhos = losses.log_ratios(policy_logits, unroll)
+  log_rhos = losses.log_ratios(policy_logits, unroll, policy)
   clipped = log_rhos > tf.math.log(tf.constant(rho_bar, log_rhos.dtype))
   return tf.reduce_mean(tf.cast(clipped, tf.float32))
 
@@ -226,7 +238,10 @@ def _policy_gradient_loss(
   advantages = tf.stop_gradient(targets.advantages)
   loss = tf.reduce_sum(
     losses.policy_gradient_loss(
-      outputs.policy_logits[:-1], unroll.agent_outputs.action[:-1], advantages
+      outputs.policy_logits[:-1],
+      unroll.agent_outputs.action[:-1],
+      advantages,
+      settings.policy,
     )
   )
   return loss, {
@@ -240,7 +255,12 @@ def _targets(
   settings: Settings,
 ) -> types.Targets:
   return losses.vtrace_targets(
-    outputs, settings.discount, settings.lambda_, unroll, **settings.targets
+    outputs,
+    settings.discount,
+    settings.lambda_,
+    unroll,
+    policy=settings.policy,
+    **settings.targets,
   )
 
 

@@ -28,6 +28,9 @@ Nest = Any
 ArrayT = TypeVar('ArrayT')
 
 
+# The least standard deviation of a continuous action [our choice].
+SMALLEST_SCALE = 1e-3
+
 # An environment's own settings by name; what JSON can hold.
 Settings = Mapping[str, Any]
 
@@ -37,13 +40,26 @@ class EnvSpec(NamedTuple):
 
   observation_shape: tuple[int, ...]  # One observation; one frame on Atari.
   observation_dtype: str  # A NumPy name: 'uint8', 'float32'.
-  num_actions: int
+  num_actions: int  # 0 where an action is more than one of so many.
   frame_stack: int = 1  # Observations the network sees at once.
   action_repeat: int = 1  # env_frames per env_step.
   # What observations lie within: a number for all elements, or one for each in
   # C order; () where nothing is known beyond the dtype.
   observation_low: tuple[float, ...] = ()
   observation_high: tuple[float, ...] = ()
+  action_sizes: tuple[int, ...] = ()  # Choices of each number of an action.
+  action_dims: int = 0  # D of a continuous action; -1 and 1 are its bounds.
+
+  @property
+  def action_shape(self) -> tuple[int, ...]:
+    """The shape of one action."""
+    dims = len(self.action_sizes) or self.action_dims
+    return (dims,) if dims else ()
+
+  @property
+  def action_dtype(self) -> str:
+    """The dtype of actions: float32 or int32."""
+    return 'float32' if self.action_dims else 'int32'
 
 
 class Task(NamedTuple):
@@ -67,8 +83,8 @@ class EnvOutput(NamedTuple, Generic[ArrayT]):
 class AgentOutput(NamedTuple, Generic[ArrayT]):
   """What the agent did at an observation."""
 
-  action: ArrayT  # int32.
-  policy_logits: ArrayT  # float32, [..., A].
+  action: ArrayT  # spec.action_dtype, [..., *action_shape].
+  policy_logits: ArrayT  # float32, [..., P]: P is A, or of `policies`.
   baseline: ArrayT  # float32.
 
 
@@ -76,7 +92,7 @@ class CoreState(NamedTuple, Generic[ArrayT]):
   """What a recurrent core has before an observation; of E environments."""
 
   lstm: ArrayT  # float32 [E, 2 U], its output and its cell.
-  action: ArrayT  # int32 [E], the action before.
+  action: ArrayT  # [E, *action_shape], the action before.
 
 
 class Unroll(NamedTuple, Generic[ArrayT]):
@@ -101,7 +117,7 @@ class CoreInput(NamedTuple):
   """What a recurrent core sees beside the features of T steps."""
 
   state: CoreState[tf.Tensor]  # Before the first step, [B, ...].
-  action: tf.Tensor  # [T - 1, B], those in between.
+  action: tf.Tensor  # [T - 1, B, *action_shape], those in between.
   reward: tf.Tensor  # [T, B], as in EnvOutput.
   starts: tf.Tensor  # bool [T, B], as in CoreStep.
 
@@ -109,14 +125,14 @@ class CoreInput(NamedTuple):
 class HeadOutput(NamedTuple):
   """Policy and value of one auxiliary head."""
 
-  policy_logits: tf.Tensor  # [T + 1, B, A].
+  policy_logits: tf.Tensor  # [T + 1, B, P].
   baseline: tf.Tensor  # [T + 1, B].
 
 
 class NetworkOutput(NamedTuple):
   """Policy and value at every observation of an unroll."""
 
-  policy_logits: tf.Tensor  # [T + 1, B, A].
+  policy_logits: tf.Tensor  # [T + 1, B, P].
   baseline: tf.Tensor  # [T + 1, B].
   outer_baseline: tf.Tensor | tuple[()] = ()  # The outer critic's; () for none.
   auxiliary: tuple[HeadOutput, ...] = ()

@@ -32,8 +32,8 @@ class Policy(Protocol):
     """Policy logits [E, A] and values [E] at the newest observations.
 
     reset: bool [E], where the observation is the first of its episode. actions,
-    rewards: int32 and float32 [E], what led to the observation; not looked at
-    where it is the first.
+    rewards: [E, ...] and [E], what led to the observation; not looked at where
+    it is the first.
     """
 
 
@@ -76,16 +76,24 @@ class Episode(NamedTuple):
 class _Running:
   """An episode in progress and its own RNG."""
 
-  def __init__(self, number: int, seed: int, greedy: bool, start: bytes = b''):
+  def __init__(
+    self,
+    number: int,
+    seed: int,
+    greedy: bool,
+    start: bytes = b'',
+    spec: types.EnvSpec | None = None,
+  ):
     self.number = number
     self.rng = np.random.default_rng(seed)
     self.start_frames = len(start)
     self.score = 0.0
     self.values: list[float] = []
     self._greedy = greedy
+    self._spec = spec
 
-  def choose(self, logits: np.ndarray, value: float) -> int:
-    """Samples an action, or takes the likeliest.
+  def choose(self, logits: np.ndarray, value: float) -> int | np.ndarray:
+    """Samples an action of the policy, or takes the likeliest.
 
     Raises:
       ValueError: the logits are not finite.
@@ -96,9 +104,18 @@ class _Running:
         f' {len(self.values)} of episode {self.number}.'
       )
     self.values.append(float(value))
+    if self._spec and self._spec.action_dims:
+      mean, scale = np.split(logits, 2)
+      if self._greedy:
+        return mean
+      scale = np.logaddexp(0, scale) + types.SMALLEST_SCALE
+      return self.rng.normal(mean, scale)
     if not self._greedy:  # The largest is then a sample of the softmax.
       logits = logits + self.rng.gumbel(size=logits.shape)
-    return int(np.argmax(logits))
+    if not self._spec or not self._spec.action_sizes:
+      return int(np.argmax(logits))
+    ends = np.cumsum(self._spec.action_sizes)[:-1]
+    return np.array([np.argmax(part) for part in np.split(logits, ends)])
 
   def episode(self, frames: int, capped: bool, played: bytes = b'') -> Episode:
     return Episode(
@@ -197,13 +214,14 @@ def play_environments(
   policy.reset(len(envs))
   outputs = [env.reset() for env in envs]
   reset = np.ones(len(envs), bool)
-  actions = np.zeros(len(envs), np.int32)
+  spec = envs[0].spec
+  actions = np.zeros([len(envs), *spec.action_shape], spec.action_dtype)
   rewards = np.zeros(len(envs), np.float32)
   while True:
     for e, numbers in enumerate(waiting):
       if e not in running and numbers:
         number = numbers.pop()
-        running[e] = _Running(number, int(seeds[number]), greedy)
+        running[e] = _Running(number, int(seeds[number]), greedy, spec=spec)
         _check_finite(outputs[e], running[e])
     if not running or not watch.stepped(len(running)):
       return sorted(episodes, key=operator.attrgetter('number'))

@@ -51,8 +51,8 @@ class Policy:
     """Policy logits [E, A] and values [E] at the newest observations.
 
     reset: bool [E], where the observation is the first of its episode. actions,
-    rewards: int32 and float32 [E], what led to the observation; not looked at
-    where it is the first.
+    rewards: [E, ...] and [E], what led to the observation; not looked at where
+    it is the first.
     """
     self._stacks = frames.push(self._stacks, observations, reset)
     core_step: types.Nest = ()

@@ -22,7 +22,7 @@ def write(folder: pathlib.Path, model: model_files.Model) -> None:
   """Writes a SavedModel with one signature.
 
   It maps stacked [E, ..., S], stacks of frames with the newest last, to
-  policy_logits [E, A] and baseline [E], at the meta-parameters' last values. A
+  policy_logits [E, P] and baseline [E], at the meta-parameters' last values. A
   recurrent agent takes lstm [E, 2 U], action [E], reward [E] and starts [E] as
   well, zeros first, and gives the next lstm.
   """
@@ -54,7 +54,7 @@ def write(folder: pathlib.Path, model: model_files.Model) -> None:
   if core_state:
     inputs += [
       tf.TensorSpec([None, *core_state.lstm.shape[1:]], tf.float32, 'lstm'),
-      tf.TensorSpec([None], tf.int32, 'action'),
+      tf.TensorSpec([None, *spec.action_shape], spec.action_dtype, 'action'),
       tf.TensorSpec([None], tf.float32, 'reward'),
       tf.TensorSpec([None], tf.bool, 'starts'),
     ]

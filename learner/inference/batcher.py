@@ -31,7 +31,7 @@ class Request(NamedTuple):
 
 
 class Waiting(NamedTuple):
-  """A request, and where its answer goes: the actions, packed int32 [E].
+  """A request, and where its answer goes: the actions, packed [E, ...].
 
   The future belongs to the event loop that waits.
   """
@@ -44,12 +44,12 @@ class Waiting(NamedTuple):
 def answer(batch: Sequence[Waiting], actions: np.ndarray) -> None:
   """Answers a batch; its event loop is woken once, however large it is.
 
-  actions: int32 [E] of all environments of the batch, in its order.
+  actions: [E, ...] of all environments of the batch, in its order.
   """
-  packed = codec.encode(actions, 'int32')
+  packed = codec.encode(actions, actions.dtype.name)
   answers, start = [], 0
   for waiting in batch:
-    end = start + actions.itemsize * len(waiting.request.env_ids)
+    end = start + actions[0].nbytes * len(waiting.request.env_ids)
     answers.append(packed[start:end])
     start = end
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from seed_metagrad import frames
+from seed_metagrad import policies
 from seed_metagrad import types
 
 
@@ -42,8 +43,10 @@ class UnrollStore:
         ),
       ),
       types.AgentOutput(
-        action=np.zeros(steps, np.int32),
-        policy_logits=np.zeros((*steps, spec.num_actions), np.float32),
+        action=np.zeros((*steps, *spec.action_shape), spec.action_dtype),
+        policy_logits=np.zeros(
+          (*steps, policies.num_outputs(spec)), np.float32
+        ),
         baseline=np.zeros(steps, np.float32),
       ),
     )

@@ -135,7 +135,7 @@ class Atari:
     """Repeats each action for four frames."""
     assert self._lives is not None, 'reset() comes before step().'
     # An action out of range would make ale-py wait forever.
-    environment.check_actions(actions, self.num_envs, self.spec.num_actions)
+    environment.check_actions(actions, self.num_envs, self.spec)
     frames, rewards, terminated, truncated, info = self._envs.step(
       actions.astype(np.int32, copy=False)
     )

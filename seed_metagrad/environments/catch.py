@@ -34,7 +34,7 @@ class Catch:
 
   def step(self, actions: np.ndarray) -> types.EnvOutput[np.ndarray]:
     """Moves the paddles by `actions` - 1 and the balls down by one row."""
-    environment.check_actions(actions, self.num_envs, self.spec.num_actions)
+    environment.check_actions(actions, self.num_envs, self.spec)
     self._paddle = np.clip(
       self._paddle + actions.astype(np.int64) - 1, 0, COLUMNS - 1
     )

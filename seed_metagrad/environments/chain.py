@@ -78,7 +78,7 @@ class Chain:
 
   def step(self, actions: np.ndarray) -> types.EnvOutput[np.ndarray]:
     """Decides where an episode begins, moves on elsewhere."""
-    environment.check_actions(actions, self.num_envs, self.spec.num_actions)
+    environment.check_actions(actions, self.num_envs, self.spec)
     lane = np.where(self._step == 0, actions, self._lane)
     reward = _REWARDS[lane, self._step]
     ended = self._step == LAST_STEP

@@ -134,18 +134,29 @@ def check_name(family: str, argument: str, settings: types.Settings) -> None:
   check_settings(family, settings)
 
 
-def check_actions(actions: np.ndarray, num_envs: int, num_actions: int) -> None:
-  """Raises ValueError unless `actions` are E integers in [0, num_actions)."""
+def check_actions(
+  actions: np.ndarray, num_envs: int, spec: types.EnvSpec
+) -> None:
+  """Raises ValueError unless `actions` are E of a spec.
+
+  Discrete numbers are in [0, n), others finite.
+  """
+  shape = (num_envs, *spec.action_shape)
+  kind: type = np.floating if spec.action_dims else np.integer
   if not (
     isinstance(actions, np.ndarray)
-    and np.issubdtype(actions.dtype, np.integer)
-    and actions.shape == (num_envs,)
+    and np.issubdtype(actions.dtype, kind)
+    and actions.shape == shape
   ):
     raise ValueError(
-      f'actions must be an integer array of shape {(num_envs,)}, got '
-      f'{actions!r}.'
+      f'actions must be {spec.action_dtype} of shape {shape}, got {actions!r}.'
     )
-  if actions.min() < 0 or actions.max() >= num_actions:
+  if spec.action_dims:
+    if not np.isfinite(actions).all():
+      raise ValueError(f'actions must be finite, got {actions.tolist()}.')
+    return
+  sizes = np.array(spec.action_sizes or spec.num_actions)
+  if (actions < 0).any() or (actions >= sizes).any():
     raise ValueError(
-      f'actions must be in [0, {num_actions}), got {actions.tolist()}.'
+      f'actions must be in [0, {sizes.tolist()}), got {actions.tolist()}.'
     )

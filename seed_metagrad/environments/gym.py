@@ -1,10 +1,11 @@
-"""Any Gymnasium environment with a Box observation and a Discrete action.
+"""Any Gymnasium environment of Boxes and discrete numbers.
 
 Numbers and vectors in a Dict or Tuple become one vector, discrete ones one-hot:
-gymnasium.spaces.flatten.
+gymnasium.spaces.flatten. An action is a Discrete, MultiDiscrete, MultiBinary or
+Box one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import importlib
 from typing import Any, NamedTuple
@@ -152,10 +153,6 @@ def _spec(env_id: str, env: gymnasium.Env) -> types.EnvSpec:
       f'Tuple of vectors, got {observations}; take what you need of it by '
       "--env_wrapper, for example with Gymnasium's FilterObservation."
     )
-  if not isinstance(actions, spaces.Discrete):
-    raise ValueError(
-      f'gym:{env_id} must have a Discrete action, got {actions}.'
-    )
   if 0 in observations.shape:
     raise ValueError(
       f'gym:{env_id} must observe at least one number, got {observations}.'
@@ -163,9 +160,52 @@ def _spec(env_id: str, env: gymnasium.Env) -> types.EnvSpec:
   return types.EnvSpec(
     observations.shape,
     'uint8' if observations.dtype == np.uint8 else 'float32',
-    int(actions.n),
     observation_low=_bound(observations.low),
     observation_high=_bound(observations.high),
+    **_action_fields(env_id, actions),
+  )
+
+
+def _action_fields(env_id: str, space: spaces.Space[Any]) -> dict[str, Any]:
+  """The fields of a spec that say what an action is."""
+  fields: dict[str, Any] = dict(num_actions=0)
+  match space:
+    case spaces.Discrete():
+      return dict(num_actions=int(space.n))
+    case spaces.MultiDiscrete() if space.nvec.size:
+      return fields | dict(action_sizes=tuple(space.nvec.ravel().tolist()))
+    case spaces.MultiBinary():
+      return fields | dict(action_sizes=(2,) * int(np.prod(space.shape)))
+    case spaces.Box() if space.dtype.kind == 'f' and 0 not in space.shape:
+      return fields | dict(action_dims=int(np.prod(space.shape)))
+  raise ValueError(
+    f'gym:{env_id} must have an action that is Discrete, MultiDiscrete, '
+    f'MultiBinary or a Box of floats, got {_short(space)}; turn it into one by '
+    '--env_wrapper.'
+  )
+
+
+def _to_theirs(space: spaces.Space[Any]) -> Callable[[np.ndarray], Any]:
+  """From an action of ours to one of an environment.
+
+  -1 and 1 are a Box's bounds, and what is beyond them is clipped; a number
+  without both bounds is left as it is, and clipped to the one it has.
+  """
+  if isinstance(space, spaces.Box):
+    low, high = space.low.astype(float), space.high.astype(float)
+    bounded = np.isfinite(low) & np.isfinite(high)
+    middle = np.where(bounded, low + (np.where(bounded, high, 0) - low) / 2, 0)
+    half = np.where(bounded, high - middle, 1)
+
+    def scaled(action: np.ndarray) -> np.ndarray:
+      theirs = middle + half * action.reshape(space.shape)
+      clipped: np.ndarray = np.clip(theirs, low, high).astype(space.dtype)
+      return clipped
+
+    return scaled
+  start = getattr(space, 'start', 0)
+  return lambda action: (
+    action.astype(space.dtype).reshape(space.shape or ()) + start
   )
 
 
@@ -219,12 +259,12 @@ class _One:
       observation, _ = self.env.reset(seed=seed)
     return _Step(self._check(observation, where))
 
-  def step(self, action: np.int64) -> _Step:
+  def step(self, action: Any) -> _Step:
     """Steps; where the episode has ended, the observation is the next one's."""
     self._num_steps += 1
     where = self._where = (
       f'at step {self._num_steps} of an episode (environment {self._index}, '
-      f'action {action})'
+      f'action {_short(action)})'
     )
     with _told(self._env_id, where):
       observation, reward, terminated, truncated, _ = self.env.step(action)
@@ -328,10 +368,8 @@ class GymnasiumAdapter:
             f'and {own}.'
           )
       self._open = stack.pop_all()
-    actions = self._envs[0].env.action_space
-    assert isinstance(actions, spaces.Discrete)  # As `_spec` has checked.
     self._limits = environment.Limits(self.spec)
-    self._first_action = int(actions.start)
+    self._to_theirs = _to_theirs(self._envs[0].env.action_space)
     seeds = np.random.SeedSequence(seed).generate_state(num_envs)
     self._seeds: list[int | None] = seeds.tolist()
 
@@ -343,9 +381,11 @@ class GymnasiumAdapter:
 
   def step(self, actions: np.ndarray) -> types.EnvOutput[np.ndarray]:
     """Steps every environment."""
-    environment.check_actions(actions, self.num_envs, self.spec.num_actions)
-    theirs = actions.astype(np.int64) + self._first_action
-    steps = [one.step(action) for one, action in zip(self._envs, theirs)]
+    environment.check_actions(actions, self.num_envs, self.spec)
+    steps = [
+      one.step(self._to_theirs(action))
+      for one, action in zip(self._envs, actions)
+    ]
     terminated = np.array([step.terminated for step in steps])
     return types.EnvOutput(
       reward=np.array([step.reward for step in steps]),

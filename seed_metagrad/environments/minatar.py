@@ -83,7 +83,7 @@ class MinAtar:
 
   def step(self, actions: np.ndarray) -> types.EnvOutput[np.ndarray]:
     """Steps every game."""
-    environment.check_actions(actions, self.num_envs, self.spec.num_actions)
+    environment.check_actions(actions, self.num_envs, self.spec)
     rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
     for i, (one, action) in enumerate(zip(self._games, actions.tolist())):
       rewards[i], terminated[i] = one.act(action)

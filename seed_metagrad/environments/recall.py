@@ -38,7 +38,7 @@ class Recall:
 
   def step(self, actions: np.ndarray) -> types.EnvOutput[np.ndarray]:
     """Moves on by a step, and takes the answers of those that are asked."""
-    environment.check_actions(actions, self.num_envs, self.spec.num_actions)
+    environment.check_actions(actions, self.num_envs, self.spec)
     self._step += 1
     ended = self._step == LENGTH
     reward = (ended & (actions == self._cue)).astype(np.float32)

@@ -52,7 +52,7 @@ class Snake:
 
   def step(self, actions: np.ndarray) -> types.EnvOutput[np.ndarray]:
     """Moves every snake by one cell."""
-    environment.check_actions(actions, self.num_envs, self.spec.num_actions)
+    environment.check_actions(actions, self.num_envs, self.spec)
     row = self._head // SIZE + _ROW_MOVES[actions]
     column = self._head % SIZE + _COLUMN_MOVES[actions]
     inside = (row >= 0) & (row < SIZE) & (column >= 0) & (column < SIZE)

@@ -29,16 +29,23 @@ _ALLOWED = {
   'seed_metagrad.meta_parameters': (*_TF, 'seed_metagrad.config'),
   'seed_metagrad.frames': (*_TF, 'numpy'),
   'seed_metagrad.lstm': _TF,
+  'seed_metagrad.policies': (*_TF, 'tensorflow_probability'),
   'seed_metagrad.networks': (
     *_TF,
     'keras',
     'numpy',
     'seed_metagrad.frames',
     'seed_metagrad.lstm',
+    'seed_metagrad.policies',
   ),
-  'seed_metagrad.outer': (*_TF, 'seed_metagrad.losses'),
+  'seed_metagrad.outer': (
+    *_TF,
+    'seed_metagrad.losses',
+    'seed_metagrad.policies',
+  ),
   'seed_metagrad.losses': (
     *_TF,
+    'seed_metagrad.policies',
     'seed_metagrad.returns',
     'tensorflow_probability',
   ),
@@ -47,7 +54,7 @@ _ALLOWED = {
     'seed_metagrad.optimizers',
     'seed_metagrad.outer',
   ),
-  'seed_metagrad.agent': ('seed_metagrad', *_TF, 'tensorflow_probability'),
+  'seed_metagrad.agent': ('seed_metagrad', *_TF),
   'protos': (
     'protos',
     'seed_metagrad.types',

@@ -14,6 +14,7 @@ _SETTINGS = (
   dict(),
   dict(rho_bar=1.2, c_bar=0.9, rho_pg=1.1, max_abs_reward=0.0),
   dict(policy_target='vtrace', max_abs_reward=0.5),
+  dict(reward_scale=0.7, max_abs_reward=0.5),
 )
 
 

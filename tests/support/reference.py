@@ -83,11 +83,20 @@ def entropy(logits):
 
 
 def targets(
-  logits, baseline, discount, lambda_, unroll, *, max_abs_reward=1.0, **clips
+  logits,
+  baseline,
+  discount,
+  lambda_,
+  unroll,
+  *,
+  max_abs_reward=1.0,
+  reward_scale=1.0,
+  **clips,
 ):
   """`vtrace` of an unroll of arrays, under the policy of `logits`."""
   env_outputs, agent_outputs = unroll.env_outputs, unroll.agent_outputs
   rewards = env_outputs.reward[1:].astype(baseline.dtype)
+  rewards = rewards * reward_scale
   if max_abs_reward:
     rewards = np.clip(rewards, -max_abs_reward, max_abs_reward)
   ended = env_outputs.terminated[1:] | env_outputs.life_lost[1:]

@@ -396,7 +396,6 @@ class GymnasiumAdapterTest(parameterized.TestCase):
       gym.GymnasiumAdapter('Unequal-v0', 2, seed=1)
 
   @parameterized.parameters(
-    ('Pendulum-v1', 'Discrete action.*Box'),
     ('Nope-v1', 'Nope'),
     ('CartPole-v9', 'v9'),
     ('no_such_module:CartPole-v1', 'no_such_module'),

@@ -12,6 +12,7 @@ from seed_metagrad import agent as agent_lib
 from seed_metagrad import losses
 from seed_metagrad import meta
 from seed_metagrad import networks
+from seed_metagrad import policies
 from seed_metagrad import returns
 from tests.support import reference
 from tests.support import tiny
@@ -56,6 +57,12 @@ _VARIANTS = {
   ),
 }
 _CORE_UNITS = 3
+_OBJECTIVES = ('policy_gradient', 'actor_critic', 'bootstrap')
+# Actions that are no single choice.
+_SPECS = {
+  'continuous': tiny.SPEC._replace(num_actions=0, action_dims=2),
+  'several choices': tiny.SPEC._replace(num_actions=0, action_sizes=(3, 2)),
+}
 
 
 def _smooth(x, dtype):
@@ -64,20 +71,21 @@ def _smooth(x, dtype):
   return layers.Dense(4, 'tanh', dtype=dtype)(x)
 
 
-def _setup(config):
+def _setup(config, spec=tiny.SPEC):
   """(rules, state) of a real network in float64, no slot at its start."""
-  agent = agent_lib.make(config, tiny.SPEC, dtype='float64')
+  agent = agent_lib.make(config, spec, dtype='float64')
   seen = config.conditioning and len(agent.init(1).eta)
   network = networks.make(
     config.network,
-    tiny.SPEC,
+    spec,
     dtype='float64',
     num_conditioning=seen or 0,
     outer_critic=config.outer_critic,
     auxiliary_heads=config.auxiliary_heads,
     core_units=_CORE_UNITS if config.core == 'lstm' else 0,
   )
-  rules, state = agent_lib.make_rules(config, network), agent.init(1)
+  rules = agent_lib.make_rules(config, network, policies.make(spec))
+  state = agent.init(1)
   rng = np.random.default_rng(1)
   opt_state = tf.nest.map_structure(
     lambda slot: tf.constant(rng.uniform(0.1, 2.0, slot.shape)), state.opt_state
@@ -85,19 +93,39 @@ def _setup(config):
   return rules, state._replace(opt_state=opt_state)
 
 
-def _samples(config, batch):
+def _samples(config, batch, spec=tiny.SPEC):
   """(unrolls, meta_unrolls) as a learner cuts them."""
   sizes = agent_lib.samples(config)
   unrolls, last = tiny.unrolls(batch, sizes.updates + sizes.further)
+  if not spec.num_actions:
+    unrolls, last = (
+      [_with_actions_of(spec, unroll) for unroll in group]
+      for group in (unrolls, last)
+    )
   if config.core == 'lstm':
+    core_state = tiny.core_state(batch, _CORE_UNITS)
+    action = unrolls[0].agent_outputs.action[0]
     core_state = tf.nest.map_structure(
-      lambda x: tf.constant(x[np.newaxis]), tiny.core_state(batch, _CORE_UNITS)
+      lambda x: tf.constant(x[np.newaxis]),
+      core_state._replace(action=action.numpy()),
     )
     unrolls, last = (
       [unroll._replace(core_state=core_state) for unroll in group]
       for group in (unrolls, last)
     )
   return unrolls[: sizes.updates], [*unrolls[sizes.updates :], *last]
+
+
+def _with_actions_of(spec, unroll):
+  shape = unroll.agent_outputs.action.shape
+  rng = np.random.default_rng(7)
+  logits = rng.normal(size=[*shape, policies.num_outputs(spec)])
+  actions = policies.make(spec)(logits).sample(seed=[1, 2])
+  agent_outputs = unroll.agent_outputs._replace(
+    action=tf.cast(actions, spec.action_dtype),
+    policy_logits=tf.constant(logits, tf.float32),
+  )
+  return unroll._replace(agent_outputs=agent_outputs)
 
 
 class VariantsTest(parameterized.TestCase):
@@ -107,17 +135,25 @@ class VariantsTest(parameterized.TestCase):
 
   @parameterized.parameters(sorted(_VARIANTS))
   def test_meta_gradient_by_finite_differences(self, name):
+    self.check_meta_gradient(tiny.SPEC, _VARIANTS[name])
+
+  @parameterized.product(kind=sorted(_SPECS), outer=_OBJECTIVES)
+  def test_meta_gradient_with_other_actions(self, kind, outer):
+    fields = dict(outer=outer, outer_kl_cost=0.7, core='lstm')
+    self.check_meta_gradient(_SPECS[kind], fields)
+
+  def check_meta_gradient(self, spec, fields):
     config = tiny.config(
       **{
         'network': 'mlp',
         'meta_batch_size': 2,
         'max_gradient_norm': 0.05,
         'core_units': _CORE_UNITS,
-        **_VARIANTS[name],
+        **fields,
       }
     )
-    rules, state = _setup(config)
-    unrolls, meta_unrolls = _samples(config, 5)
+    rules, state = _setup(config, spec)
+    unrolls, meta_unrolls = _samples(config, 5, spec)
     new, metrics = meta.update(state, unrolls, meta_unrolls, _RATE, rules=rules)
     # J' by its cotangent, held fixed: d<u, theta_k(eta)> / d eta.
     held = _hold_conditioning(rules, state.eta)
@@ -160,7 +196,7 @@ class VariantsTest(parameterized.TestCase):
         err_msg=key,
       )
 
-  @parameterized.parameters('policy_gradient', 'actor_critic', 'bootstrap')
+  @parameterized.parameters(*_OBJECTIVES)
   def test_cotangent_by_finite_differences(self, objective):
     # Of the objective's own loss, its goal, advantages and targets held fixed.
     config = tiny.config(
