@@ -431,6 +431,10 @@ def decay_frames(config: Config) -> int:
 # MGRL, .001, moves a logit no further than noise in such a run: ten times that,
 # and as many unrolls in the meta-objective as in the batch (results/breakout).
 #
+# `control` is for Gymnasium's small tasks, with discrete and with continuous
+# actions; ours. Rewards are scaled, as the value's gradient is all of it with
+# Pendulum's, which are up to -16; results/control has what it does.
+#
 # `snake` has the published settings of Bonnet et al. 2022: 512 environments, an
 # update for every 5 steps of them all, and as many unrolls in the
 # meta-objective. RMSProp's decay and epsilon are ours.

@@ -18,11 +18,13 @@ from typing import NamedTuple
 from absl import flags
 
 from protos import address as address_lib
+from seed_metagrad import types
 
 _PYTHONS = ((3, 11), (3, 13))  # As in pyproject.toml.
 _LEAST_OPEN_FILES = 1024  # Connections of actors, checkpoints, logs.
 _LEAST_FREE_BYTES = 2 * 10**9  # Checkpoints and their temporary files.
 _LEAST_CORES = 2
+_STEPS = 200  # That an environment is tried for.
 
 
 class Finding(NamedTuple):
@@ -46,6 +48,9 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     ' machine).',
     flag_values=flag_values,
   )
+  flags.DEFINE_string(
+    'env', '', 'Environment to try as well.', flag_values=flag_values
+  )
 
 
 def run(flag_values: flags.FlagValues) -> int:
@@ -58,6 +63,7 @@ def run(flag_values: flags.FlagValues) -> int:
     lambda: port(flag_values.address),
     lambda: proxies(flag_values.address),
     _games,
+    lambda: environment(flag_values.env),
     _tensorflow,
   ]
   levels = []
@@ -168,6 +174,46 @@ def _games() -> Iterator[Finding]:
     yield Finding('error', 'Atari', str(error), advice)
     return
   yield Finding('ok', 'Atari', 'pong starts; ROMs are those of ale-py')
+
+
+def environment(name: str) -> Iterator[Finding]:
+  """Steps an environment with random actions; nothing for no name."""
+  if not name:
+    return
+  import numpy as np
+
+  from seed_metagrad import environments
+
+  rng = np.random.default_rng(1)
+  try:
+    with contextlib.closing(environments.make(name, 1, seed=1)) as env:
+      spec = env.spec
+      env.reset()
+      for _ in range(_STEPS):
+        if spec.action_dims:
+          action = rng.normal(size=[1, spec.action_dims]).astype(np.float32)
+        else:
+          sizes = spec.action_sizes or spec.num_actions
+          size = (1, *spec.action_shape)
+          action = rng.integers(sizes, size=size, dtype=np.int32)
+        env.step(action)
+  except Exception as error:  # A doctor names whatever it is.
+    advice = 'docs/how_to/environment.md says what it must keep.'
+    yield Finding('error', 'environment', str(error), advice)
+    return
+  found = (
+    f'{name}: {_STEPS} steps; shows {spec.observation_dtype} '
+    f'{list(spec.observation_shape)}, takes {_kind_of_action(spec)}'
+  )
+  yield Finding('ok', 'environment', found)
+
+
+def _kind_of_action(spec: types.EnvSpec) -> str:
+  if spec.action_dims:
+    return f'{spec.action_dims} continuous numbers'
+  if spec.action_sizes:
+    return f'choices of {list(spec.action_sizes)}'
+  return f'one of {spec.num_actions} actions'
 
 
 def _tensorflow() -> Iterator[Finding]:

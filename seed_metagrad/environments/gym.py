@@ -29,7 +29,7 @@ _OLD_API = (
 
 
 @contextlib.contextmanager
-def _told(env_id: str, where: str) -> Iterator[None]:
+def told(name: str, where: str) -> Iterator[None]:
   """Raises environment.Failed for whatever an environment raises."""
   try:
     yield
@@ -44,7 +44,7 @@ def _told(env_id: str, where: str) -> Iterator[None]:
         '. Is it of an old API? reset returns (observation, info), step'
         ' (observation, reward, terminated, truncated, info).'
       )
-    raise environment.Failed(f'gym:{env_id} failed {where}: {text}') from error
+    raise environment.Failed(f'{name} failed {where}: {text}') from error
 
 
 def _short(value: object) -> str:
@@ -54,10 +54,10 @@ def _short(value: object) -> str:
 def _make(env_id: str, settings: types.Settings) -> gymnasium.Env:
   environment.check_settings(f'gym:{env_id}', settings, _SETTINGS)
   if module := settings.get('import'):
-    with _told(env_id, f'in the import of {module}'):
+    with told(f'gym:{env_id}', f'in the import of {module}'):
       importlib.import_module(module)
   try:
-    with _told(env_id, 'in its constructor'):
+    with told(f'gym:{env_id}', 'in its constructor'):
       # Its own checks print pages; what counts is checked below.
       env = gymnasium.make(
         env_id, disable_env_checker=True, **settings.get('kwargs', {})
@@ -80,7 +80,7 @@ def _make(env_id: str, settings: types.Settings) -> gymnasium.Env:
   if settings.get('channels_first'):
     return _turn_round(env_id, env)
   if _are_vectors(env.observation_space):
-    with _told(env_id, 'in its observation space'):
+    with told(f'gym:{env_id}', 'in its observation space'):
       return gymnasium.wrappers.FlattenObservation(env)
   return env
 
@@ -108,7 +108,7 @@ def _wrap(env_id: str, env: gymnasium.Env, name: str) -> gymnasium.Env:
   module, _, function = name.partition(':')
   with contextlib.ExitStack() as undo:
     undo.callback(env.close)
-    with _told(env_id, f'in the wrapper {name}'):
+    with told(f'gym:{env_id}', f'in the wrapper {name}'):
       env = getattr(importlib.import_module(module), function)(env)
     if not isinstance(env, gymnasium.Env):
       raise environment.Failed(
@@ -145,28 +145,34 @@ def _atari_hint(env_id: str) -> str:
   return f' Take --env={game}.' if game else ''
 
 
-def _spec(env_id: str, env: gymnasium.Env) -> types.EnvSpec:
-  observations, actions = env.observation_space, env.action_space
+def spec_of(
+  name: str, observations: spaces.Space[Any], actions: spaces.Space[Any]
+) -> types.EnvSpec:
+  """The spec of one environment's spaces.
+
+  Raises:
+    ValueError: they are of another kind.
+  """
   if not isinstance(observations, spaces.Box):
     raise ValueError(
-      f'gym:{env_id} must have a Box observation, a Discrete one, or a Dict or '
+      f'{name} must have a Box observation, a Discrete one, or a Dict or '
       f'Tuple of vectors, got {observations}; take what you need of it by '
       "--env_wrapper, for example with Gymnasium's FilterObservation."
     )
   if 0 in observations.shape:
     raise ValueError(
-      f'gym:{env_id} must observe at least one number, got {observations}.'
+      f'{name} must observe at least one number, got {observations}.'
     )
   return types.EnvSpec(
     observations.shape,
     'uint8' if observations.dtype == np.uint8 else 'float32',
     observation_low=_bound(observations.low),
     observation_high=_bound(observations.high),
-    **_action_fields(env_id, actions),
+    **_action_fields(name, actions),
   )
 
 
-def _action_fields(env_id: str, space: spaces.Space[Any]) -> dict[str, Any]:
+def _action_fields(name: str, space: spaces.Space[Any]) -> dict[str, Any]:
   """The fields of a spec that say what an action is."""
   fields: dict[str, Any] = dict(num_actions=0)
   match space:
@@ -179,13 +185,13 @@ def _action_fields(env_id: str, space: spaces.Space[Any]) -> dict[str, Any]:
     case spaces.Box() if space.dtype.kind == 'f' and 0 not in space.shape:
       return fields | dict(action_dims=int(np.prod(space.shape)))
   raise ValueError(
-    f'gym:{env_id} must have an action that is Discrete, MultiDiscrete, '
+    f'{name} must have an action that is Discrete, MultiDiscrete, '
     f'MultiBinary or a Box of floats, got {_short(space)}; turn it into one by '
     '--env_wrapper.'
   )
 
 
-def _to_theirs(space: spaces.Space[Any]) -> Callable[[np.ndarray], Any]:
+def to_theirs(space: spaces.Space[Any]) -> Callable[[np.ndarray], Any]:
   """From an action of ours to one of an environment.
 
   -1 and 1 are a Box's bounds, and what is beyond them is clipped; a number
@@ -226,9 +232,9 @@ def spec(env_id: str, settings: types.Settings) -> types.EnvSpec:
   """
   env = _make(env_id, settings)
   try:
-    return _spec(env_id, env)
+    return spec_of(f'gym:{env_id}', env.observation_space, env.action_space)
   finally:
-    with _told(env_id, 'in close'):
+    with told(f'gym:{env_id}', 'in close'):
       env.close()
 
 
@@ -255,7 +261,7 @@ class _One:
     """Starts an episode."""
     self._num_steps = 0
     where = self._where = f'at a reset (environment {self._index})'
-    with _told(self._env_id, where):
+    with told(f'gym:{self._env_id}', where):
       observation, _ = self.env.reset(seed=seed)
     return _Step(self._check(observation, where))
 
@@ -266,7 +272,7 @@ class _One:
       f'at step {self._num_steps} of an episode (environment {self._index}, '
       f'action {_short(action)})'
     )
-    with _told(self._env_id, where):
+    with told(f'gym:{self._env_id}', where):
       observation, reward, terminated, truncated, _ = self.env.step(action)
     step = _Step(
       self._check(observation, where),
@@ -280,7 +286,7 @@ class _One:
 
   def close(self) -> None:
     """Closes it."""
-    with _told(self._env_id, f'in close (environment {self._index})'):
+    with told(f'gym:{self._env_id}', f'in close (environment {self._index})'):
       self.env.close()
 
   def outside(self, value: float) -> environment.Failed:
@@ -359,7 +365,9 @@ class GymnasiumAdapter:
         one = _One(env_id, index, settings or {})
         stack.callback(one.close)
         self._envs.append(one)
-        own = _spec(env_id, one.env)
+        own = spec_of(
+          f'gym:{env_id}', one.env.observation_space, one.env.action_space
+        )
         if not index:
           self.spec = own
         elif own != self.spec:
@@ -369,7 +377,7 @@ class GymnasiumAdapter:
           )
       self._open = stack.pop_all()
     self._limits = environment.Limits(self.spec)
-    self._to_theirs = _to_theirs(self._envs[0].env.action_space)
+    self._to_theirs = to_theirs(self._envs[0].env.action_space)
     seeds = np.random.SeedSequence(seed).generate_state(num_envs)
     self._seeds: list[int | None] = seeds.tolist()
 

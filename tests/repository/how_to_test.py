@@ -88,6 +88,42 @@ class HowToTest(parameterized.TestCase):
     return self.tree / workdir
 
   @pytest.mark.timeout(200)
+  def test_your_own_environment_is_checked_trained_and_evaluated(self):
+    text = (sources.ROOT / 'docs' / 'your_environment.md').read_text()
+    folder = self.tree / 'mine'
+    folder.mkdir()
+    (program,) = pages.blocks(text, 'python')
+    (folder / 'my_games.py').write_text(program)
+    commands = [
+      code for code in pages.code(text) if code.startswith('seed-metagrad ')
+    ]
+    printed = []
+    shorter = (
+      ('--workdir=.',),
+      ('--total_env_frames=1000', '--num_actors=1'),
+      ('--episodes=2',),
+    )
+    for command, fewer in zip(commands, shorter, strict=True):
+      _, *words = command.split()
+      done = subprocess.run(
+        [sys.executable, '-m', 'experiments.cli', *words, *fewer],
+        cwd=folder,
+        env={**os.environ, 'PYTHONPATH': str(self.tree)},
+        text=True,
+        capture_output=True,
+        timeout=150,
+      )
+      self.assertEqual(done.returncode, 0, done.stderr)
+      printed.append(done.stdout)
+    self.assertIn(
+      'ok       environment  gym:my_games:Hold-v0: 200 steps; shows float32 '
+      '[1], takes 1 continuous numbers',
+      printed[0],
+    )
+    self.assertTrue((folder / 'runs/hold/curves.png').exists())
+    self.assertLen([*(folder / 'runs/hold/evaluation').glob('noop_*')], 1)
+
+  @pytest.mark.timeout(200)
   @parameterized.parameters(
     'environment.md', 'meta_parameter.md', 'network.md', 'outer_objective.md'
   )

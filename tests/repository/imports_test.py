@@ -20,6 +20,7 @@ _ALLOWED = {
     'seed_metagrad.environments',
     'seed_metagrad.types',
     'ale_py',
+    'envpool',
     'gymnasium',
     'minatar',
     'numpy',
