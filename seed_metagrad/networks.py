@@ -218,14 +218,6 @@ def make(
     variables = fresh_critic.trainable_variables
     return {'agent': agent, 'outer_critic': [v.numpy() for v in variables]}
 
-  def initial_state(num_envs: int) -> types.CoreState[np.ndarray] | tuple[()]:
-    if not core_units:
-      return ()
-    return types.CoreState(
-      np.zeros([num_envs, 2 * core_units], np.float32),
-      np.zeros([num_envs, *spec.action_shape], spec.action_dtype),
-    )
-
   def apply(
     params: types.Nest,
     stacked: tf.Tensor,
@@ -242,11 +234,14 @@ def make(
     state: tf.Tensor | tuple[()] = ()
     if core:
       assert core_input
-      x = _unflatten(tf.concat(features, axis=-1), time, batch)
+      seen = [_unflatten(x, time, batch) for x in features]
       if core_sees_action:
-        x = tf.concat([x, *_before(core_input, spec, dtype)], -1)
+        seen += _before(core_input, spec, dtype)
       x, state = lstm.unroll(
-        lstm.Weights(*core), x, core_input.state.lstm, core_input.starts
+        lstm.Weights(*core),
+        tf.concat(seen, axis=-1),
+        core_input.state.lstm,
+        core_input.starts,
       )
       features = [tf.reshape(x, [time * batch, core_units])]
 
@@ -269,10 +264,10 @@ def make(
     outer_baseline: tf.Tensor | tuple[()] = ()
     # Cut: what the outer critic learns does not shape the agent's features.
     if critic:
-      seen = inputs
+      judged = inputs
       if outer_critic == 'head':
-        seen = tf.stop_gradient(features[-1])
-      values, _ = critic.stateless_call(params['outer_critic'], [], seen)
+        judged = tf.stop_gradient(features[-1])
+      values, _ = critic.stateless_call(params['outer_critic'], [], judged)
       outer_baseline = _unflatten(values, time, batch)[:, :, 0]
     elif outer_critic == 'conditioned':
       assert conditioning and not isinstance(conditioning.reference, tuple)
@@ -290,22 +285,36 @@ def make(
     )
 
   return types.Network(
-    init, apply, _parameter_names(models, critic), initial_state
+    init,
+    apply,
+    _parameter_names(models, critic),
+    functools.partial(_initial_state, spec, core_units),
+  )
+
+
+def _initial_state(
+  spec: types.EnvSpec, core_units: int, num_envs: int
+) -> types.CoreState[np.ndarray] | tuple[()]:
+  if not core_units:
+    return ()
+  return types.CoreState(
+    np.zeros([num_envs, 2 * core_units], np.float32),
+    np.zeros([num_envs, *spec.action_shape], spec.action_dtype),
   )
 
 
 def _before(
   core_input: types.CoreInput, spec: types.EnvSpec, dtype: str
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> list[tf.Tensor]:
   """What came before each step: actions [T, B, N] and rewards [T, B, 1]."""
   actions = tf.concat(
     [core_input.state.action[tf.newaxis], core_input.action], axis=0
   )
   goes_on = tf.cast(tf.logical_not(core_input.starts), dtype)[:, :, tf.newaxis]
-  return (
+  return [
     policies.encode(spec, actions, dtype) * goes_on,
     tf.cast(core_input.reward, dtype)[:, :, tf.newaxis] * goes_on,
-  )
+  ]
 
 
 def _size_before(spec: types.EnvSpec) -> int:

@@ -190,6 +190,7 @@ def environment(name: str) -> Iterator[Finding]:
       spec = env.spec
       env.reset()
       for _ in range(_STEPS):
+        action: np.ndarray
         if spec.action_dims:
           action = rng.normal(size=[1, spec.action_dims]).astype(np.float32)
         else:
