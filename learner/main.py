@@ -381,7 +381,7 @@ def _train(
     path = curves.plot(workdir, config.learned)
     tensorboard.write_figure(workdir / 'tensorboard', path, learner.env_frames)
     if tracker:
-      tracker.figure(path)
+      tracker.file('curves', path)
   if tracker:
     tracker.close()
 

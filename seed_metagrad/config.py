@@ -10,6 +10,7 @@ import dataclasses
 import json
 from typing import Any, NamedTuple, TypeVar
 
+TRACKERS = ('wandb', 'trackio')
 STRATEGIES = ('auto', 'one', 'mirrored', 'multi_worker')
 MAX_ENVS = 4096  # Slots of a learner for actors' environments: bounds memory.
 GROUPS_PER_ACTOR = 2  # One steps its environments, one waits for actions.
@@ -358,9 +359,7 @@ class Config:
     10.0, 'Seconds between rows of metrics.csv and TensorBoard.', above=0
   )
   track: str = _field(
-    '',
-    'Experiment tracker: wandb, trackio, or none.',
-    choices=('', 'wandb', 'trackio'),
+    '', 'Experiment tracker: wandb, trackio, or none.', choices=('', *TRACKERS)
   )
   track_project: str = _field('seed_metagrad', 'Project at the tracker.')
   lease_secs: float = _field(

@@ -12,6 +12,7 @@ ended, in a folder <out>.partial.
 
 from collections.abc import Sequence
 import csv
+import dataclasses
 import io
 import pathlib
 import shutil
@@ -28,6 +29,7 @@ from experiments.evaluation import video
 from experiments.launch import processes
 from experiments.scores import atari57
 from experiments.scores import estimates
+from learner.reporting import trackers
 from learner.storage import files
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     'Format of the videos.',
     flag_values=flag_values,
   )
+  trackers.define_flags(flag_values)
 
 
 def run(flag_values: flags.FlagValues) -> int:
@@ -130,6 +133,8 @@ def run(flag_values: flags.FlagValues) -> int:
     summary,
     flag_values.video_format if flag_values.video else '',
   )
+  if flag_values.track:
+    _track(flag_values, policy, out, summary)
   print(f'{files.to_json(summary)}\nWritten to {out}.')
   if is_whole:
     return 0
@@ -236,6 +241,35 @@ def _write(
       path = unfinished / f'{name}.{video_format}'
       video.write(path, policy.config.env, episode, policy.hyperparameters)
   unfinished.rename(out)
+
+
+def _track(
+  flag_values: flags.FlagValues,
+  policy: 'policy_lib.Policy',
+  out: pathlib.Path,
+  summary: dict[str, Any],
+) -> None:
+  """Adds the scores and videos to the run that its training is at a tracker."""
+  tracker = trackers.Tracker(
+    flag_values.track,
+    policy.workdir,
+    project=flag_values.track_project,
+    config=dataclasses.asdict(policy.config),
+  )
+  low, high = summary['interval']
+  protocol = flag_values.protocol
+  tracker.write(
+    {
+      'env_frames': policy.env_frames,
+      f'evaluation/{protocol}/mean': summary['mean'],
+      f'evaluation/{protocol}/median': summary['median'],
+      f'evaluation/{protocol}/low': low,
+      f'evaluation/{protocol}/high': high,
+    }
+  )
+  for path in sorted(out.glob(f'*.{flag_values.video_format}')):
+    tracker.file(f'evaluation/{protocol}/{path.stem}', path)
+  tracker.close()
 
 
 def _csv(episodes: Sequence[episodes_lib.Episode]) -> str:

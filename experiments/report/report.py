@@ -23,6 +23,7 @@ from experiments.report import page
 from experiments.report import starts
 from experiments.report import tables as tables_lib
 from experiments.report import verdicts
+from learner.reporting import trackers
 from learner.storage import files
 
 
@@ -51,6 +52,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     'Scalar of the mean return in these events.',
     flag_values=flag_values,
   )
+  trackers.define_flags(flag_values)
 
 
 class _Contents(NamedTuple):
@@ -75,8 +77,27 @@ def run(flag_values: flags.FlagValues) -> int:
     for argument in flag_values.external
   ]
   contents = _read(workdir, others)
-  _write(pathlib.Path(flag_values.out), contents)
+  out = pathlib.Path(flag_values.out)
+  _write(out, contents)
+  if flag_values.track:
+    _track(flag_values, workdir, out)
   return 0
+
+
+def _track(
+  flag_values: flags.FlagValues, workdir: pathlib.Path, out: pathlib.Path
+) -> None:
+  """Sends the page, where a tracker shows pages, and the figures."""
+  tracker = trackers.Tracker(
+    flag_values.track, workdir, project=flag_values.track_project, config={}
+  )
+  for path in [out, *sorted(_folder(out).glob('*.png'))]:
+    tracker.file(f'report/{path.stem}', path)
+  tracker.close()
+
+
+def _folder(out: pathlib.Path) -> pathlib.Path:
+  return out.with_name(f'{out.stem}_files')
 
 
 def _read(workdir: pathlib.Path, others: contenders.Others) -> _Contents:
@@ -107,7 +128,7 @@ def _read(workdir: pathlib.Path, others: contenders.Others) -> _Contents:
 
 
 def _write(out: pathlib.Path, contents: _Contents) -> None:
-  folder = out.with_name(f'{out.stem}_files')
+  folder = _folder(out)
   html = page.render(**_context(contents, folder.name))
   pngs = figures.pngs(contents.study, contents.found, contents.verdicts)
   folder.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,13 @@
 """The process of a tracker: reads lines of JSON and logs them until the end.
 
 `python -m learner.reporting.tracker_process KIND SETTINGS`, started by
-trackers.py. Each line is ["row", {...}] or ["figure", path].
+trackers.py. Each line is ["row", {...}] or ["file", [name, path]].
 """
 
 from collections.abc import Callable, Mapping
 import json
 import os
+import pathlib
 import sys
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ class _Run(NamedTuple):
   """What a tracker offers."""
 
   log: Callable[[Mapping[str, Any]], None]
-  image: Callable[[str], Any]  # Of a path.
+  media: Mapping[str, Callable[[str], Any]]  # By suffix, of a path.
   finish: Callable[[], None]
 
 
@@ -34,7 +35,13 @@ def _wandb(settings: Mapping[str, Any]) -> _Run:
     settings=wandb.Settings(console='off', x_disable_stats=True),
   )
   run.define_metric('*', step_metric='env_frames')
-  return _Run(lambda row: run.log(dict(row)), wandb.Image, run.finish)
+  media = {
+    '.png': wandb.Image,
+    '.gif': wandb.Video,
+    '.mp4': wandb.Video,
+    '.html': lambda path: wandb.Html(pathlib.Path(path)),
+  }
+  return _Run(lambda row: run.log(dict(row)), media, run.finish)
 
 
 def _trackio(settings: Mapping[str, Any]) -> _Run:
@@ -49,7 +56,12 @@ def _trackio(settings: Mapping[str, Any]) -> _Run:
     auto_log_cpu=False,
     auto_log_gpu=False,
   )
-  return _Run(lambda row: trackio.log(dict(row)), trackio.Image, trackio.finish)
+  media = {
+    '.png': trackio.Image,
+    '.gif': trackio.Video,
+    '.mp4': trackio.Video,
+  }  # It has no pages.
+  return _Run(lambda row: trackio.log(dict(row)), media, trackio.finish)
 
 
 _TRACKERS = {'wandb': _wandb, 'trackio': _trackio}
@@ -63,8 +75,10 @@ def main(argv: list[str]) -> None:
     what, value = json.loads(line)
     if what == 'row':
       run.log(value)
-    else:
-      run.log({'curves': run.image(value)})
+      continue
+    name, path = value
+    if medium := run.media.get(pathlib.Path(path).suffix):
+      run.log({name: medium(path)})
   run.finish()
 
 

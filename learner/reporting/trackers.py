@@ -14,11 +14,13 @@ import time
 from typing import Any
 import uuid
 
+from absl import flags
 from absl import logging
 
 from learner import extras
 from learner.reporting import csv_table
 from learner.storage import files
+from seed_metagrad import config as config_lib
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _RUNS = 'trackers.json'  # The run's name at each tracker: a resume goes on.
@@ -26,8 +28,25 @@ _MOST_WAITING = 2**24  # Bytes of rows that a tracker has not read.
 _CLOSE_SECS = 60.0  # To write, and to upload where it is not offline.
 
 
+def define_flags(flag_values: flags.FlagValues) -> None:
+  """Defines the flags of a command that sends what it found to a tracker."""
+  flags.DEFINE_enum(
+    'track',
+    '',
+    ['', *config_lib.TRACKERS],
+    'Experiment tracker to send it to: wandb, trackio, or none.',
+    flag_values=flag_values,
+  )
+  flags.DEFINE_string(
+    'track_project',
+    config_lib.Config.track_project,
+    'Project at the tracker.',
+    flag_values=flag_values,
+  )
+
+
 class Tracker:
-  """Sends rows and figures to a tracker's process; one thread calls it.
+  """Sends rows and files to a tracker's process; one thread calls it.
 
   kind: `wandb` or `trackio`. config: what the run is, by name.
 
@@ -79,9 +98,9 @@ class Tracker:
     """Sends a row of metrics.csv."""
     self._send('row', dict(row))
 
-  def figure(self, path: str | os.PathLike[str]) -> None:
-    """Sends an image."""
-    self._send('figure', str(path))
+  def file(self, name: str, path: str | os.PathLike[str]) -> None:
+    """Sends an image, a video or a page, by its suffix; it must stay there."""
+    self._send('file', [name, str(path)])
 
   def close(self) -> None:
     """Waits for the tracker to finish, but not for ever."""

@@ -73,6 +73,28 @@ class EvaluateTest(parameterized.TestCase):
     self.assertEqual(summary['starts'], 'its own starts')
     self.assertIn(json.dumps(summary, indent=2), printed)
 
+  def test_a_tracker_has_the_scores_and_the_videos(self):
+    with absltest.mock.patch.object(evaluate.trackers, 'Tracker') as made:
+      self._evaluate('breakout', '--episodes=2', '--video', '--track=wandb')
+    (kind, workdir), settings = made.call_args
+    self.assertEqual((kind, workdir.name), ('wandb', 'breakout'))
+    self.assertEqual(settings['project'], 'seed_metagrad')
+    self.assertEqual(settings['config']['env'], 'breakout')
+    tracker = made.return_value
+    (row,) = tracker.write.call_args.args
+    _, summary = self._read(self.folder / 'breakout/evaluation/noop_0')
+    self.assertEqual(row['env_frames'], 0)
+    self.assertEqual(row['evaluation/noop/mean'], summary['mean'])
+    sent = {
+      name: path for name, path in (x.args for x in tracker.file.mock_calls)
+    }
+    self.assertEqual(
+      set(sent), {f'evaluation/noop/{x}' for x in ('best', 'median', 'worst')}
+    )
+    for path in sent.values():
+      self.assertStartsWith(path.read_bytes(), b'GIF89a')
+    tracker.close.assert_called_once()
+
   def test_atari_from_no_ops_with_videos(self):
     out = self.folder / 'new/out'
     self._evaluate(

@@ -178,6 +178,22 @@ class ReportTest(parameterized.TestCase):
     self.assertIn(['network', 'shallow', 'deep'], found.tables['settings'])
     self.assertIn('no &lt;disk&gt; left', page)
 
+  def test_a_tracker_has_the_page_and_the_figures(self):
+    fake_study.partial(self.folder / 'study')
+    with absltest.mock.patch.object(report.trackers, 'Tracker') as made:
+      self._report('--track=trackio', '--track_project=mine')
+    (kind, workdir), settings = made.call_args
+    self.assertEqual((kind, workdir.name), ('trackio', 'study'))
+    self.assertEqual(settings, {'project': 'mine', 'config': {}})
+    sent = [call.args for call in made.return_value.file.mock_calls]
+    self.assertEqual(sent[0], ('report/report', self.out))
+    self.assertEqual(
+      [name for name, _ in sent[1:]],
+      [f'report/{path.stem}' for path in sorted(self._files('png'))],
+    )
+    self.assertTrue(all(path.exists() for _, path in sent))
+    made.return_value.close.assert_called_once()
+
   def test_study_without_a_run_shows_no_number(self):
     fake_study.FakeStudy(self.folder / 'study')
     page = self._report()

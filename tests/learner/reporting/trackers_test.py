@@ -64,10 +64,15 @@ class TrackersTest(parameterized.TestCase):
     from PIL import Image
 
     Image.new('RGB', (4, 4)).save(figure)
+    video, page = self.folder / 'best.gif', self.folder / 'report.html'
+    Image.new('RGB', (4, 4)).save(video)
+    page.write_text('<p>A report.</p>')
     for env_frames in (100, 200):
       tracker = self._tracker(kind)
       tracker.write({'env_frames': env_frames, 'loss': env_frames / 8})
-      tracker.figure(figure)
+      tracker.file('curves', figure)
+      tracker.file('best', video)
+      tracker.file('report', page)
       tracker.close()
     return (self.workdir / 'logs' / f'{kind}.log').read_text()
 
@@ -95,7 +100,8 @@ class TrackersTest(parameterized.TestCase):
       ]
       self.assertEqual(rows[0]['env_frames'], env_frames)
       self.assertEqual(rows[0]['loss'], env_frames / 8)
-      self.assertTrue(any('curves' in key for key in rows[1]), rows[1])
+      for name, row in zip(('curves', 'best', 'report'), rows[1:], strict=True):
+        self.assertTrue(any(name in key for key in row), row)
     self.assertLen(ids, 1)  # The resumed run is the same one.
 
   @pytest.mark.timeout(300)
@@ -118,7 +124,8 @@ class TrackersTest(parameterized.TestCase):
     rows = [json.loads(metrics) for _, metrics in found]
     losses = [row['loss'] for row in rows if 'loss' in row]
     self.assertEqual(losses, [100 / 8, 200 / 8])
-    self.assertLen([row for row in rows if 'curves' in row], 2)
+    for name, times in (('curves', 2), ('best', 2), ('report', 0)):
+      self.assertLen([row for row in rows if name in row], times, name)
     self.assertContainsSubset(_CONFIG, json.loads(config))
 
   @parameterized.parameters(
