@@ -85,9 +85,7 @@ class EvaluateTest(parameterized.TestCase):
     _, summary = self._read(self.folder / 'breakout/evaluation/noop_0')
     self.assertEqual(row['env_frames'], 0)
     self.assertEqual(row['evaluation/noop/mean'], summary['mean'])
-    sent = {
-      name: path for name, path in (x.args for x in tracker.file.mock_calls)
-    }
+    sent = dict(x.args for x in tracker.file.mock_calls)
     self.assertEqual(
       set(sent), {f'evaluation/noop/{x}' for x in ('best', 'median', 'worst')}
     )
