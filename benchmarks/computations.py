@@ -114,7 +114,8 @@ def _update_secs(
   config: config_lib.Config, spec: types.EnvSpec, options: measurement.Options
 ) -> float:
   agent = agent_lib.make(config, spec)
-  state = agent.init(_SEED)
+  # Not 0: in one update of many the costly gauges are looked at.
+  state = agent.init(_SEED)._replace(num_updates=tf.constant(1, tf.int64))
   unroll = random_unroll(config, spec)
   meta_unrolls = [
     unrolls_lib.columns(unroll, 0, size) for size in meta_batch_sizes(config)
