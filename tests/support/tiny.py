@@ -29,7 +29,8 @@ def make_network(num_conditioning=0) -> types.Network:
     rng = np.random.default_rng(seed)
     return [rng.normal(size=shape) for shape in shapes]
 
-  def apply(params, stacked, conditioning):
+  def apply(params, stacked, conditioning, core_input=None):
+    del core_input
     h = tf.tanh(tf.tensordot(stacked[..., 0], params[0], 1))
     if num_conditioning:
       embedding = tf.linalg.matvec(
@@ -52,8 +53,8 @@ def linear_network() -> types.Network:
     rng = np.random.default_rng(seed)
     return [rng.normal(size=[SIZE, NUM_ACTIONS]), rng.normal(size=[SIZE])]
 
-  def apply(params, stacked, conditioning):
-    del conditioning
+  def apply(params, stacked, conditioning, core_input=None):
+    del conditioning, core_input
     observations = stacked[..., 0]
     return types.NetworkOutput(
       tf.tensordot(observations, params[0], 1),
