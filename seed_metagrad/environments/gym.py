@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import contextlib
 import importlib
 from typing import Any, NamedTuple
+import warnings
 
 import gymnasium
 from gymnasium import spaces
@@ -163,6 +164,8 @@ def spec_of(
     raise ValueError(
       f'{name} must observe at least one number, got {observations}.'
     )
+  if observations.dtype == np.float64:
+    warnings.warn(f'{name} shows float64: it becomes float32.', stacklevel=2)
   return types.EnvSpec(
     observations.shape,
     'uint8' if observations.dtype == np.uint8 else 'float32',

@@ -121,6 +121,33 @@ class FakeWatch(episodes.Watch):
     self.episodes += 1
 
 
+class ChooseTest(absltest.TestCase):
+  def choose(self, logits, greedy=False, num=1, **fields):
+    spec = types.EnvSpec((1,), 'float32', 0, **fields)
+    running = episodes._Running(0, 1, greedy, spec=spec)
+    return np.array([running.choose(np.array(logits), 0.0) for _ in range(num)])
+
+  def test_several_choices(self):
+    logits = [0.0, np.log(3.0), 5.0, 0.0, 9.0]
+    self.assertSequenceEqual(
+      self.choose(logits, greedy=True, action_sizes=(2, 3)).tolist(), [[1, 2]]
+    )
+    drawn = self.choose(logits, num=4000, action_sizes=(2, 3))
+    # Four standard deviations of a mean of 4000.
+    self.assertAlmostEqual((drawn[:, 0] == 1).mean(), 0.75, delta=0.028)
+    self.assertGreater((drawn[:, 1] == 2).mean(), 0.95)
+
+  def test_continuous(self):
+    outputs = [2.0, -1.0, 0.0, 1.0]  # Means, and what deviations come from.
+    np.testing.assert_array_equal(
+      self.choose(outputs, greedy=True, action_dims=2), [[2.0, -1.0]]
+    )
+    drawn = self.choose(outputs, num=4000, action_dims=2)
+    deviations = np.log1p(np.exp([0.0, 1.0])) + 1e-3
+    np.testing.assert_allclose(drawn.mean(0), [2.0, -1.0], atol=0.09)
+    np.testing.assert_allclose(drawn.std(0), deviations, rtol=0.05)
+
+
 class PlayGamesTest(parameterized.TestCase):
   def test_policy_is_told_what_led_to_a_frame(self):
     policy = FakePolicy([-100.0, 0.0])

@@ -1,6 +1,7 @@
 """The Gymnasium adapter against Gymnasium itself."""
 
 from unittest import mock
+import warnings
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -406,6 +407,17 @@ class GymnasiumAdapterTest(parameterized.TestCase):
   def test_spec_refuses(self, env_id, message):
     with self.assertRaisesRegex(ValueError, message):
       gym.spec(env_id, {})
+
+  @parameterized.parameters((np.float64, 1), (np.float32, 0), (np.uint8, 0))
+  def test_float64_is_said_to_become_float32(self, dtype, times):
+    space = spaces.Box(0, 1, (2,), dtype)
+    with warnings.catch_warnings(record=True) as said:
+      warnings.simplefilter('always')
+      spec = gym.spec_of('gym:Own-v0', space, spaces.Discrete(2))
+    self.assertLen(said, times)
+    for warning in said:
+      self.assertIn('Own-v0 shows float64', str(warning.message))
+    self.assertNotEqual(spec.observation_dtype, 'float64')
 
   def test_atari_under_an_own_name_is_refused(self):
     gymnasium.register(
