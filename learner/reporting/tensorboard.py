@@ -16,7 +16,7 @@ from seed_metagrad import config as config_lib
 # What TensorFlow raises for ENOSPC and EFBIG, where it makes a file and later.
 _FULL = (RuntimeError, IndexError, tf.errors.OpError)
 
-
+_STEP = 'env_frames'
 # The groups of scalars, by how columns begin.
 _GROUPS = {
   'return': ('mean_', 'episodes'),
@@ -38,6 +38,13 @@ def tag(column: str) -> str:
     if column.startswith(starts):
       return f'{group}/{column}'
   return f'loss/{column}'
+
+
+def tagged(row: csv_table.Row) -> csv_table.Row:
+  """A row whose columns are named by their `tag`, but for env_frames."""
+  return {
+    name if name == _STEP else tag(name): value for name, value in row.items()
+  }
 
 
 class Events:
@@ -65,11 +72,11 @@ class Events:
 
   def write(self, row: csv_table.Row) -> None:
     """Writes the scalars of a row and gives them to the system."""
-    env_frames = int(row['env_frames'])
+    env_frames = int(row[_STEP])
     values = [
-      tf.compat.v1.Summary.Value(tag=tag(name), simple_value=float(value))
-      for name, value in row.items()
-      if name != 'env_frames'
+      tf.compat.v1.Summary.Value(tag=name, simple_value=float(value))
+      for name, value in tagged(row).items()
+      if name != _STEP
     ]
     try:
       self._writer = self._writer or _open(self._folder, env_frames)

@@ -61,7 +61,13 @@ def _trackio(settings: Mapping[str, Any]) -> _Run:
     '.gif': trackio.Video,
     '.mp4': trackio.Video,
   }  # It has no pages.
-  return _Run(lambda row: trackio.log(dict(row)), media, trackio.finish)
+
+  def log(row: Mapping[str, Any]) -> None:
+    metrics = dict(row)
+    step = metrics.pop('env_frames', None)
+    trackio.log(metrics, step=step)
+
+  return _Run(log, media, trackio.finish)
 
 
 _TRACKERS = {'wandb': _wandb, 'trackio': _trackio}

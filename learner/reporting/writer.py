@@ -28,8 +28,8 @@ class Writer:
   ) -> None:
     """Opens the files; rows after `restored_env_frames` are truncated.
 
-    tracker: gets the rows as well; whoever made it closes it. num_actors: how
-    many hold a lease.
+    tracker: gets the rows as well, in TensorBoard's groups; whoever made it
+    closes it. num_actors: how many hold a lease.
     """
     self._tracker = tracker
     workdir = pathlib.Path(workdir)
@@ -55,7 +55,7 @@ class Writer:
     self.flush()
     self._events.write(row)
     if self._tracker:
-      self._tracker.write(row)
+      self._tracker.write(tensorboard.tagged(row))
 
   def add_episode(
     self, env_frames: int, raw_return: float, length: int

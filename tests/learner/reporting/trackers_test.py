@@ -114,16 +114,20 @@ class TrackersTest(parameterized.TestCase):
     self.assertTrue(path.exists(), log)
     with sqlite3.connect(path) as database:
       found = database.execute(
-        'SELECT run_name, metrics FROM metrics ORDER BY id'
+        'SELECT run_name, metrics, step FROM metrics ORDER BY id'
       ).fetchall()
       ((config,),) = database.execute('SELECT config FROM configs').fetchall()
     database.close()
-    names = {name for name, _ in found}
+    names = {name for name, *_ in found}
     self.assertLen(names, 1)
     self.assertStartsWith(*names, 'my-run-')
-    rows = [json.loads(metrics) for _, metrics in found]
-    losses = [row['loss'] for row in rows if 'loss' in row]
-    self.assertEqual(losses, [100 / 8, 200 / 8])
+    rows = [json.loads(metrics) for _, metrics, _ in found]
+    losses = [
+      (step, row['loss'])
+      for row, (*_, step) in zip(rows, found, strict=True)
+      if 'loss' in row
+    ]
+    self.assertEqual(losses, [(100, 100 / 8), (200, 200 / 8)])
     for name, times in (('curves', 2), ('best', 2), ('report', 0)):
       self.assertLen([row for row in rows if name in row], times, name)
     self.assertContainsSubset(_CONFIG, json.loads(config))

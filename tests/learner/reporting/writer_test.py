@@ -3,12 +3,14 @@
 import pathlib
 import resource
 import tempfile
+from unittest import mock
 
 from absl.testing import absltest
 import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
 from learner.reporting import tensorboard
+from learner.reporting import trackers
 from learner.reporting import writer as writer_lib
 
 
@@ -32,12 +34,13 @@ class WriterTest(absltest.TestCase):
       self.enterContext(tempfile.TemporaryDirectory())
     )
 
-  def writer(self, restored_env_frames=0):
+  def writer(self, restored_env_frames=0, **kwargs):
     writer = writer_lib.Writer(
       self.workdir,
       total_env_frames=1000,
       restored_env_frames=restored_env_frames,
       learned=('discount',),
+      **kwargs,
     )
     self.addCleanup(writer.close)
     return writer
@@ -62,6 +65,15 @@ class WriterTest(absltest.TestCase):
       '100,1,1.0,-20.5,0.99,0.9,2.5\n200,2,2.0,-20.5,0.5,0.9,2.5\n',
     )
     self.assertEqual(self.scalars('policy_lag'), [(100, 2.5), (200, 2.5)])
+
+  def test_a_tracker_gets_the_rows_in_tensorboards_groups(self):
+    tracker = mock.create_autospec(trackers.Tracker, instance=True)
+    self.writer(tracker=tracker).write(_row(100))
+    ((row,), _) = tracker.write.call_args
+    self.assertEqual(row['env_frames'], 100)
+    self.assertEqual(row['eta/discount'], 0.99)
+    self.assertEqual(row['return/mean_return_100'], -20.5)
+    self.assertLen(row, len(_row(100)))
 
   @pytest.mark.filterwarnings(  # TensorFlow's thread ends by its error.
     'ignore::pytest.PytestUnhandledThreadExceptionWarning'
