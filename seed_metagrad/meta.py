@@ -245,6 +245,10 @@ def update(
   ), metrics
 
 
+# The products of cotangents of some steps with d theta / d eta, summed.
+_PullBack = Callable[[list[outer.Step], list[types.Nest]], types.Nest]
+
+
 class _Judged(NamedTuple):
   """Inner updates, and what the outer objective says of them."""
 
@@ -270,12 +274,27 @@ def _judge_by_trace(
   trace = tf.nest.map_structure(
     lambda z, df: rules.trace_decay * z + df, state.trace, jacobian
   )
+
+  def pull_back(
+    unused_steps: list[outer.Step], cotangents: list[types.Nest]
+  ) -> types.Nest:
+    """The product of the last one's cotangent with the trace."""
+    return {name: _contract(cotangents[-1], z) for name, z in trace.items()}
+
   step = step_of(state, updates[-1], logits, learning_rate, rules)
   outcome = rules.outer_objective(step, meta_unrolls)
-  meta_gradient = {
-    name: _contract(outcome.cotangent, z) for name, z in trace.items()
-  }
-  return _Judged(updates[-1], outcome, meta_gradient, trace, {})
+  meta_gradient = pull_back([step], [outcome.cotangent])
+  gauges = _gauges(
+    state.num_updates,
+    logits,
+    step,
+    outcome,
+    unrolls,
+    meta_unrolls,
+    pull_back,
+    rules,
+  )
+  return _Judged(updates[-1], outcome, meta_gradient, trace, gauges)
 
 
 def _judge_by_tapes(
@@ -315,17 +334,16 @@ def _judge_by_tapes(
     meta_gradient = tf.nest.map_structure(
       lambda g: g / len(steps), meta_gradient
     )
-  gauges: Metrics = {}
-  if rules.gauges:
-    gauges = tf.cond(
-      tf.math.floormod(state.num_updates, GAUGES_EVERY) == 0,
-      lambda: _gauges(
-        steps[-1], outcomes[-1], unrolls, meta_unrolls, pull_back, rules
-      ),
-      lambda: dict.fromkeys(
-        _gauge_names(logits, meta_unrolls), tf.constant(float('nan'))
-      ),
-    )
+  gauges = _gauges(
+    state.num_updates,
+    logits,
+    steps[-1],
+    outcomes[-1],
+    unrolls,
+    meta_unrolls,
+    pull_back,
+    rules,
+  )
   return _Judged(updates[-1], outcomes[-1], meta_gradient, state.trace, gauges)
 
 
@@ -361,14 +379,39 @@ def step_of(
 
 
 def _gauges(
+  num_updates: tf.Tensor,
+  logits: types.Eta,
   step: outer.Step,
   outcome: outer.Outcome,
   unrolls: Sequence[types.Nest],
   meta_unrolls: Sequence[types.Nest],
-  pull_back: Callable[[list[outer.Step], list[types.Nest]], types.Nest],
+  pull_back: _PullBack,
   rules: Rules,
 ) -> Metrics:
-  """What is too costly to look at in every update: see `outer.gauges`.
+  """What is costly to look at: NaN but for every GAUGES_EVERY-th update."""
+  if not rules.gauges:
+    return {}
+  gauges: Metrics = tf.cond(
+    tf.math.floormod(num_updates, GAUGES_EVERY) == 0,
+    lambda: _look_at_gauges(
+      step, outcome, unrolls, meta_unrolls, pull_back, rules
+    ),
+    lambda: dict.fromkeys(
+      _gauge_names(logits, meta_unrolls), tf.constant(float('nan'))
+    ),
+  )
+  return gauges
+
+
+def _look_at_gauges(
+  step: outer.Step,
+  outcome: outer.Outcome,
+  unrolls: Sequence[types.Nest],
+  meta_unrolls: Sequence[types.Nest],
+  pull_back: _PullBack,
+  rules: Rules,
+) -> Metrics:
+  """The gauges of `outer.gauges`.
 
   And for each meta-parameter, whether the two halves of tau' agree in the sign
   of its meta-gradient.

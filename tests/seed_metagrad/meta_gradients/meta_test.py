@@ -299,6 +299,40 @@ class TraceTest(parameterized.TestCase):
       np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
+class GaugesTest(parameterized.TestCase):
+  @parameterized.parameters(0.0, 0.9)
+  def test_sign_agreement_is_of_the_halves_of_tau_prime(self, trace_decay):
+    rules, state = tiny.setup(tiny.config(trace_decay=trace_decay))
+    seen = set()
+    for k in range(3):
+      unrolls, (meta_unroll,) = tiny.unrolls(5, seed=10 * k)
+      halves = [
+        _meta_gradient(
+          rules._replace(gauges=None),
+          state,
+          unrolls,
+          [tf.nest.map_structure(lambda x, c=columns: x[:, c], meta_unroll)],
+        )[0]
+        for columns in (slice(0, 2), slice(2, 4))
+      ]
+      _, new, metrics = _meta_gradient(rules, state, unrolls, [meta_unroll])
+      for name in state.eta:
+        agrees = np.sign(halves[0][name]) == np.sign(halves[1][name])
+        self.assertEqual(metrics[meta.SIGN + name], agrees, name)
+        seen.add(bool(agrees))
+      state = new
+    self.assertLen(seen, 2)
+
+  def test_others_are_not_looked_at(self):
+    rules, state = tiny.setup(tiny.config(trace_decay=0.9))
+    state = state._replace(num_updates=tf.constant(1, tf.int64))
+    unrolls, meta_unroll = tiny.unrolls(5)
+    _, _, metrics = _meta_gradient(rules, state, unrolls, meta_unroll)
+    gauges = [x for name, x in metrics.items() if meta.is_gauge(name)]
+    self.assertLen(gauges, len(outer.GAUGES) + len(state.eta))
+    self.assertTrue(np.isnan(gauges).all())
+
+
 class InnerUpdatesTest(parameterized.TestCase):
   @parameterized.product(
     optimizer=('rmsprop', 'adam'), conditioning=(False, True)
