@@ -39,6 +39,7 @@ _STACX = dict(
 _VARIANTS: dict[str, dict[str, Any]] = {
   'plain': dict(learned=()),
   'mgrl': {},
+  'trace': dict(trace_decay=0.9),
   'outer_critic_head': dict(outer_critic='head'),
   'outer_critic_conditioned': dict(outer_critic='conditioned'),
   'outer_critic_network': dict(outer_critic='network'),

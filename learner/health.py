@@ -29,10 +29,10 @@ class Gauge(NamedTuple):
 
   @property
   def signal_to_noise(self) -> float:
-    """Running mean over running standard deviation; NaN without an update."""
-    weight = 1.0 - _DECAY**self.updates
-    if not weight:
+    """Running mean over running standard deviation; NaN before two updates."""
+    if self.updates < 2:
       return math.nan
+    weight = 1.0 - _DECAY**self.updates
     mean, square = self.mean / weight, self.square / weight
     variance = max(square - mean * mean, 0.0)
     return mean / math.sqrt(variance) if variance else math.nan

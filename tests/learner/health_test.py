@@ -33,6 +33,13 @@ class HealthTest(absltest.TestCase):
       (row['logit_discount'], row['travelled_discount']), (0.3,) * 2
     )
 
+  def test_one_update_has_no_deviation(self):
+    follows = health.Health({'discount': 0.0}, 0.01)
+    follows.add(_metrics(0.1))
+    self.assertTrue(
+      math.isnan(follows.row({'discount': 0.3})['signal_to_noise_discount'])
+    )
+
   def test_looks_are_kept_between_and_agreements_averaged(self):
     follows = health.Health({'discount': 1.0}, 0.01)
     for agreed in (1.0, math.nan, 0.0, math.nan, 1.0, math.nan):
