@@ -428,7 +428,10 @@ def decay_frames(config: Config) -> int:
 # is at -7 after 7M frames, where it was at -14. A learning rate that falls to
 # half and not to 0: 13 after 12M, where it was -4. The meta learning rate of
 # MGRL, .001, moves a logit no further than noise in such a run: ten times that,
-# and as many unrolls in the meta-objective as in the batch (results/breakout).
+# as many unrolls in the meta-objective as in the batch, and a trace, by which
+# each is held against the updates of some ten batches. With lambda' at 1 a
+# learned discount goes on from .99 to .9997, and the return falls behind:
+# lambda' is lambda's (results/breakout).
 #
 # `control` is for Gymnasium's small tasks, with discrete and with continuous
 # actions; ours. Rewards are scaled, as the value's gradient is all of it with
@@ -458,6 +461,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     batch_size=4,
     meta_batch_size=4,
     meta_learning_rate=0.01,
+    trace_decay=0.9,
+    reference_lambda=0.95,
     outer_critic='head',
     num_actors=1,
     envs_per_group=16,
@@ -568,10 +573,16 @@ PRESETS['stacx'] = PRESETS['local'] | dict(
   outer_entropy_cost=0.002,  # Theirs, .01, keeps `local` near uniform.
   meta_sample='same',
   meta_learning_rate=1e-3,
+  trace_decay=0.0,
+  reference_lambda=1.0,
   auxiliary_heads=2,
 )
 PRESETS['bmg'] = PRESETS['local'] | dict(
-  outer='bootstrap', outer_entropy_cost=0.002, meta_learning_rate=1e-3
+  outer='bootstrap',
+  outer_entropy_cost=0.002,
+  meta_learning_rate=1e-3,
+  trace_decay=0.0,
+  reference_lambda=1.0,
 )
 
 
