@@ -13,8 +13,10 @@ agent's, 4 frames.
 """
 
 import argparse
+import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -57,13 +59,14 @@ def main() -> None:
     ]
     log = pathlib.Path(folder) / 'log'
     with open(log, 'wb') as output:
-      process = subprocess.Popen(command, stdout=output, stderr=output)
+      process = subprocess.Popen(
+        command, stdout=output, stderr=output, process_group=0
+      )
     try:
       at, frames = _wait(process, log, _WARM_UP_SECS)
       then, more = _wait(process, log, flags.secs)
     finally:
-      process.terminate()
-      process.wait(60)
+      os.killpg(process.pid, signal.SIGKILL)  # Its workers as well.
   print(f'Sample Factory: {(more - frames) / (then - at):.0f} env steps/s')
 
 
