@@ -429,9 +429,8 @@ def decay_frames(config: Config) -> int:
 # half and not to 0: 13 after 12M, where it was -4. The meta learning rate of
 # MGRL, .001, moves a logit no further than noise in such a run: ten times that,
 # as many unrolls in the meta-objective as in the batch, and a trace, by which
-# each is held against the updates of some ten batches. With lambda' at 1 a
-# learned discount goes on from .99 to .9997, and the return falls behind:
-# lambda' is lambda's (results/breakout).
+# each is held against the updates of some ten batches. lambda' is
+# lambda's: with 1 the return of one seed fell behind (results/breakout).
 #
 # `control` is for Gymnasium's small tasks, with discrete and with continuous
 # actions; ours. Rewards are scaled, as the value's gradient is all of it with
