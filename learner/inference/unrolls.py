@@ -1,8 +1,8 @@
 """Turns steps of many environments into unrolls of T + 1 steps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import itertools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -150,17 +150,43 @@ class UnrollStore:
     self._num_updates[env_ids[where]] = num_updates
 
   def _take(self, env_ids: np.ndarray) -> list[Finished]:
-    unrolls = tf.nest.map_structure(
-      lambda rows: rows[env_ids],
-      types.Unroll(self._memory, *self._steps, self._core_state),
+    unrolls = _flatten(
+      types.Unroll(self._memory, *self._steps, self._core_state)
     )
+    # An array gives its rows as views.
+    each = zip(*(rows[env_ids] for rows in unrolls), strict=True)
     return [
-      Finished(
-        tf.nest.map_structure(lambda rows, i=i: rows[i], unrolls),
-        int(self._num_updates[env_id]),
+      Finished(_pack(arrays), num_updates)
+      for arrays, num_updates in zip(
+        each, self._num_updates[env_ids].tolist(), strict=True
       )
-      for i, env_id in enumerate(env_ids)
     ]
+
+
+def _flatten(unroll: types.Unroll[types.ArrayT]) -> list[types.ArrayT]:
+  """The arrays of an unroll, as tf.nest orders them, in a tenth of its time."""
+  return [
+    unroll.memory,
+    *unroll.env_outputs,
+    *unroll.agent_outputs,
+    *unroll.core_state,
+  ]
+
+
+def _pack(arrays: Sequence[types.ArrayT]) -> types.Unroll[types.ArrayT]:
+  """Undoes `_flatten`."""
+  rest = iter(arrays)
+
+  def take(fields: Sequence[str]) -> Iterator[types.ArrayT]:
+    return itertools.islice(rest, len(fields))
+
+  memory = next(rest)
+  env_outputs = types.EnvOutput(*take(types.EnvOutput._fields))
+  agent_outputs = types.AgentOutput(*take(types.AgentOutput._fields))
+  core = list(rest)
+  return types.Unroll(
+    memory, env_outputs, agent_outputs, types.CoreState(*core) if core else ()
+  )
 
 
 def _each_as_one_step(core_state: types.Nest) -> types.Nest:
@@ -172,35 +198,24 @@ def batch(
   unrolls: Sequence[types.Unroll[np.ndarray]],
 ) -> types.Unroll[np.ndarray]:
   """B unrolls [T + 1, ...] as one, time-major [T + 1, B, ...]."""
-  stacked: types.Unroll[np.ndarray] = tf.nest.map_structure(
-    lambda *rows: np.stack(rows, axis=1), *unrolls
+  return _pack(
+    [
+      np.stack(rows, axis=1)
+      for rows in zip(*map(_flatten, unrolls), strict=True)
+    ]
   )
-  return stacked
 
 
 def to_arrays(finished: Sequence[Finished]) -> list[list[np.ndarray]]:
   """The arrays of each unroll, for a checkpoint."""
   return [
-    [np.asarray(array) for array in tf.nest.flatten(one)] for one in finished
+    [*_flatten(one.unroll), np.asarray(one.num_updates)] for one in finished
   ]
 
 
 def from_arrays(arrays: Sequence[Sequence[np.ndarray]]) -> list[Finished]:
   """Undoes `to_arrays`."""
-  env_output = types.EnvOutput[Any](*[0] * len(types.EnvOutput._fields))
-  agent_output = types.AgentOutput[Any](*[0] * len(types.AgentOutput._fields))
-  template = Finished(types.Unroll[Any](0, env_output, agent_output), 0)
-  with_core = template._replace(
-    unroll=template.unroll._replace(core_state=types.CoreState[Any](0, 0))
-  )
-  num_arrays = len(tf.nest.flatten(template))
-  unrolls = [
-    tf.nest.pack_sequence_as(
-      template if len(one) == num_arrays else with_core, one
-    )
-    for one in arrays
-  ]
-  return [one._replace(num_updates=int(one.num_updates)) for one in unrolls]
+  return [Finished(_pack(one[:-1]), int(one[-1])) for one in arrays]
 
 
 def columns(
