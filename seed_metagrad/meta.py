@@ -215,6 +215,9 @@ def update(
   judge = _judge_by_trace if state.trace else _judge_by_tapes
   judged = judge(state, logits, unrolls, meta_unrolls, learning_rate, rules)
   outcome = judged.outcome
+  gauges = _gauges(
+    state.num_updates, logits, judged, unrolls, meta_unrolls, rules
+  )
   meta_gradient = rules.all_reduce(judged.meta_gradient)
   clipped, _ = optimizers.clip_by_global_norm(
     eta_tape.gradient(
@@ -227,7 +230,7 @@ def update(
   )
   metrics = {
     **judged.updated.metrics,
-    **_mean_over_replicas({**outcome.metrics, **judged.gauges}, rules),
+    **_mean_over_replicas({**outcome.metrics, **gauges}, rules),
     **{
       f'meta_gradient_{name}': tf.reduce_mean(g)
       for name, g in meta_gradient.items()
@@ -253,10 +256,11 @@ class _Judged(NamedTuple):
   """Inner updates, and what the outer objective says of them."""
 
   updated: Updated  # theta_K.
+  step: outer.Step  # To theta_K.
   outcome: outer.Outcome
   meta_gradient: types.Eta  # dJ'/d eta, of this replica.
+  pull_back: _PullBack
   trace: types.Nest
-  gauges: Metrics
 
 
 def _judge_by_trace(
@@ -284,17 +288,7 @@ def _judge_by_trace(
   step = step_of(state, updates[-1], logits, learning_rate, rules)
   outcome = rules.outer_objective(step, meta_unrolls)
   meta_gradient = pull_back([step], [outcome.cotangent])
-  gauges = _gauges(
-    state.num_updates,
-    logits,
-    step,
-    outcome,
-    unrolls,
-    meta_unrolls,
-    pull_back,
-    rules,
-  )
-  return _Judged(updates[-1], outcome, meta_gradient, trace, gauges)
+  return _Judged(updates[-1], step, outcome, meta_gradient, pull_back, trace)
 
 
 def _judge_by_tapes(
@@ -334,17 +328,9 @@ def _judge_by_tapes(
     meta_gradient = tf.nest.map_structure(
       lambda g: g / len(steps), meta_gradient
     )
-  gauges = _gauges(
-    state.num_updates,
-    logits,
-    steps[-1],
-    outcomes[-1],
-    unrolls,
-    meta_unrolls,
-    pull_back,
-    rules,
+  return _Judged(
+    updates[-1], steps[-1], outcomes[-1], meta_gradient, pull_back, state.trace
   )
-  return _Judged(updates[-1], outcomes[-1], meta_gradient, state.trace, gauges)
 
 
 def step_of(
@@ -381,11 +367,9 @@ def step_of(
 def _gauges(
   num_updates: tf.Tensor,
   logits: types.Eta,
-  step: outer.Step,
-  outcome: outer.Outcome,
+  judged: _Judged,
   unrolls: Sequence[types.Nest],
   meta_unrolls: Sequence[types.Nest],
-  pull_back: _PullBack,
   rules: Rules,
 ) -> Metrics:
   """What is costly to look at: NaN but for every GAUGES_EVERY-th update."""
@@ -393,9 +377,7 @@ def _gauges(
     return {}
   gauges: Metrics = tf.cond(
     tf.math.floormod(num_updates, GAUGES_EVERY) == 0,
-    lambda: _look_at_gauges(
-      step, outcome, unrolls, meta_unrolls, pull_back, rules
-    ),
+    lambda: _look_at_gauges(judged, unrolls, meta_unrolls, rules),
     lambda: dict.fromkeys(
       _gauge_names(logits, meta_unrolls), tf.constant(float('nan'))
     ),
@@ -404,11 +386,9 @@ def _gauges(
 
 
 def _look_at_gauges(
-  step: outer.Step,
-  outcome: outer.Outcome,
+  judged: _Judged,
   unrolls: Sequence[types.Nest],
   meta_unrolls: Sequence[types.Nest],
-  pull_back: _PullBack,
   rules: Rules,
 ) -> Metrics:
   """The gauges of `outer.gauges`.
@@ -417,14 +397,14 @@ def _look_at_gauges(
   of its meta-gradient.
   """
   assert rules.gauges
-  last = meta_unrolls[-1]
-  gauges = rules.gauges(step, outcome.cotangent, unrolls[-1], last)
+  step, last = judged.step, meta_unrolls[-1]
+  gauges = rules.gauges(step, judged.outcome.cotangent, unrolls[-1], last)
   half = _batch_size(last) // 2
   halves = []
   for columns in (slice(0, half), slice(half, 2 * half)) if half else ():
     part = tf.nest.map_structure(lambda x, c=columns: x[:, c], last)
     u = rules.outer_objective(step, [*meta_unrolls[:-1], part]).cotangent
-    halves.append(pull_back([step], [u]))
+    halves.append(judged.pull_back([step], [u]))
   for name in halves[0] if half else ():
     agrees = tf.sign(halves[0][name]) == tf.sign(halves[1][name])
     gauges[SIGN + name] = tf.reduce_mean(tf.cast(agrees, tf.float32))
