@@ -17,7 +17,7 @@ _HARDLY = 0.5  # Logits: .99 becomes .994 at most.
 
 TOO_SHORT = 'too short to learn it'
 HARDLY_MOVED = 'hardly moved'
-NOISE = 'moved by noise'
+NO_SIGNAL = 'moved; at the end only noise'  # It has arrived, or drifted.
 MOVED = 'moved'
 
 
@@ -49,7 +49,7 @@ class Gauge(NamedTuple):
     if abs(self.travelled) < _HARDLY:
       return HARDLY_MOVED
     if self.signal_to_noise < NOISE_LEVEL:
-      return NOISE
+      return NO_SIGNAL
     return MOVED
 
 
@@ -76,9 +76,8 @@ def findings(gauges: list[Gauge]) -> list[str]:
     plain = name.rstrip('_').replace('_', ' ')
     least, most = (f([gauge.travelled for gauge in ours]) for f in (min, max))
     possible = np.array([gauge.possible for gauge in ours])
-    moved = (
-      f'The logit of the learned {plain} travelled {least:+.2f} to {most:+.2f}'
-    )
+    distance = ' to '.join(dict.fromkeys([f'{least:+.2f}', f'{most:+.2f}']))
+    moved = f'The logit of the learned {plain} travelled {distance}'
     if not np.isnan(possible).all():
       moved += (
         f' of at most {np.nanmax(possible):.3g} (meta learning rate x updates)'

@@ -73,7 +73,7 @@ class GaugesTest(parameterized.TestCase):
   @parameterized.parameters(
     (dict(possible=0.9), gauges.TOO_SHORT),
     (dict(travelled=-0.4), gauges.HARDLY_MOVED),
-    (dict(signal_to_noise=0.01), gauges.NOISE),
+    (dict(signal_to_noise=0.01), gauges.NO_SIGNAL),
     (dict(), gauges.MOVED),
   )
   def test_what_is_said(self, fields, says):
@@ -97,7 +97,7 @@ class GaugesTest(parameterized.TestCase):
     )
     self.assertEqual(
       gauges.findings([moved._replace(possible=math.nan)]),
-      ['The logit of the learned discount travelled +2.00 to +2.00.'],
+      ['The logit of the learned discount travelled +2.00.'],
     )
 
   def test_thresholds_are_those_of_training(self):
