@@ -55,7 +55,7 @@ from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 from seed_metagrad import frames
-from seed_metagrad import networks
+from seed_metagrad import torsos
 from seed_metagrad import types
 
 _NOT_FINITE, _HOST_LOST = 4, 5
@@ -391,11 +391,9 @@ def _with_network(
 ) -> config_lib.Config:
   """The config with a network by its name, that fits where none was named."""
   named = FLAGS['network'].present
-  if config.network != 'auto' and (
-    named or networks.fits(config.network, spec)
-  ):
+  if config.network != 'auto' and (named or torsos.fits(config.network, spec)):
     return config
-  network = networks.choose(spec)
+  network = torsos.choose(spec)
   logging.info(
     'Network %s, for observations of shape %s', network, spec.observation_shape
   )

@@ -1,4 +1,4 @@
-"""Networks as (init, initial_state, apply); the only file that knows Keras."""
+"""Networks as (init, apply, initial_state): a torso, a core or none, heads."""
 
 from collections.abc import Callable, Sequence
 import functools
@@ -14,131 +14,8 @@ import tensorflow as tf
 from seed_metagrad import frames
 from seed_metagrad import lstm
 from seed_metagrad import policies
+from seed_metagrad import torsos
 from seed_metagrad import types
-
-_INITIALIZER = 'lecun_normal'  # Truncated; 1/sqrt(fan_in) after that.
-Activation = str | Callable[[tf.Tensor], tf.Tensor] | None
-
-
-def mlp(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
-  """Two dense layers of 64, for small vector observations."""
-  x = layers.Flatten(dtype=dtype)(x)
-  for units in (64, 64):
-    x = _dense(units, 'relu', dtype)(x)
-  return x
-
-
-def shallow(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
-  """IMPALA's shallow torso: Mnih et al. 2013's convolutions, dense 256."""
-  for filters, size, stride in ((16, 8, 4), (32, 4, 2)):
-    x = _conv(filters, size, stride, 'valid', 'relu', dtype)(x)
-  return _dense(256, 'relu', dtype)(layers.Flatten(dtype=dtype)(x))
-
-
-def nature(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
-  """DQN's torso (Mnih et al. 2015): 32-64-64 convolutions, dense 512."""
-  for filters, size, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
-    x = _conv(filters, size, stride, 'valid', 'relu', dtype)(x)
-  return _dense(512, 'relu', dtype)(layers.Flatten(dtype=dtype)(x))
-
-
-def deep(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
-  """IMPALA's deep ResNet (Espeholt et al. 2018, fig. 3), feed-forward."""
-  for filters in (16, 32, 32):
-    x = _conv(filters, 3, 1, 'same', None, dtype)(x)
-    x = layers.MaxPooling2D(3, 2, padding='same', dtype=dtype)(x)
-    for _ in range(2):
-      y = x
-      for _ in range(2):
-        y = layers.ReLU(dtype=dtype)(y)
-        y = _conv(filters, 3, 1, 'same', None, dtype)(y)
-      x = layers.Add(dtype=dtype)([x, y])
-  x = layers.Flatten(dtype=dtype)(layers.ReLU(dtype=dtype)(x))
-  return _dense(256, 'relu', dtype)(x)
-
-
-def minatar(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
-  """MinAtar's actor-critic torso (Young and Tian 2019): SiLU, dSiLU."""
-  x = _conv(16, 3, 1, 'valid', 'silu', dtype)(x)
-  return _dense(128, _dsilu, dtype)(layers.Flatten(dtype=dtype)(x))
-
-
-def snake_policy(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
-  """Jumanji's torso for Snake (Bonnet et al. 2024), the policy's."""
-  return _snake(x, (64, 64), dtype)
-
-
-def snake_value(x: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
-  """Jumanji's torso for Snake, the value's."""
-  return _snake(x, (128, 128), dtype)
-
-
-Torso = Callable[[keras.KerasTensor, str], keras.KerasTensor]
-# One torso for both heads, or the policy's and the value's.
-TORSOS: dict[str, tuple[Torso] | tuple[Torso, Torso]] = {
-  'mlp': (mlp,),
-  'shallow': (shallow,),
-  'nature': (nature,),
-  'deep': (deep,),
-  'minatar': (minatar,),
-  'snake': (snake_policy, snake_value),
-}
-
-_SMALLEST = {'shallow': 20, 'nature': 36, 'minatar': 3}  # Height and width.
-_CHANNELS = 4  # Most of an image with channels first, as far as is guessed.
-
-
-def choose(spec: types.EnvSpec) -> str:
-  """The network for an environment whose network is not named.
-
-  shallow for images of at least 36 x 36, minatar for smaller ones of planes,
-  otherwise mlp.
-
-  Raises:
-    ValueError: it looks like an image with channels first.
-  """
-  shape = spec.observation_shape
-  if _channels_first(shape):
-    raise ValueError(_misfit('shallow', spec))
-  if len(shape) in (2, 3) and min(shape[:2]) >= 36:
-    return 'shallow'
-  if len(shape) == 3 and not _misfit('minatar', spec):
-    return 'minatar'
-  return 'mlp'
-
-
-def fits(name: str, spec: types.EnvSpec) -> bool:
-  """Tells whether a network takes an environment's observations."""
-  return not _misfit(name, spec)
-
-
-def _misfit(name: str, spec: types.EnvSpec) -> str:
-  """Why a network does not take an environment's observations, or nothing."""
-  shape = spec.observation_shape
-  if name == 'mlp':
-    return ''
-  if len(shape) not in (2, 3):
-    return (
-      f'network {name!r} needs images, [height, width] or [height, width, '
-      f'channels], got observations of shape {shape}; take mlp, or auto.'
-    )
-  if _channels_first(shape):
-    return (
-      f'network {name!r} needs images [height, width, channels], got '
-      f'{shape}, which looks like channels first: say --channels_first, or '
-      'take mlp.'
-    )
-  smallest = _SMALLEST.get(name, 1)
-  if min(shape[:2]) < smallest:
-    return (
-      f'network {name!r} needs images of at least {smallest} x {smallest}, got '
-      f'{shape[0]} x {shape[1]}; take mlp, or auto.'
-    )
-  return ''
-
-
-def _channels_first(shape: tuple[int, ...]) -> bool:
-  return len(shape) == 3 and shape[0] <= _CHANNELS < min(shape[1:])
 
 
 def make(
@@ -178,12 +55,12 @@ def make(
         critic with a torso of its own, which has no memory, beside a core.
   """
   if name == 'auto':
-    name = choose(spec)
-  if name not in TORSOS:
+    name = torsos.choose(spec)
+  if name not in torsos.TORSOS:
     raise ValueError(
-      f'network must be auto or one of {sorted(TORSOS)}, got {name!r}.'
+      f'network must be auto or one of {sorted(torsos.TORSOS)}, got {name!r}.'
     )
-  if misfit := _misfit(name, spec):
+  if misfit := torsos.misfit(name, spec):
     raise ValueError(misfit)
   if outer_critic == 'conditioned' and not num_conditioning:
     raise ValueError('outer_critic conditioned needs conditioning, got none.')
@@ -194,7 +71,7 @@ def make(
     )
   build = functools.partial(
     _build,
-    TORSOS[name],
+    torsos.TORSOS[name],
     spec,
     num_conditioning,
     embedding_size,
@@ -206,7 +83,7 @@ def make(
   models = build()
   scale = _scale(spec, models.torso.input_shape[1:], dtype)
   build_critic = _CRITICS.get(outer_critic)
-  critic = build_critic and build_critic(TORSOS[name][-1], models, dtype)
+  critic = build_critic and build_critic(torsos.TORSOS[name][-1], models, dtype)
 
   def init(seed: int) -> types.Nest:
     keras.utils.set_random_seed(seed)
@@ -214,7 +91,7 @@ def make(
     agent = [v.numpy() for v in _variables(fresh)]
     if not build_critic:
       return agent
-    fresh_critic = build_critic(TORSOS[name][-1], fresh, dtype)
+    fresh_critic = build_critic(torsos.TORSOS[name][-1], fresh, dtype)
     variables = fresh_critic.trainable_variables
     return {'agent': agent, 'outer_critic': [v.numpy() for v in variables]}
 
@@ -347,7 +224,7 @@ def _by_model(
 
 
 def _build(
-  torsos: Sequence[Torso],
+  chosen: Sequence[torsos.Torso],
   spec: types.EnvSpec,
   num_conditioning: int,
   embedding_size: int,
@@ -359,7 +236,7 @@ def _build(
   size, planes = spec.observation_shape[:2], spec.observation_shape[2:]
   channels = math.prod(planes) * spec.frame_stack
   seen = keras.Input((*size, channels), dtype=dtype)
-  torso_model = keras.Model(seen, [torso(seen, dtype) for torso in torsos])
+  torso_model = keras.Model(seen, [torso(seen, dtype) for torso in chosen])
   sizes = [features.shape[-1] for features in torso_model.outputs]
   core = None
   if core_units:
@@ -373,14 +250,14 @@ def _build(
       embedding_size,
       use_bias=False,
       dtype=dtype,
-      kernel_initializer=_INITIALIZER,
+      kernel_initializer=torsos.INITIALIZER,
       name='embedding',
     )(inputs[-1])
     features = [
       layers.Concatenate(dtype=dtype)([x, embedding]) for x in features
     ]
   heads = [
-    _dense(units, None, dtype, f'{name}_{head}' if head else name)(x)
+    torsos.dense(units, None, dtype, f'{name}_{head}' if head else name)(x)
     for head in range(1 + auxiliary_heads)
     for name, units, x in (
       ('policy', policies.num_outputs(spec), features[0]),
@@ -401,7 +278,7 @@ def _core(num_inputs: int, units: int, dtype: str) -> keras.Model:
     dtype=dtype,
     name='recurrent',
   )
-  seen = _dense(4 * units, None, dtype, 'input')(x)
+  seen = torsos.dense(4 * units, None, dtype, 'input')(x)
   return keras.Model([x, output], [seen, recurrent(output)])
 
 
@@ -428,20 +305,24 @@ def _names(folder: str, model: keras.Model) -> list[str]:
   return names
 
 
-def _critic_head(torso: Torso, models: _Models, dtype: str) -> keras.Model:
+def _critic_head(
+  torso: torsos.Torso, models: _Models, dtype: str
+) -> keras.Model:
   del torso
   outputs = models.core.inputs[1:] if models.core else models.torso.outputs
   features = keras.Input(outputs[-1].shape[1:], dtype=dtype)
-  return keras.Model(features, _dense(1, None, dtype)(features))
+  return keras.Model(features, torsos.dense(1, None, dtype)(features))
 
 
-def _critic_network(torso: Torso, models: _Models, dtype: str) -> keras.Model:
+def _critic_network(
+  torso: torsos.Torso, models: _Models, dtype: str
+) -> keras.Model:
   inputs = keras.Input(models.torso.input_shape[1:], dtype=dtype)
-  return keras.Model(inputs, _dense(1, None, dtype)(torso(inputs, dtype)))
+  return keras.Model(inputs, torsos.dense(1, None, dtype)(torso(inputs, dtype)))
 
 
 # The outer critics with parameters of their own.
-_CRITICS: dict[str, Callable[[Torso, _Models, str], keras.Model]] = {
+_CRITICS: dict[str, Callable[[torsos.Torso, _Models, str], keras.Model]] = {
   'head': _critic_head,
   'network': _critic_network,
 }
@@ -461,47 +342,3 @@ def _scale(
 def _unflatten(x: tf.Tensor, time: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
   """x [T * B, N] as [T, B, N]."""
   return tf.reshape(x, [time, batch, x.shape[-1]])
-
-
-def _snake(
-  x: keras.KerasTensor, units: Sequence[int], dtype: str
-) -> keras.KerasTensor:
-  for stride in (2, 1):
-    x = _conv(32, 2, stride, 'same', 'relu', dtype)(x)
-  x = layers.Flatten(dtype=dtype)(x)
-  for size in units:
-    x = _dense(size, 'relu', dtype)(x)
-  return x
-
-
-def _dsilu(x: tf.Tensor) -> tf.Tensor:
-  """The derivative of SiLU (Elfwing et al. 2018)."""
-  gate = tf.sigmoid(x)
-  return gate * (1 + x * (1 - gate))
-
-
-def _conv(
-  filters: int,
-  size: int,
-  stride: int,
-  padding: str,
-  activation: Activation,
-  dtype: str,
-) -> keras.Layer:
-  return layers.Conv2D(
-    filters,
-    size,
-    stride,
-    padding,
-    activation=activation,
-    kernel_initializer=_INITIALIZER,
-    dtype=dtype,
-  )
-
-
-def _dense(
-  units: int, activation: Activation, dtype: str, name: str | None = None
-) -> keras.Layer:
-  return layers.Dense(
-    units, activation, kernel_initializer=_INITIALIZER, dtype=dtype, name=name
-  )

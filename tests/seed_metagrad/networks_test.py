@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from seed_metagrad import networks
+from seed_metagrad import torsos
 from seed_metagrad import types
 
 _ATARI = types.EnvSpec((84, 84), 'uint8', 6, frame_stack=4)
@@ -73,7 +74,7 @@ def _stacked(spec, time, batch, seed=0):
 
 
 class NetworksTest(parameterized.TestCase):
-  @parameterized.product(name=sorted(networks.TORSOS), num_conditioning=(0, 2))
+  @parameterized.product(name=sorted(torsos.TORSOS), num_conditioning=(0, 2))
   def test_sizes_by_hand(self, name, num_conditioning):
     spec = _SPECS[name]
     network = networks.make(name, spec, num_conditioning=num_conditioning)
@@ -86,7 +87,7 @@ class NetworksTest(parameterized.TestCase):
       _TORSO_SIZES[name] + heads + 16 * num_conditioning,
     )
 
-  @parameterized.parameters(sorted(networks.TORSOS))
+  @parameterized.parameters(sorted(torsos.TORSOS))
   def test_init_is_made_by_its_seed(self, name):
     network = networks.make(name, _SPECS[name])
     a, b, other = network.init(3), network.init(3), network.init(4)
@@ -95,7 +96,7 @@ class NetworksTest(parameterized.TestCase):
       if x.ndim > 1:  # Biases start at zero.
         self.assertFalse(np.array_equal(x, z))
 
-  @parameterized.parameters(sorted(networks.TORSOS))
+  @parameterized.parameters(sorted(torsos.TORSOS))
   def test_step_by_step_is_the_unroll(self, name):
     spec, time, batch = _SPECS[name], 5, 2
     network = networks.make(name, spec, num_conditioning=1)
@@ -110,7 +111,7 @@ class NetworksTest(parameterized.TestCase):
       )
       np.testing.assert_allclose(step.baseline[0], whole.baseline[t], atol=1e-5)
 
-  @parameterized.parameters(sorted(networks.TORSOS))
+  @parameterized.parameters(sorted(torsos.TORSOS))
   def test_every_parameter_has_both_derivatives(self, name):
     spec = _SPECS[name]
     network = networks.make(name, spec, num_conditioning=1)
@@ -221,8 +222,8 @@ class NetworksTest(parameterized.TestCase):
   )
   def test_auto_fits_the_observation(self, shape, name):
     spec = types.EnvSpec(shape, 'uint8', 3)
-    self.assertEqual(networks.choose(spec), name)
-    self.assertTrue(networks.fits(name, spec))
+    self.assertEqual(torsos.choose(spec), name)
+    self.assertTrue(torsos.fits(name, spec))
     sizes = [
       [p.shape for p in networks.make(network, spec).init(0)]
       for network in ('auto', name)
@@ -237,7 +238,7 @@ class NetworksTest(parameterized.TestCase):
       networks.make(name, types.EnvSpec(shape, 'uint8', 3))
     for shape in ((size - 1, size + 9), (size + 9, size - 1, 3)):
       spec = types.EnvSpec(shape, 'uint8', 3)
-      self.assertFalse(networks.fits(name, spec))
+      self.assertFalse(torsos.fits(name, spec))
       with self.assertRaisesRegex(
         ValueError, f'at least {size} x {size}, got {shape[0]} x {shape[1]}'
       ):
@@ -313,7 +314,7 @@ class NetworksTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, "'deep'.*got 'depe'"):
       networks.make('depe', _ATARI)
 
-  @parameterized.parameters(sorted({*networks.TORSOS} - {'mlp'}))
+  @parameterized.parameters(sorted({*torsos.TORSOS} - {'mlp'}))
   def test_convolutions_refuse_vectors(self, name):
     with self.assertRaisesRegex(ValueError, r'shape \(4,\); take mlp'):
       networks.make(name, _VECTOR)

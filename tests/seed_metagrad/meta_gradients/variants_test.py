@@ -14,6 +14,7 @@ from seed_metagrad import meta
 from seed_metagrad import networks
 from seed_metagrad import policies
 from seed_metagrad import returns
+from seed_metagrad import torsos
 from tests.support import reference
 from tests.support import tiny
 
@@ -131,7 +132,7 @@ def _with_actions_of(spec, unroll):
 class VariantsTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
-    self.enterContext(mock.patch.dict(networks.TORSOS, {'mlp': (_smooth,)}))
+    self.enterContext(mock.patch.dict(torsos.TORSOS, {'mlp': (_smooth,)}))
 
   @parameterized.parameters(sorted(_VARIANTS))
   def test_meta_gradient_by_finite_differences(self, name):
