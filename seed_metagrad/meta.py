@@ -49,6 +49,11 @@ class InnerLoss(Protocol):
     """
 
 
+def alone(nest: types.Nest) -> types.Nest:
+  """The sum over one replica."""
+  return nest
+
+
 class Rules(NamedTuple):
   """The functions and constants that make an agent; none of them learned.
 
@@ -81,7 +86,7 @@ class Rules(NamedTuple):
   learning_rate: Callable[[types.Eta, Any], Any] = lambda logits, rate: rate
   next_context: Callable[..., types.Nest] = lambda context, *_: context
   gauges: Callable[..., Metrics] | None = None
-  all_reduce: AllReduce = lambda nest: nest
+  all_reduce: AllReduce = alone
 
 
 class Updated(NamedTuple):
@@ -379,7 +384,7 @@ def _gauges(
     tf.math.floormod(num_updates, GAUGES_EVERY) == 0,
     lambda: _look_at_gauges(judged, unrolls, meta_unrolls, rules),
     lambda: dict.fromkeys(
-      _gauge_names(logits, meta_unrolls), tf.constant(float('nan'))
+      _gauge_names(logits, meta_unrolls, rules), tf.constant(float('nan'))
     ),
   )
   return gauges
@@ -399,7 +404,7 @@ def _look_at_gauges(
   assert rules.gauges
   step, last = judged.step, meta_unrolls[-1]
   gauges = rules.gauges(step, judged.outcome.cotangent, unrolls[-1], last)
-  half = _batch_size(last) // 2
+  half = _half(last, rules)
   halves = []
   for columns in (slice(0, half), slice(half, 2 * half)) if half else ():
     part = tf.nest.map_structure(lambda x, c=columns: x[:, c], last)
@@ -412,9 +417,9 @@ def _look_at_gauges(
 
 
 def _gauge_names(
-  logits: types.Eta, meta_unrolls: Sequence[types.Nest]
+  logits: types.Eta, meta_unrolls: Sequence[types.Nest], rules: Rules
 ) -> list[str]:
-  signs = logits if _batch_size(meta_unrolls[-1]) > 1 else ()
+  signs = logits if _half(meta_unrolls[-1], rules) else ()
   return [*outer.GAUGES, *(SIGN + name for name in signs)]
 
 
@@ -423,8 +428,11 @@ def is_gauge(name: str) -> bool:
   return name in outer.GAUGES or name.startswith(SIGN)
 
 
-def _batch_size(unroll: types.Nest) -> int:
-  return int(tf.nest.flatten(unroll)[-1].shape[1])
+def _half(unroll: types.Nest, rules: Rules) -> int:
+  """Half of an unroll's B'; 0 on replicas, which cannot meet in a tf.cond."""
+  if rules.all_reduce is not alone:
+    return 0
+  return int(tf.nest.flatten(unroll)[-1].shape[1]) // 2
 
 
 def _clip(

@@ -30,7 +30,7 @@ CASES = {
   'two steps': dict(learned=('discount', 'lambda_'), inner_updates=2),
 }
 _MAX_NORM = 1.0  # Far below the norms met.
-_BATCH, _META_BATCH = 4, 2
+_BATCH, _META_BATCH = 8, 4  # Halves of what a replica has are gauged.
 _UPDATES = 5
 _DEADLINE_SECS = 240
 
