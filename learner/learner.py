@@ -15,6 +15,7 @@ import tensorflow as tf
 from learner import health
 from learner import run_statistics
 from learner.distributed import hosts as hosts_lib
+from learner.inference import graphs
 from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
@@ -63,6 +64,9 @@ class Batch(NamedTuple):
 
   unrolls: list[types.Unroll[np.ndarray]]  # T: one inner update each.
   meta_unrolls: list[types.Unroll[np.ndarray]]  # What judges them; T' is last.
+
+
+_Updated = tuple[types.LearnerState, dict[str, Any]]
 
 
 def restore(
@@ -119,9 +123,11 @@ class Learner:
     self._config = config
     self._hosts = hosts or hosts_lib.Hosts()
     self._batch_size = config.batch_size // self._hosts.num  # Of this host.
-    self._update = tf.function(
-      update, autograph=False, jit_compile=config.xla or None
-    )
+    if config.xla:
+      update = tf.function(update, autograph=False, jit_compile=True)
+    self._update = tf.function(update, autograph=False)
+    # The update as a graph, from the first batch on.
+    self._traced: Callable[[types.LearnerState, Batch], _Updated] | None = None
     self._workdir = workdir
     self._is_workdir = workdir_lib.is_there(workdir)  # Not in every test.
 
@@ -260,10 +266,9 @@ class Learner:
         continue
 
   def _step(self, batch: Batch) -> dict[str, Any]:
-    state: types.LearnerState
-    metrics: dict[str, Any]
     with self._hosts.watched():
-      state, metrics = self._update(self._state, *batch)
+      self._traced = self._traced or self._trace(batch)
+      state, metrics = self._traced(self._state, batch)
       skipped = bool(metrics.pop('skipped'))
     self._state = state
     self._parameters.publish(parameter_store.published(state))
@@ -275,6 +280,20 @@ class Learner:
     if self.statistics.skipped_in_row >= self._config.max_skipped_updates:
       self._give_up(batch, metrics)
     return metrics
+
+  def _trace(
+    self, batch: Batch
+  ) -> Callable[[types.LearnerState, Batch], _Updated]:
+    graph = self._update.get_concrete_function(self._state, *batch)
+    call = graphs.by_op(graph)
+
+    def traced(state: types.LearnerState, batch: Batch) -> _Updated:
+      updated: _Updated = tf.nest.pack_sequence_as(
+        graph.structured_outputs, call(state, *batch)
+      )
+      return updated
+
+    return traced
 
   def _say_skipped(self, metrics: dict[str, Any]) -> None:
     count = self.statistics.skipped_updates

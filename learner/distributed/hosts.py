@@ -103,11 +103,13 @@ class Hosts:
     try:
       yield
     except _CONNECTION_ERRORS as error:
-      reason = re.search(r'aborted by: .+|.*/task:\d+.*', error.message)
+      # In braces is the node that failed: it is one of this host.
+      message = re.sub(r'{{.*?}}', '', error.message)
+      reason = re.search(r'aborted by: .+|.*/task:\d+.*', message)
       if self.num == 1 or not reason:
         raise
       # Where the chief is lost, others may only miss its heartbeat.
-      found = re.search(r'/task:(\d+)', error.message)
+      found = re.search(r'/task:(\d+)', message)
       index = int(found[1]) if found else 0
       raise LostError(
         f'learner host {index}, {self._addresses[index]}, is lost'

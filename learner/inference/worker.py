@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from learner.inference import batcher as batcher_lib
+from learner.inference import graphs
 from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.storage import run_state
@@ -221,11 +222,7 @@ def _trace(
   seed: np.ndarray,
   *core_step: types.Nest,
 ) -> Callable[..., list[tf.Tensor]]:
-  """`act` as a graph for any number of environments; its outputs as a list.
-
-  This is the op that a tf.function would call: to choose the graph and to check
-  arguments that never change costs 1 ms more a call.
-  """
+  """`act` as a graph for any number of environments; its outputs as a list."""
 
   def fixed(x: tf.Tensor | np.ndarray) -> tf.TensorSpec:
     return tf.TensorSpec(x.shape, x.dtype)
@@ -239,17 +236,7 @@ def _trace(
     fixed(seed),
     *tf.nest.map_structure(of_any, core_step),
   )
-  dtypes = [output.dtype for output in graph.outputs]
-
-  def traced(*arguments: types.Nest) -> list[tf.Tensor]:
-    outputs: list[tf.Tensor] = tf.raw_ops.StatefulPartitionedCall(
-      args=[*tf.nest.flatten(arguments), *graph.captured_inputs],
-      Tout=dtypes,
-      f=graph,
-    )
-    return outputs
-
-  return traced
+  return graphs.by_op(graph)
 
 
 def answer(
