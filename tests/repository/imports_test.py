@@ -31,6 +31,7 @@ _ALLOWED = {
   'seed_metagrad.frames': (*_TF, 'numpy'),
   'seed_metagrad.lstm': _TF,
   'seed_metagrad.policies': (*_TF, 'tensorflow_probability'),
+  'seed_metagrad.torsos': (*_TF, 'keras'),
   'seed_metagrad.networks': (
     *_TF,
     'keras',
@@ -38,6 +39,7 @@ _ALLOWED = {
     'seed_metagrad.frames',
     'seed_metagrad.lstm',
     'seed_metagrad.policies',
+    'seed_metagrad.torsos',
   ),
   'seed_metagrad.outer': (
     *_TF,
