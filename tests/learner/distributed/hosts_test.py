@@ -93,6 +93,8 @@ class HostsTest(parameterized.TestCase):
     ),
     ('Collective ops is aborted by: Deadline', 'host 0, a:1'),
     ('remote target /job:worker/replica:0/task:1 while', 'host 1, b:2'),
+    # The node in braces is this host's own.
+    ('{{node _device_/job:worker/task:1/device}} aborted by: x', 'host 0, a:1'),
   )
   def test_lost_host_is_named(self, reason, name):
     error = tf.errors.UnavailableError(None, None, reason)
