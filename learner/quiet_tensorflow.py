@@ -1,4 +1,4 @@
-"""Imports TensorFlow: quiet, and taking the memory of a GPU as needed.
+"""Imports TensorFlow: quiet, with oneDNN, and a GPU's memory taken as needed.
 
 Its C++ side prints messages before its logging starts, where no setting reaches
 them: standard error is held back during the import, and printed where that
@@ -33,4 +33,8 @@ def _import_quietly(name: str) -> None:
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # Else the first process takes all of a GPU, and no evaluation fits beside it.
 os.environ.setdefault('TF_FORCE_GPU_ALLOW_GROWTH', 'true')
+# TensorFlow's own choice where a CPU has AVX512_VNNI or AMX, not where it has
+# neither: there Eigen's gradient of a first convolution's filters takes most of
+# an update.
+os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 _import_quietly('tensorflow')

@@ -35,6 +35,19 @@ class QuietTensorflowTest(absltest.TestCase):
     )
     self.assertEqual((ended.stdout, ended.stderr), ('', 'heard\n'))
 
+  def test_onednn_is_on_unless_a_user_says_otherwise(self):
+    enabled = (
+      'from learner import quiet_tensorflow\n'
+      'from tensorflow.python.util import _pywrap_util_port as port\n'
+      'print(port.IsMklEnabled())'
+    )
+    for user, expected in (('', 'True\n'), ('0', 'False\n')):
+      with self.subTest(user):
+        start = 'import os; os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)\n'
+        if user:
+          start += f'os.environ["TF_ENABLE_ONEDNN_OPTS"] = {user!r}\n'
+        self.assertEqual(_run(start + enabled).stdout, expected)
+
   def test_import_shows_what_was_printed_when_it_fails(self):
     with tempfile.TemporaryDirectory() as folder:
       (pathlib.Path(folder) / 'tensorflow.py').write_text(
