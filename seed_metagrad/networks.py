@@ -56,19 +56,7 @@ def make(
   """
   if name == 'auto':
     name = torsos.choose(spec)
-  if name not in torsos.TORSOS:
-    raise ValueError(
-      f'network must be auto or one of {sorted(torsos.TORSOS)}, got {name!r}.'
-    )
-  if misfit := torsos.misfit(name, spec):
-    raise ValueError(misfit)
-  if outer_critic == 'conditioned' and not num_conditioning:
-    raise ValueError('outer_critic conditioned needs conditioning, got none.')
-  if outer_critic == 'network' and core_units:
-    raise ValueError(
-      'outer_critic network has no memory: with a core take head or '
-      f'conditioned, got {outer_critic!r}.'
-    )
+  _check(name, spec, num_conditioning, outer_critic, core_units)
   build = functools.partial(
     _build,
     torsos.TORSOS[name],
@@ -111,30 +99,9 @@ def make(
     state: tf.Tensor | tuple[()] = ()
     if core:
       assert core_input
-      seen = [_unflatten(x, time, batch) for x in features]
-      if core_sees_action:
-        seen += _before(core_input, spec, dtype)
-      x, state = lstm.unroll(
-        lstm.Weights(*core),
-        tf.concat(seen, axis=-1),
-        core_input.state.lstm,
-        core_input.starts,
-      )
-      features = [tf.reshape(x, [time * batch, core_units])]
-
-    def heads(
-      features: list[tf.Tensor], values: tf.Tensor | None
-    ) -> list[tf.Tensor]:
-      seen = list(features)
-      if values is not None:
-        seen.append(
-          tf.broadcast_to(
-            tf.cast(values, dtype), [time * batch, num_conditioning]
-          )
-        )
-      outputs, _ = models.heads.stateless_call(head, [], seen)
-      return [_unflatten(x, time, batch) for x in outputs]
-
+      before = _before(core_input, spec, dtype) if core_sees_action else []
+      features, state = _through_core(core, features, before, core_input)
+    heads = functools.partial(_through_heads, models.heads, head, time, batch)
     logits, baseline, *others = heads(
       features, conditioning.values if conditioning else None
     )
@@ -167,6 +134,63 @@ def make(
     _parameter_names(models, critic),
     functools.partial(_initial_state, spec, core_units),
   )
+
+
+def _check(
+  name: str,
+  spec: types.EnvSpec,
+  num_conditioning: int,
+  outer_critic: str,
+  core_units: int,
+) -> None:
+  if name not in torsos.TORSOS:
+    raise ValueError(
+      f'network must be auto or one of {sorted(torsos.TORSOS)}, got {name!r}.'
+    )
+  if misfit := torsos.misfit(name, spec):
+    raise ValueError(misfit)
+  if outer_critic == 'conditioned' and not num_conditioning:
+    raise ValueError('outer_critic conditioned needs conditioning, got none.')
+  if outer_critic == 'network' and core_units:
+    raise ValueError(
+      'outer_critic network has no memory: with a core take head or '
+      f'conditioned, got {outer_critic!r}.'
+    )
+
+
+def _through_core(
+  weights: Sequence[tf.Tensor],
+  features: Sequence[tf.Tensor],
+  before: Sequence[tf.Tensor],
+  core_input: types.CoreInput,
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+  """Of features [T * B, F], `before` [T, B, N]: [T * B, U], and the state."""
+  time, batch = tf.shape(core_input.starts)[0], tf.shape(core_input.starts)[1]
+  seen = [_unflatten(x, time, batch) for x in features]
+  x, state = lstm.unroll(
+    lstm.Weights(*weights),
+    tf.concat([*seen, *before], axis=-1),
+    core_input.state.lstm,
+    core_input.starts,
+  )
+  return [tf.reshape(x, [time * batch, x.shape[-1]])], state
+
+
+def _through_heads(
+  model: keras.Model,
+  weights: Sequence[tf.Tensor],
+  time: tf.Tensor,
+  batch: tf.Tensor,
+  features: Sequence[tf.Tensor],
+  conditioning: tf.Tensor | None,
+) -> list[tf.Tensor]:
+  """Of features [T * B, F] and values [N]: [T, B, ...] of each head."""
+  seen = list(features)
+  if conditioning is not None:
+    values = tf.cast(conditioning, features[0].dtype)
+    seen.append(tf.broadcast_to(values, [time * batch, values.shape[-1]]))
+  outputs, _ = model.stateless_call(weights, [], seen)
+  return [_unflatten(x, time, batch) for x in outputs]
 
 
 def _initial_state(
