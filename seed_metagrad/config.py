@@ -619,6 +619,13 @@ def check(config: Config) -> None:
     f'different names out of {names}',
     config,
   )
+  for name, (low, high) in bounds(config).items():
+    _require(
+      name not in config.learned or low < getattr(config, name) <= high,
+      name,
+      f'above {low} and at most {high} where it is learned',
+      config,
+    )
   _check_variants(config)
   _check_sizes(config)
   _require(config.workdir.strip() != '', 'workdir', 'a path', config)

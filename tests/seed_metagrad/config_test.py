@@ -75,6 +75,14 @@ class ConfigTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, f'^{name} must be .*, got '):
       config_lib.preset('paper', **{name: value})
 
+  @parameterized.parameters(
+    ('lambda_', 0.0), ('entropy_cost', 0.0), ('baseline_cost', 0.6)
+  )
+  def test_a_learned_value_starts_inside_its_bounds(self, name, value):
+    config_lib.preset('local', learned=(), **{name: value})
+    with self.assertRaisesRegex(ValueError, f'^{name} must be .*, got {value}'):
+      config_lib.preset('local', learned=(name,), **{name: value})
+
   @parameterized.parameters((()), ('lambda_',), ('discount', 'entropy_cost'))
   def test_any_hypers_can_be_learned(self, *learned):
     self.assertEqual(
