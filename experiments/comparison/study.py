@@ -97,8 +97,9 @@ class Run(NamedTuple):
 
   @property
   def name(self) -> str:
-    """Its folder in `runs`."""
-    return f'{self.game}/{self.variant.name}/seed_{self.seed}'
+    """Its folder in `runs`; no colon, which Windows has not in file names."""
+    game = self.game.replace(':', '_')
+    return f'{game}/{self.variant.name}/seed_{self.seed}'
 
 
 class Study(NamedTuple):

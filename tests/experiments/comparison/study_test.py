@@ -134,6 +134,12 @@ class StudyTest(parameterized.TestCase):
       ('deep', 200_000_000, 'runs/default'),
     )
 
+  def test_no_folder_has_a_colon(self):
+    runs = study_lib.read(_STUDIES / 'minatar.toml').runs()
+    self.assertEqual(runs[0].game, 'minatar:asterix')
+    self.assertStartsWith(runs[0].name, 'minatar_asterix/')
+    self.assertFalse([run.name for run in runs if ':' in run.name])
+
   def test_start_states_are_beside_the_study(self):
     study = _read('start_states = "starts"\n' + fake_study.TOML)
     self.assertTrue(pathlib.Path(study.start_states).is_absolute())
