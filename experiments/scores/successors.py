@@ -71,7 +71,11 @@ def variant(config: config_lib.Config) -> str | None:
     if not config.learned:
       return A2C
     return _of_snake(config)
-  if config.env.startswith('minatar:') and not config.learned:
+  if (
+    config.env.startswith('minatar:')
+    and not config.learned
+    and config.discount == 0.99
+  ):
     return _lambda(config.lambda_) if config.lambda_ in _LAMBDAS else None
   return None
 

@@ -47,6 +47,13 @@ class SuccessorsTest(parameterized.TestCase):
     self.assertEqual(found[variant], 7.5)
     self.assertLen(found, 2)
 
+  @parameterized.parameters(
+    (dict(discount=0.9),), (dict(lambda_=0.5),), (dict(learned=('lambda_',)),)
+  )
+  def test_what_nobody_published_of_minatar(self, fields):
+    config = config_lib.preset('minatar', **{'learned': (), **fields})
+    self.assertIsNone(successors.variant(config))
+
   def test_nothing_is_known_of_others(self):
     for game in ('pong', 'minatar:tetris', 'catch'):
       self.assertEmpty(successors.published(game))
