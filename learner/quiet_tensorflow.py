@@ -33,8 +33,8 @@ def _import_quietly(name: str) -> None:
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # Else the first process takes all of a GPU, and no evaluation fits beside it.
 os.environ.setdefault('TF_FORCE_GPU_ALLOW_GROWTH', 'true')
-# TensorFlow's own choice where a CPU has AVX512_VNNI or AMX, not where it has
-# neither: there Eigen's gradient of a first convolution's filters takes most of
-# an update.
+# TensorFlow's own choice where a CPU has AVX512_VNNI, AVX_VNNI or AMX. Without
+# them Eigen's gradient of the first convolution's filters takes half of an
+# update.
 os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 _import_quietly('tensorflow')
