@@ -12,7 +12,7 @@ from seed_metagrad import meta
 from seed_metagrad import outer
 
 _LOOKS = '/looks'  # No name of a meta-parameter.
-_DECAY = 0.999  # Of the running mean and variance, per update.
+_DECAY = 0.999  # The running mean and variance, per update.
 LEAST_TRAVEL = 1.0  # Logits; less than that is a constant.
 NOISE = 0.02  # Signal to noise below which only noise is followed.
 

@@ -122,7 +122,7 @@ class Learner:
     self._next: types.Unroll[np.ndarray] | None = None
     self._config = config
     self._hosts = hosts or hosts_lib.Hosts()
-    self._batch_size = config.batch_size // self._hosts.num  # Of this host.
+    self._batch_size = config.batch_size // self._hosts.num  # This host's.
     if config.xla:
       update = tf.function(update, autograph=False, jit_compile=True)
     self._update = tf.function(update, autograph=False)

@@ -64,9 +64,9 @@ class Settings(NamedTuple):
   baseline_cost: float = 0.0
   entropy_cost: float = 0.0
   kl_cost: float = 0.0
-  value_cost: float = 0.0  # Of values in the matching of `bootstrap`.
+  value_cost: float = 0.0  # The values' part in the matching of `bootstrap`.
   meta_batch_size: int = 1  # B'.
-  targets: Mapping[str, Any] = {}  # Of losses.vtrace_targets.
+  targets: Mapping[str, Any] = {}  # For losses.vtrace_targets.
   policy: policies.Policy = policies.categorical
 
 

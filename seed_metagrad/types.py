@@ -183,7 +183,7 @@ class Network(NamedTuple):
 
   init: NetworkInit
   apply: NetworkApply
-  names: Nest = ()  # Of the parameters, nested as they are.
+  names: Nest = ()  # The parameters', nested as they are.
   initial_state: NetworkInitialState = lambda num_envs: ()
 
 

@@ -24,7 +24,7 @@ UNFINISHED, NOT_RUN = 'unfinished', 'not run'
 ENV_FRAMES, MEAN_RETURN = 'env_frames', 'mean_return_100'
 NUM_UPDATES, SECONDS = 'num_updates', 'seconds'
 OUTER_ADVANTAGE = 'outer_advantage'
-# Of a learned meta-parameter, before its name.
+# These stand before the name of a learned meta-parameter.
 TRAVELLED, SIGNAL = 'travelled_', 'signal_to_noise_'
 SIGN_AGREEMENT = 'sign_agreement_'
 
@@ -36,7 +36,7 @@ class Evaluation(NamedTuple):
 
   mean: float  # Raw score.
   starts: str  # How its episodes began, in words.
-  low: float  # Of the mean's 95% interval over episodes.
+  low: float  # 95% interval of the mean over episodes.
   high: float
   episodes: int
 

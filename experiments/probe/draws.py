@@ -18,7 +18,7 @@ from seed_metagrad import meta
 from seed_metagrad import outer
 from seed_metagrad import types
 
-_STEP = 1e-3  # Of the logits, for central differences.
+_STEP = 1e-3  # A logit, for central differences.
 _LEARNING_RATE = 6e-4  # A factor of the meta-gradient: it moves no sign.
 
 Unroll = types.Unroll[np.ndarray]

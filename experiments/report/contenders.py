@@ -22,7 +22,7 @@ class Contender(NamedTuple):
   scores: dict[str, dict[str, np.ndarray]]  # [protocol][game]: raw, per seed.
   curves: dict[str, list[external.Curve]]  # [game]: finished runs.
   learned: dict[str, list[results_lib.Columns]]  # [game]: over training.
-  results: list[results_lib.Result]  # Of a variant: all its runs.
+  results: list[results_lib.Result]  # All runs of a variant.
 
   @property
   def title(self) -> str:

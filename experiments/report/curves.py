@@ -25,9 +25,9 @@ class Axis(NamedTuple):
   """What curves are drawn against."""
 
   name: str
-  column: str  # Of metrics.csv.
+  column: str  # A name in metrics.csv.
   unit: str
-  size: float  # Of the unit.
+  size: float  # What one unit is.
 
 
 def axes(seconds: float) -> tuple[Axis, ...]:

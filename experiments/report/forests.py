@@ -90,7 +90,7 @@ class VerdictLine(NamedTuple):
 class ScoreLine(NamedTuple):
   """A contender's score on a game."""
 
-  row: tables.Row  # Of the table of scores.
+  row: tables.Row  # One of the table of scores.
   strip: Strip | None
   learns: bool
 
@@ -109,7 +109,7 @@ class Plot(NamedTuple):
   lines: list[VerdictLine] | list[ScoreLine] | list[StartLine]
   protocol: str = ''
   game: str = ''
-  name: str = ''  # Of the hyperparameter.
+  name: str = ''  # The hyperparameter's.
 
 
 def of_verdicts(found: list[verdicts.Verdict], costs: list[tables.Row]) -> Plot:

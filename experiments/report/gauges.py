@@ -37,8 +37,8 @@ class Gauge(NamedTuple):
   high: float
   travelled: float  # Logits, from the start to the end.
   possible: float  # Logits: meta learning rate x updates, of its config.json.
-  signal_to_noise: float  # Of one meta-gradient, at the end; absolute.
-  sign_agreement: float  # Of the two halves of tau', over the run.
+  signal_to_noise: float  # One meta-gradient, at the end; absolute.
+  sign_agreement: float  # The two halves of tau', over the run.
   outer_advantage: float  # Mean of the last tenth of the run.
 
   @property

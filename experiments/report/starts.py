@@ -37,7 +37,7 @@ class Start(NamedTuple):
 
   protocol: str
   game: str
-  name: str  # Of the hyperparameter.
+  name: str  # The hyperparameter's.
   value: float  # At the start.
   is_learned: bool
   title: str

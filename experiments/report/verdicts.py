@@ -32,7 +32,7 @@ class Verdict(NamedTuple):
   is_baseline: bool  # The other is the contender's {}.
   games: int
   seeds: int  # The fewest that either has of a game.
-  raw: estimates.Difference | None  # Of one game.
+  raw: estimates.Difference | None  # On one game.
   percent: estimates.Difference | None  # See `scale`.
   probability: estimates.Estimate
   corrected: float | None  # The p-value, for as many tests as there are.

@@ -34,7 +34,7 @@ _SNAKE_SCORES = {
   BMG: ((9.0, 2.1), (14.3, 3.2), (23.9, 11.4)),
   BMG_OUTER: ((12.4, 2.6), (21.4, 6.4), (31.5, 5.9)),
 }
-# Of lambda .8 and 0.
+# With lambda .8 and 0.
 _MINATAR_SCORES = {
   'asterix': (19.0, 20.5),
   'breakout': (17.5, 15.5),

@@ -20,7 +20,7 @@ from seed_metagrad import config as config_lib
 
 _PROTOCOL = 'noop'
 _VARIANT = 'variant'  # The parameter that chooses one, counted from 1.
-_DIGITS = 4  # Of a number out of a range: it is in the name of a folder.
+_DIGITS = 4  # A number out of a range has so many, in the name of a folder.
 
 
 class Trial(Protocol):
@@ -50,15 +50,15 @@ class Range(NamedTuple):
 class Sample(NamedTuple):
   """One point of a space."""
 
-  study: study_lib.Study  # Of one variant.
+  study: study_lib.Study  # It has one variant.
   values: dict[str, Any]  # What was chosen, by the name of its parameter.
 
 
 class Space(NamedTuple):
   """A study file whose variants are open."""
 
-  fields: dict[str, Any]  # Of the file.
-  folder: pathlib.Path  # Of the file.
+  fields: dict[str, Any]  # What the file says.
+  folder: pathlib.Path  # Where the file is.
   variants: tuple[dict[str, list[Any] | Range], ...]
 
   def sample(self, trial: Trial) -> Sample:

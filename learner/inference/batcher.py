@@ -25,7 +25,7 @@ class Request(NamedTuple):
 
   env_ids: np.ndarray  # int32 [E], slots of the learner.
   reset: bool  # A new lease: what its environments had in progress is dropped.
-  step: codec.Step  # Of all E, valid.
+  step: codec.Step  # All E of them, valid.
   peer: str  # actor/group.
   env_state: bytes = b''  # Not empty where the learner asked for it.
 

@@ -19,7 +19,7 @@ from rich import text
 
 from learner.reporting import csv_table
 
-LEAST_HEIGHT, LEAST_WIDTH = 14, 60  # Of a terminal; a smaller one gets a line.
+LEAST_HEIGHT, LEAST_WIDTH = 14, 60  # A smaller terminal gets a line.
 _REFRESH_SECS = 0.25
 _SPARKS = '▁▂▃▄▅▆▇█'
 _SPARKLINE = 20  # Rows of metrics.csv: four columns of text fit 80.

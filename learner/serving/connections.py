@@ -18,7 +18,7 @@ import urllib.parse
 
 _FILES = '/proc/self/fd'
 _STRANGER_SECS = 20.0  # A handshake and a request may take 10 s each.
-_MAX_STRANGERS = 64  # Of one host, where half of the room is taken.
+_MAX_STRANGERS = 64  # From one host, where half of the room is taken.
 
 
 class Peer(NamedTuple):

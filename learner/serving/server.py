@@ -34,10 +34,8 @@ _STOP_SECS = 1.0  # Calls that still run then are cancelled.
 _WATCH_SECS = 1.0  # Between checks for silent groups.
 _SILENT_SECS = 10.0  # A silence of this length is logged.
 _SPARE_CALLS = 256  # Joins and health checks, besides one stream per group.
-_CONNECTION_CALLS = (
-  validation.MAX_GROUPS + 16
-)  # Of an actor: streams and joins.
-_MAX_MS = 2**31 - 1  # Of gRPC's options.
+_CONNECTION_CALLS = validation.MAX_GROUPS + 16  # An actor's: streams and joins.
+_MAX_MS = 2**31 - 1  # The most that gRPC's options hold.
 _OTHER_FILES = 512  # Files of this process that are not connections.
 
 

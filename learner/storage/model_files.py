@@ -34,7 +34,7 @@ class Model(NamedTuple):
   config: config_lib.Config
   spec: types.EnvSpec
   agent: agent_lib.Agent
-  state: types.LearnerState  # Of tensors; exported: a fresh optimizer.
+  state: types.LearnerState  # Tensors; exported: a fresh optimizer.
 
 
 def write(folder: pathlib.Path, model: Model) -> None:

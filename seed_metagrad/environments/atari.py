@@ -139,7 +139,7 @@ class Atari:
     frames, rewards, terminated, truncated, info = self._envs.step(
       actions.astype(np.int32, copy=False)
     )
-    lives = info['lives']  # Of the next game where one has ended.
+    lives = info['lives']  # Those of the next game where one has ended.
     life_lost = (lives < self._lives) & ~(terminated | truncated)
     self._lives = lives
     return types.EnvOutput(

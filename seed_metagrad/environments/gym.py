@@ -257,7 +257,7 @@ class _One:
     self.env = _make(env_id, settings)
     self._env_id = env_id
     self._index = index
-    self._num_steps = 0  # Of the episode.
+    self._num_steps = 0  # In this episode.
     self._where = ''  # What it did last.
 
   def reset(self, seed: int | None = None) -> _Step:
