@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 
 from seed_metagrad import config as config_lib
+from seed_metagrad import presets
 
 _DEFAULT_PRESET = 'local'
 
@@ -21,7 +22,7 @@ def define(flag_values: flags.FlagValues) -> None:
   flags.DEFINE_enum(
     'preset',
     _DEFAULT_PRESET,
-    sorted(config_lib.PRESETS),
+    sorted(presets.PRESETS),
     'Preset for the fields that are not passed. The helps below name the '
     "sources of the paper's defaults: [MGRL] Xu et al. 2018, [IMPALA] Espeholt "
     'et al. 2018, [C] our choice.',

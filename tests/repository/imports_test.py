@@ -14,7 +14,8 @@ _TF = ('seed_metagrad.types', 'tensorflow')
 # For a file or a folder, what it may import beside the standard library.
 _ALLOWED = {
   'seed_metagrad': (),
-  'seed_metagrad.config': (),
+  'seed_metagrad.config': ('seed_metagrad.presets',),
+  'seed_metagrad.presets': (),
   'seed_metagrad.types': (),
   'seed_metagrad.environments': (
     'seed_metagrad.environments',

@@ -4,6 +4,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from seed_metagrad import config as config_lib
+from seed_metagrad import presets
 
 _BAD = {
   'total_env_frames': (0,),
@@ -48,7 +49,7 @@ _BAD = {
 
 
 class ConfigTest(parameterized.TestCase):
-  @parameterized.parameters(sorted(config_lib.PRESETS))
+  @parameterized.parameters(sorted(presets.PRESETS))
   def test_presets_are_possible(self, name):
     config_lib.check(config_lib.preset(name))
 
