@@ -16,9 +16,9 @@ from learner.inference import worker as inference_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
-from seed_metagrad import frames
 from seed_metagrad import networks
 from seed_metagrad import types
+from seed_metagrad.networks import frames
 
 Results = Iterator[measurement.Result]
 

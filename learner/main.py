@@ -54,9 +54,9 @@ from protos import address as address_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
-from seed_metagrad import frames
-from seed_metagrad import torsos
 from seed_metagrad import types
+from seed_metagrad.networks import frames
+from seed_metagrad.networks import torsos
 
 _NOT_FINITE, _HOST_LOST = 4, 5
 _SAME_ON_HOSTS = (

@@ -7,15 +7,15 @@ from typing import Any, NamedTuple, Protocol
 import tensorflow as tf
 
 from seed_metagrad import config as config_lib
-from seed_metagrad import frames
 from seed_metagrad import losses
 from seed_metagrad import meta
 from seed_metagrad import meta_parameters
 from seed_metagrad import networks
 from seed_metagrad import optimizers
 from seed_metagrad import outer
-from seed_metagrad import policies
 from seed_metagrad import types
+from seed_metagrad.networks import frames
+from seed_metagrad.networks import policies
 
 
 class Init(Protocol):

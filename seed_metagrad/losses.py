@@ -10,9 +10,9 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from seed_metagrad import policies
 from seed_metagrad import returns
 from seed_metagrad import types
+from seed_metagrad.networks import policies
 
 
 def log_probs(

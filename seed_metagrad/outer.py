@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Protocol
 import tensorflow as tf
 
 from seed_metagrad import losses
-from seed_metagrad import policies
 from seed_metagrad import types
+from seed_metagrad.networks import policies
 
 Metrics = dict[str, tf.Tensor]
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 from learner.inference import parameter_store
 from learner.storage import model_files
 from seed_metagrad import agent as agent_lib
-from seed_metagrad import frames
 from seed_metagrad import types
+from seed_metagrad.networks import frames
 
 
 class Policy:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from seed_metagrad import frames
-from seed_metagrad import policies
 from seed_metagrad import types
+from seed_metagrad.networks import frames
+from seed_metagrad.networks import policies
 
 
 class Finished(NamedTuple):

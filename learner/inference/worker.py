@@ -19,8 +19,8 @@ from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.storage import run_state
 from protos import codec
-from seed_metagrad import frames
 from seed_metagrad import types
+from seed_metagrad.networks import frames
 
 _POLL_SECS = 0.2  # Between checks for a stop while the queue is full.
 

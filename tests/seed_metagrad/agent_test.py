@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
-from seed_metagrad import frames
 from seed_metagrad import meta_parameters
 from seed_metagrad import types
+from seed_metagrad.networks import frames
 from tests.support import tiny
 
 _SPEC = tiny.SPEC._replace(action_repeat=4)

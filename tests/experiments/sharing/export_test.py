@@ -20,7 +20,7 @@ from experiments.evaluation import play
 from experiments.sharing import export
 from learner.storage import model_files
 from seed_metagrad import environments
-from seed_metagrad import frames
+from seed_metagrad.networks import frames
 from tests.support import command_flags
 from tests.support import fake_hub
 from tests.support import untrained

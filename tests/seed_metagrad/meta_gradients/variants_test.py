@@ -12,9 +12,9 @@ from seed_metagrad import agent as agent_lib
 from seed_metagrad import losses
 from seed_metagrad import meta
 from seed_metagrad import networks
-from seed_metagrad import policies
 from seed_metagrad import returns
-from seed_metagrad import torsos
+from seed_metagrad.networks import policies
+from seed_metagrad.networks import torsos
 from tests.support import reference
 from tests.support import tiny
 

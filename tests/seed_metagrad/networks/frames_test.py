@@ -4,8 +4,8 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from seed_metagrad import frames
 from seed_metagrad import types
+from seed_metagrad.networks import frames
 
 
 def _unroll(previous, observations, resets):

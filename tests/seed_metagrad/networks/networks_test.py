@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from seed_metagrad import networks
-from seed_metagrad import torsos
 from seed_metagrad import types
+from seed_metagrad.networks import torsos
 
 _ATARI = types.EnvSpec((84, 84), 'uint8', 6, frame_stack=4)
 _VECTOR = types.EnvSpec((4,), 'float32', 2, frame_stack=2)

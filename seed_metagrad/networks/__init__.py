@@ -1,21 +1,18 @@
 """Networks as (init, apply, initial_state): a torso, a core or none, heads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import functools
-import math
-import re
-from typing import NamedTuple
 
 import keras
-from keras import layers
 import numpy as np
 import tensorflow as tf
 
-from seed_metagrad import frames
-from seed_metagrad import lstm
-from seed_metagrad import policies
-from seed_metagrad import torsos
 from seed_metagrad import types
+from seed_metagrad.networks import frames
+from seed_metagrad.networks import lstm
+from seed_metagrad.networks import models as models_lib
+from seed_metagrad.networks import policies
+from seed_metagrad.networks import torsos
 
 
 def make(
@@ -58,7 +55,7 @@ def make(
     name = torsos.choose(spec)
   _check(name, spec, num_conditioning, outer_critic, core_units)
   build = functools.partial(
-    _build,
+    models_lib.build,
     torsos.TORSOS[name],
     spec,
     num_conditioning,
@@ -70,13 +67,13 @@ def make(
   )
   models = build()
   scale = _scale(spec, models.torso.input_shape[1:], dtype)
-  build_critic = _CRITICS.get(outer_critic)
+  build_critic = models_lib.CRITICS.get(outer_critic)
   critic = build_critic and build_critic(torsos.TORSOS[name][-1], models, dtype)
 
   def init(seed: int) -> types.Nest:
     keras.utils.set_random_seed(seed)
     fresh = build()
-    agent = [v.numpy() for v in _variables(fresh)]
+    agent = [v.numpy() for v in models_lib.variables(fresh)]
     if not build_critic:
       return agent
     fresh_critic = build_critic(torsos.TORSOS[name][-1], fresh, dtype)
@@ -93,7 +90,7 @@ def make(
     time, batch = tf.shape(stacked)[0], tf.shape(stacked)[1]
     inputs = tf.reshape(stacked, [time * batch, *models.torso.input_shape[1:]])
     inputs = tf.cast(inputs, dtype) * scale
-    torso, core, head = _by_model(agent, models)
+    torso, core, head = models_lib.by_model(agent, models)
     outputs, _ = models.torso.stateless_call(torso, [], inputs)
     features = tf.nest.flatten(outputs)
     state: tf.Tensor | tuple[()] = ()
@@ -131,7 +128,7 @@ def make(
   return types.Network(
     init,
     apply,
-    _parameter_names(models, critic),
+    models_lib.parameter_names(models, critic),
     functools.partial(_initial_state, spec, core_units),
   )
 
@@ -221,135 +218,6 @@ def _before(
 def _size_before(spec: types.EnvSpec) -> int:
   """How many numbers `_before` is."""
   return 1 + (spec.action_dims or policies.num_outputs(spec))
-
-
-class _Models(NamedTuple):
-  torso: keras.Model  # Stacked frames -> features, of each tower.
-  core: keras.Model | None  # Never called: its variables are lstm.Weights.
-  heads: keras.Model  # [*features, values] -> [logits, baseline, ...].
-
-
-def _variables(models: _Models) -> list[keras.Variable]:
-  return [
-    variable
-    for model in models
-    if model
-    for variable in model.trainable_variables
-  ]
-
-
-def _by_model(
-  params: Sequence[tf.Tensor], models: _Models
-) -> list[Sequence[tf.Tensor]]:
-  """What `_variables` flattened, of each model; none of a missing one."""
-  counts = [len(model.trainable_variables) if model else 0 for model in models]
-  ends = np.cumsum(counts)
-  return [params[end - n : end] for n, end in zip(counts, ends, strict=True)]
-
-
-def _build(
-  chosen: Sequence[torsos.Torso],
-  spec: types.EnvSpec,
-  num_conditioning: int,
-  embedding_size: int,
-  auxiliary_heads: int,
-  core_units: int,
-  core_extra: int,
-  dtype: str,
-) -> _Models:
-  size, planes = spec.observation_shape[:2], spec.observation_shape[2:]
-  channels = math.prod(planes) * spec.frame_stack
-  seen = keras.Input((*size, channels), dtype=dtype)
-  torso_model = keras.Model(seen, [torso(seen, dtype) for torso in chosen])
-  sizes = [features.shape[-1] for features in torso_model.outputs]
-  core = None
-  if core_units:
-    core = _core(sum(sizes) + core_extra, core_units, dtype)
-    sizes = [core_units]
-  inputs = [keras.Input((size,), dtype=dtype) for size in sizes]
-  features = list(inputs)
-  if num_conditioning:
-    inputs.append(keras.Input((num_conditioning,), dtype=dtype))
-    embedding = layers.Dense(
-      embedding_size,
-      use_bias=False,
-      dtype=dtype,
-      kernel_initializer=torsos.INITIALIZER,
-      name='embedding',
-    )(inputs[-1])
-    features = [
-      layers.Concatenate(dtype=dtype)([x, embedding]) for x in features
-    ]
-  heads = [
-    torsos.dense(units, None, dtype, f'{name}_{head}' if head else name)(x)
-    for head in range(1 + auxiliary_heads)
-    for name, units, x in (
-      ('policy', policies.num_outputs(spec), features[0]),
-      ('baseline', 1, features[-1]),
-    )
-  ]
-  return _Models(torso_model, core, keras.Model(inputs, heads))
-
-
-def _core(num_inputs: int, units: int, dtype: str) -> keras.Model:
-  """Holds the weights of a core."""
-  x = keras.Input((num_inputs,), dtype=dtype)
-  output = keras.Input((units,), dtype=dtype)
-  recurrent = layers.Dense(
-    4 * units,
-    use_bias=False,
-    kernel_initializer='orthogonal',
-    dtype=dtype,
-    name='recurrent',
-  )
-  seen = torsos.dense(4 * units, None, dtype, 'input')(x)
-  return keras.Model([x, output], [seen, recurrent(output)])
-
-
-def _parameter_names(models: _Models, critic: keras.Model | None) -> types.Nest:
-  """Names for a file: agent/torso/conv2d_0/kernel, agent/heads/policy/bias."""
-  agent = _names('agent/torso', models.torso)
-  if models.core:
-    agent += _names('agent/core', models.core)
-  agent += _names('agent/heads', models.heads)
-  if not critic:
-    return agent
-  return {'agent': agent, 'outer_critic': _names('outer_critic', critic)}
-
-
-def _names(folder: str, model: keras.Model) -> list[str]:
-  """Layers that have no name of their own are counted within the model."""
-  layer_names: dict[str, str] = {}
-  names = []
-  for variable in model.trainable_variables:
-    layer, part = variable.path.split('/')[-2:]
-    unnamed = re.fullmatch(r'(conv2d|dense)(_\d+)?', layer)
-    short = f'{unnamed[1]}_{len(layer_names)}' if unnamed else layer
-    names.append(f'{folder}/{layer_names.setdefault(layer, short)}/{part}')
-  return names
-
-
-def _critic_head(
-  torso: torsos.Torso, models: _Models, dtype: str
-) -> keras.Model:
-  del torso
-  outputs = models.core.inputs[1:] if models.core else models.torso.outputs
-  features = keras.Input(outputs[-1].shape[1:], dtype=dtype)
-  return keras.Model(features, torsos.dense(1, None, dtype)(features))
-
-
-def _critic_network(
-  torso: torsos.Torso, models: _Models, dtype: str
-) -> keras.Model:
-  inputs = keras.Input(models.torso.input_shape[1:], dtype=dtype)
-  return keras.Model(inputs, torsos.dense(1, None, dtype)(torso(inputs, dtype)))
-
-
-# The outer critics with parameters of their own.
-_CRITICS: dict[str, Callable[[torsos.Torso, _Models, str], keras.Model]] = {
-  'head': _critic_head,
-  'network': _critic_network,
-}
 
 
 def _scale(

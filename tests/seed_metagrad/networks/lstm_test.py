@@ -5,7 +5,7 @@ from keras import layers
 import numpy as np
 import tensorflow as tf
 
-from seed_metagrad import lstm
+from seed_metagrad.networks import lstm
 
 _TIME, _BATCH, _INPUTS, _UNITS = 5, 3, 4, 2
 

@@ -8,8 +8,8 @@ from scipy import stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from seed_metagrad import policies
 from seed_metagrad import types
+from seed_metagrad.networks import policies
 
 _ONE = types.EnvSpec((2,), 'float32', num_actions=3)
 _SEVERAL = _ONE._replace(num_actions=0, action_sizes=(3, 2))
