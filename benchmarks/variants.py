@@ -20,8 +20,8 @@ from learner.inference import unrolls as unrolls_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
-from seed_metagrad import meta
 from seed_metagrad import types
+from seed_metagrad.meta_gradients import gauges
 
 _STACX = dict(
   learned=(
@@ -71,14 +71,14 @@ def variants(options: measurement.Options) -> computations.Results:
         secs[name].append(time.monotonic() - start)
     plain, mgrl = secs['plain'], secs['mgrl']
     looks = [
-      (look - usual) / usual / meta.GAUGES_EVERY
+      (look - usual) / usual / gauges.EVERY
       for look, usual in zip(secs.pop(_LOOK), mgrl, strict=True)
     ]
     yield measurement.Result(
       'variants.share_of_the_gauges',
       statistics.median(looks),
       'of MGRL',
-      {'every': meta.GAUGES_EVERY, 'threads': 1},
+      {'every': gauges.EVERY, 'threads': 1},
       network,
     )
     for name, ours in secs.items():

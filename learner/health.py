@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import math
 from typing import NamedTuple
 
-from seed_metagrad import meta
-from seed_metagrad import outer
+from seed_metagrad.meta_gradients import gauges as gauges_lib
+from seed_metagrad.meta_gradients import outer
 
 _LOOKS = '/looks'  # No name of a meta-parameter.
 _DECAY = 0.999  # The running mean and variance, per update.
@@ -82,7 +82,7 @@ class Health:
         self._looks[name] = value
     for name, gauge in self._gauges.items():
       gradient = float(metrics[f'meta_gradient_{name}'])
-      agreed = float(metrics.get(meta.SIGN + name, math.nan))
+      agreed = float(metrics.get(gauges_lib.SIGN + name, math.nan))
       looked = not math.isnan(agreed)
       self._gauges[name] = gauge._replace(
         updates=gauge.updates + 1,
@@ -106,7 +106,8 @@ class Health:
       for name, gauge in gauges.items()
     }
     columns |= {
-      meta.SIGN + name: gauge.sign_agreement for name, gauge in gauges.items()
+      gauges_lib.SIGN + name: gauge.sign_agreement
+      for name, gauge in gauges.items()
     }
     return columns
 

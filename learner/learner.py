@@ -28,8 +28,8 @@ from learner.storage import run_state
 from learner.storage import workdir as workdir_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
-from seed_metagrad import meta
 from seed_metagrad import types
+from seed_metagrad.meta_gradients import gauges
 
 _POLL_SECS = 0.2  # How long a wait for unrolls may hide a request to stop.
 _ROUND_SECS = 2.0  # How long a host waits before it hears the others.
@@ -302,7 +302,7 @@ class Learner:
     bad = [
       name
       for name, value in metrics.items()
-      if not (np.isfinite(float(value)) or meta.is_gauge(name))
+      if not (np.isfinite(float(value)) or gauges.is_gauge(name))
     ]
     logging.warning(
       'Update %d was not finite and is skipped, number %d of the run (not'
@@ -363,7 +363,7 @@ class Learner:
       **{
         name: float(value)
         for name, value in metrics.items()
-        if not meta.is_gauge(name)
+        if not gauges.is_gauge(name)
       },
     }
 

@@ -16,9 +16,9 @@ import tensorflow as tf
 from learner.storage import files
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
-from seed_metagrad import meta
-from seed_metagrad import meta_parameters
 from seed_metagrad import types
+from seed_metagrad.meta_gradients import meta_parameters
+from seed_metagrad.meta_gradients import rules as rules_lib
 
 _FINAL = ':final'
 
@@ -108,7 +108,7 @@ def follow(recording: Recording, update: agent_lib.Update) -> agent_lib.Update:
     state: types.LearnerState,
     unrolls: Sequence[types.Unroll[Any]],
     meta_unrolls: Sequence[types.Unroll[Any]],
-  ) -> tuple[types.LearnerState, meta.Metrics]:
+  ) -> tuple[types.LearnerState, rules_lib.Metrics]:
     new, metrics = update(state, unrolls, meta_unrolls)
     return start(recording, new), metrics
 

@@ -8,12 +8,14 @@ import tensorflow as tf
 
 from seed_metagrad import config as config_lib
 from seed_metagrad import losses
-from seed_metagrad import meta
-from seed_metagrad import meta_parameters
 from seed_metagrad import networks
 from seed_metagrad import optimizers
-from seed_metagrad import outer
 from seed_metagrad import types
+from seed_metagrad.meta_gradients import gauges
+from seed_metagrad.meta_gradients import meta
+from seed_metagrad.meta_gradients import meta_parameters
+from seed_metagrad.meta_gradients import outer
+from seed_metagrad.meta_gradients import rules as rules_lib
 from seed_metagrad.networks import frames
 from seed_metagrad.networks import policies
 
@@ -58,7 +60,7 @@ class Update(Protocol):
     state: types.LearnerState,
     unrolls: Sequence[types.Unroll[Any]],
     meta_unrolls: Sequence[types.Unroll[Any]],
-  ) -> tuple[types.LearnerState, meta.Metrics]:
+  ) -> tuple[types.LearnerState, rules_lib.Metrics]:
     """Returns (state, metrics); `skipped` is 1 where nothing was learned."""
 
 
@@ -68,7 +70,7 @@ class Agent(NamedTuple):
   init: Init
   act: Act
   update: Update
-  rules: meta.Rules  # What `update` is made of.
+  rules: rules_lib.Rules  # What `update` is made of.
   initial_state: types.NetworkInitialState
   parameter_names: types.Nest = ()  # Nested as the parameters are.
 
@@ -78,11 +80,11 @@ def make(
   spec: types.EnvSpec,
   *,
   dtype: str = 'float32',
-  all_reduce: meta.AllReduce | None = None,
+  all_reduce: rules_lib.AllReduce | None = None,
 ) -> Agent:
   """The agent of a config, for environments of a spec.
 
-  all_reduce: of meta.Rules, where several replicas call `update` together.
+  all_reduce: of rules_lib.Rules, where several replicas call `update` together.
 
   Raises:
     ValueError: an unknown name; a network that does not fit the spec; a value
@@ -151,7 +153,7 @@ def make(
     state: types.LearnerState,
     unrolls: Sequence[types.Unroll[tf.Tensor]],
     meta_unrolls: Sequence[types.Unroll[tf.Tensor]],
-  ) -> tuple[types.LearnerState, meta.Metrics]:
+  ) -> tuple[types.LearnerState, rules_lib.Metrics]:
     return _checked_update(config, spec, rules, state, unrolls, meta_unrolls)
 
   return Agent(init, act, update, rules, network.initial_state, network.names)
@@ -222,7 +224,7 @@ def make_rules(
   config: config_lib.Config,
   network: types.Network,
   policy: policies.Policy = policies.categorical,
-) -> meta.Rules:
+) -> rules_lib.Rules:
   """The algorithm's functions with a config's constants in them."""
   if config.outer not in outer.OBJECTIVES:
     raise ValueError(
@@ -247,7 +249,7 @@ def make_rules(
       name, rms_decay=config.rms_decay, rms_epsilon=config.rms_epsilon
     )
 
-  return meta.Rules(
+  return rules_lib.Rules(
     forward=forward,
     loss=_loss(config, policy),
     outer_objective=functools.partial(
@@ -317,7 +319,9 @@ def _target_settings(config: config_lib.Config) -> dict[str, Any]:
   )
 
 
-def _loss(config: config_lib.Config, policy: policies.Policy) -> meta.InnerLoss:
+def _loss(
+  config: config_lib.Config, policy: policies.Policy
+) -> rules_lib.InnerLoss:
   """The main head's loss, the auxiliary heads' and the outer critic's."""
   target_settings = _target_settings(config) | {'policy': policy}
 
@@ -326,7 +330,7 @@ def _loss(config: config_lib.Config, policy: policies.Policy) -> meta.InnerLoss:
     target: types.NetworkOutput,
     hypers: types.Hypers,
     unroll: types.Unroll[tf.Tensor],
-  ) -> tuple[tf.Tensor, meta.Metrics]:
+  ) -> tuple[tf.Tensor, rules_lib.Metrics]:
     total, metrics = losses.actor_critic_loss(
       online, target, hypers, unroll, **target_settings
     )
@@ -373,7 +377,7 @@ def _outer_settings(
   )
 
 
-def _conditioning(config: config_lib.Config) -> meta.Conditioning:
+def _conditioning(config: config_lib.Config) -> rules_lib.Conditioning:
   """What a config's network sees of the meta-parameters."""
   if not config.conditioning:
     return lambda logits: None
@@ -425,11 +429,11 @@ def _next_context(
 def _checked_update(
   config: config_lib.Config,
   spec: types.EnvSpec,
-  rules: meta.Rules,
+  rules: rules_lib.Rules,
   state: types.LearnerState,
   unrolls: Sequence[types.Unroll[tf.Tensor]],
   meta_unrolls: Sequence[types.Unroll[tf.Tensor]],
-) -> tuple[types.LearnerState, meta.Metrics]:
+) -> tuple[types.LearnerState, rules_lib.Metrics]:
   """One update, or the state as it was where a number is not finite."""
   decay_frames = config_lib.decay_frames(config)
   remaining = tf.cast(
@@ -448,7 +452,7 @@ def _checked_update(
   checked = {
     name: value
     for name, value in metrics.items()
-    if not meta.is_gauge(name)  # NaN but for one update in many.
+    if not gauges.is_gauge(name)  # NaN but for one update in many.
   }
   # A sum is not finite where one of its terms is not.
   total = tf.add_n([tf.reduce_sum(p) for p in tf.nest.flatten(new.params)])

@@ -25,10 +25,10 @@ from learner.inference import worker as inference_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
-from seed_metagrad import meta
 from seed_metagrad import types
 from seed_metagrad.environments import chain
 from seed_metagrad.environments import environment
+from seed_metagrad.meta_gradients import rules as rules_lib
 
 NUM_UPDATES = 1000
 _BAD_DISCOUNT = 0.5  # Below the threshold: waiting does not seem worth it.
@@ -126,7 +126,7 @@ def train(
 def _train_one(
   config: config_lib.Config,
   agent: agent_lib.Agent,
-  update: Callable[..., tuple[types.LearnerState, meta.Metrics]],
+  update: Callable[..., tuple[types.LearnerState, rules_lib.Metrics]],
   seed: int,
   bar: 'tqdm.tqdm[Any]',
 ) -> Curves:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from seed_metagrad import meta_parameters
 from seed_metagrad import types
+from seed_metagrad.meta_gradients import meta_parameters
 
 SIZE = 5  # Cells a side.
 NUM_ACTIONS = 4

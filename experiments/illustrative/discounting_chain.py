@@ -24,11 +24,12 @@ from experiments.illustrative import small_figures
 from experiments.illustrative import tables
 from seed_metagrad import config as config_lib
 from seed_metagrad import losses
-from seed_metagrad import meta
-from seed_metagrad import meta_parameters
 from seed_metagrad import optimizers
-from seed_metagrad import outer
 from seed_metagrad import types
+from seed_metagrad.meta_gradients import meta
+from seed_metagrad.meta_gradients import meta_parameters
+from seed_metagrad.meta_gradients import outer
+from seed_metagrad.meta_gradients import rules as rules_lib
 
 # By action: what it pays, and after how many steps.
 REWARDS = np.array([1.0, 1.0, 1.0, 1.1, 1.0], np.float32)
@@ -146,7 +147,7 @@ def _forward(
   )
 
 
-def make_rules(variant: str) -> meta.Rules:
+def make_rules(variant: str) -> rules_lib.Rules:
   """The agent's algorithm; a policy of one logit for each first action."""
 
   def conditioning(logits: types.Eta) -> types.Conditioning:
@@ -165,7 +166,7 @@ def make_rules(variant: str) -> meta.Rules:
     meta_batch_size=BATCH_SIZE,
     targets=targets,
   )
-  return meta.Rules(
+  return rules_lib.Rules(
     forward=functools.partial(
       _forward, outer_critic=variant == 'mg_outer_critic'
     ),
@@ -204,7 +205,9 @@ def init(variant: str, seed: int, num_seeds: int) -> Training:
   return Training(states, decide(states.params, tf.constant([seed, 0])))
 
 
-def update(training: Training, seed: tf.Tensor, rules: meta.Rules) -> Training:
+def update(
+  training: Training, seed: tf.Tensor, rules: rules_lib.Rules
+) -> Training:
   """One update of all seeds, judged on what they learn from next."""
   later = decide(training.states.params, seed)
 

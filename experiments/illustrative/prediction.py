@@ -15,12 +15,13 @@ import tqdm
 
 from experiments.illustrative import markov_processes
 from seed_metagrad import losses
-from seed_metagrad import meta
-from seed_metagrad import meta_parameters
 from seed_metagrad import optimizers
-from seed_metagrad import outer
 from seed_metagrad import returns
 from seed_metagrad import types
+from seed_metagrad.meta_gradients import meta
+from seed_metagrad.meta_gradients import meta_parameters
+from seed_metagrad.meta_gradients import outer
+from seed_metagrad.meta_gradients import rules as rules_lib
 
 _INITIAL = 0.5  # Every meta-parameter starts here (MGRL).
 _REFERENCE: types.Hypers = {'discount': 1.0, 'lambda_': 1.0}
@@ -84,7 +85,7 @@ def make_rules(
   settings: Settings,
   trace_decay: float | tf.Tensor,
   fixed: float | tf.Tensor,
-) -> meta.Rules:
+) -> rules_lib.Rules:
   """Prediction as the agent's algorithm.
 
   The transition into S_{t+1} is discounted by the discount of S_{t+1}, and the
@@ -103,12 +104,12 @@ def make_rules(
 
   def loss(
     online: tf.Tensor, target: tf.Tensor, hypers: types.Hypers, unroll: Episode
-  ) -> tuple[tf.Tensor, meta.Metrics]:
+  ) -> tuple[tf.Tensor, rules_lib.Metrics]:
     g = _targets(settings, target, hypers, unroll)
     total = tf.reduce_sum(losses.baseline_loss(online[:-1], g))
     return total, {'loss': total}
 
-  return meta.Rules(
+  return rules_lib.Rules(
     forward=forward,
     loss=loss,
     outer_objective=functools.partial(_outer_objective, settings=settings),

@@ -24,11 +24,13 @@ from experiments.illustrative import tables
 from experiments.scores import estimates
 from seed_metagrad import config as config_lib
 from seed_metagrad import losses
-from seed_metagrad import meta
-from seed_metagrad import meta_parameters
 from seed_metagrad import optimizers
-from seed_metagrad import outer
 from seed_metagrad import types
+from seed_metagrad.meta_gradients import inner
+from seed_metagrad.meta_gradients import meta
+from seed_metagrad.meta_gradients import meta_parameters
+from seed_metagrad.meta_gradients import outer
+from seed_metagrad.meta_gradients import rules as rules_lib
 
 # A loss is a sum here; .1 is for its mean over the steps of an unroll.
 _LEARNING_RATE = 0.1 / colour_world.UNROLL_LENGTH
@@ -93,7 +95,7 @@ def _forward(
   )
 
 
-def make_rules(variant: Variant) -> meta.Rules:
+def make_rules(variant: Variant) -> rules_lib.Rules:
   """The agent's algorithm on one seed."""
   targets: dict[str, Any] = dict(max_abs_reward=0.0)
   fixed = dict(
@@ -113,7 +115,7 @@ def make_rules(variant: Variant) -> meta.Rules:
       context, *losses.reward_and_td_error(unroll, hypers['discount'])
     )
 
-  return meta.Rules(
+  return rules_lib.Rules(
     forward=_forward,
     loss=functools.partial(losses.actor_critic_loss, **targets),
     outer_objective=functools.partial(
@@ -177,7 +179,7 @@ def update(
   ) -> tuple[outer.Learned, tf.Tensor]:
     state, learned, unroll = arguments
     logits = rules.logits(state.eta, state.context)
-    updated = meta.inner_update(
+    updated = inner.update(
       learned.params,
       learned.opt_state,
       logits,

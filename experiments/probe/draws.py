@@ -14,9 +14,11 @@ from learner.inference import worker
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
-from seed_metagrad import meta
-from seed_metagrad import outer
 from seed_metagrad import types
+from seed_metagrad.meta_gradients import inner
+from seed_metagrad.meta_gradients import judge
+from seed_metagrad.meta_gradients import outer
+from seed_metagrad.meta_gradients import rules as rules_lib
 
 _STEP = 1e-3  # A logit, for central differences.
 _LEARNING_RATE = 6e-4  # A factor of the meta-gradient: it moves no sign.
@@ -135,7 +137,7 @@ def statistics(draws: Draws) -> dict[str, Statistics]:
 
 
 def _look(
-  rules: meta.Rules,
+  rules: rules_lib.Rules,
   state: types.LearnerState,
   samples: Sequence[Unroll],
   updates: int,
@@ -151,15 +153,15 @@ def _look(
   fixed = rules.conditioning(logits)
   held = rules._replace(conditioning=lambda logits: fixed)
 
-  def updated(logits: types.Eta) -> meta.Updated:
-    return meta.inner_updates(
+  def updated(logits: types.Eta) -> inner.Updated:
+    return inner.k_updates(
       state.params, state.opt_state, logits, unrolls, rate, rules=held
     )[-1]
 
   with tf.GradientTape() as tape:
     tape.watch(logits)
     after = updated(logits)
-  step = meta.step_of(state, after, logits, rate, held)
+  step = judge.step_of(state, after, logits, rate, held)
   outcome = rules.outer_objective(step, meta_unrolls)
   gradient: types.Nest = tape.gradient(
     after.params,
@@ -183,7 +185,7 @@ def _exact(x: tf.Tensor) -> tf.Tensor:
   return tf.cast(x, tf.float64) if x.dtype.is_floating else x
 
 
-def _project(outcome: outer.Outcome, updated: meta.Updated) -> tf.Tensor:
+def _project(outcome: outer.Outcome, updated: inner.Updated) -> tf.Tensor:
   pairs = zip(
     tf.nest.flatten(outcome.cotangent),
     tf.nest.flatten(updated.params),

@@ -17,11 +17,11 @@ import tensorflow as tf
 from learner.inference import unrolls as unrolls_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
-from seed_metagrad import meta
 from seed_metagrad import types
+from seed_metagrad.meta_gradients import rules as rules_lib
 
 _Unroll = types.Unroll[tf.Tensor]
-_Updated = tuple[types.LearnerState, meta.Metrics]
+_Updated = tuple[types.LearnerState, rules_lib.Metrics]
 
 
 def make(config: config_lib.Config) -> tf.distribute.Strategy | None:

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from seed_metagrad import meta_parameters
 from seed_metagrad import types
+from seed_metagrad.meta_gradients import meta_parameters
 
 
 class Published(NamedTuple):

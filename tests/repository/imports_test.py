@@ -28,27 +28,30 @@ _ALLOWED = {
   ),
   'seed_metagrad.returns': _TF,
   'seed_metagrad.optimizers': _TF,
-  'seed_metagrad.meta_parameters': (*_TF, 'seed_metagrad.config'),
   'seed_metagrad.networks.frames': (*_TF, 'numpy'),
   'seed_metagrad.networks.lstm': _TF,
   'seed_metagrad.networks.policies': (*_TF, 'tensorflow_probability'),
   'seed_metagrad.networks.torsos': (*_TF, 'keras'),
   'seed_metagrad.networks': (*_TF, 'keras', 'numpy', 'seed_metagrad.networks'),
-  'seed_metagrad.outer': (
-    *_TF,
-    'seed_metagrad.losses',
-    'seed_metagrad.networks.policies',
-  ),
   'seed_metagrad.losses': (
     *_TF,
     'seed_metagrad.networks.policies',
     'seed_metagrad.returns',
     'tensorflow_probability',
   ),
-  'seed_metagrad.meta': (
+  'seed_metagrad.meta_gradients': (
     *_TF,
+    'seed_metagrad.meta_gradients',
     'seed_metagrad.optimizers',
-    'seed_metagrad.outer',
+  ),
+  'seed_metagrad.meta_gradients.meta_parameters': (
+    *_TF,
+    'seed_metagrad.config',
+  ),
+  'seed_metagrad.meta_gradients.outer': (
+    *_TF,
+    'seed_metagrad.losses',
+    'seed_metagrad.networks.policies',
   ),
   'seed_metagrad.agent': ('seed_metagrad', *_TF),
   'protos': (
@@ -147,7 +150,7 @@ class ImportsTest(parameterized.TestCase):
 
   @parameterized.parameters(
     ('seed_metagrad.returns', 'seed_metagrad.losses'),
-    ('seed_metagrad.meta', 'threading'),
+    ('seed_metagrad.meta_gradients.meta', 'threading'),
     ('seed_metagrad.environments.catch', 'tensorflow'),
     ('actors.actor', 'learner.serving.server'),
     ('actors.client', 'tensorflow.keras'),

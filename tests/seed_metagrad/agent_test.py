@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
-from seed_metagrad import meta_parameters
 from seed_metagrad import types
+from seed_metagrad.meta_gradients import meta_parameters
 from seed_metagrad.networks import frames
 from tests.support import tiny
 

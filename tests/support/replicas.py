@@ -20,7 +20,7 @@ from learner.distributed import hosts as hosts_lib
 from learner.distributed import strategies
 from learner.inference import unrolls as unrolls_lib
 from seed_metagrad import config as config_lib
-from seed_metagrad import meta
+from seed_metagrad.meta_gradients import gauges
 from tests.support import tiny
 
 CASES = {
@@ -110,7 +110,7 @@ def _train(case, strategy_name, strategy):
     assert metrics['gradient_norm'] > _MAX_NORM, metrics
   # Gauges are means over replicas of what each sees of its own unrolls.
   compared = {
-    name: value for name, value in metrics.items() if not meta.is_gauge(name)
+    name: value for name, value in metrics.items() if not gauges.is_gauge(name)
   }
   parts = {**state._asdict(), 'metrics': compared}
   return {

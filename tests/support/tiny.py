@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from seed_metagrad import agent
 from seed_metagrad import config as config_lib
-from seed_metagrad import meta
 from seed_metagrad import types
+from seed_metagrad.meta_gradients import meta
 
 LEARNED = tuple(sorted(config_lib.LEARNABLE))
 LENGTH = 4  # T, the least at which every way to end leaves a plain step.

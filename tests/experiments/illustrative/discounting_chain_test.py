@@ -8,9 +8,10 @@ import tensorflow as tf
 import tqdm
 
 from experiments.illustrative import discounting_chain
-from seed_metagrad import meta
-from seed_metagrad import meta_parameters
-from seed_metagrad import outer
+from seed_metagrad.meta_gradients import inner
+from seed_metagrad.meta_gradients import meta
+from seed_metagrad.meta_gradients import meta_parameters
+from seed_metagrad.meta_gradients import outer
 
 _LOGITS = np.array([0.3, -0.2, 0.0, 0.5, -0.4], np.float32)
 _LENGTH = 100
@@ -49,7 +50,7 @@ def _every_action():
 def _updated(rules, eta):
   """An inner update at _LOGITS."""
   state = meta.init(rules, tf.constant(_LOGITS), eta)
-  updated = meta.inner_update(
+  updated = inner.update(
     state.params,
     state.opt_state,
     eta,

@@ -8,7 +8,7 @@ import tqdm
 
 from experiments.illustrative import markov_processes
 from experiments.illustrative import prediction
-from seed_metagrad import meta
+from seed_metagrad.meta_gradients import meta
 from tests.support import reference
 
 _SIZE = 4  # States of the small processes.

@@ -5,7 +5,7 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow as tf
 
-from seed_metagrad import meta
+from seed_metagrad.meta_gradients import meta
 from tests.support import linear_agent
 from tests.support import tiny
 

@@ -6,11 +6,13 @@ import numpy as np
 import tensorflow as tf
 
 from seed_metagrad import config as config_lib
-from seed_metagrad import meta
-from seed_metagrad import meta_parameters
 from seed_metagrad import networks
 from seed_metagrad import optimizers
-from seed_metagrad import outer
+from seed_metagrad.meta_gradients import gauges as gauges_lib
+from seed_metagrad.meta_gradients import inner
+from seed_metagrad.meta_gradients import meta
+from seed_metagrad.meta_gradients import meta_parameters
+from seed_metagrad.meta_gradients import outer
 from tests.support import reference
 from tests.support import tiny
 
@@ -90,7 +92,7 @@ def _directional_derivatives(rules, state, unrolls, u):
   rules = _hold_conditioning(rules, state.eta)
 
   def projection(eta):
-    updated = meta.inner_updates(
+    updated = inner.k_updates(
       state.params, state.opt_state, eta, unrolls, _RATE, rules=rules
     )[-1]
     return tf.reduce_sum(u * (_flat(updated.params) - _flat(state.params)))
@@ -155,7 +157,7 @@ class FiniteDifferencesTest(parameterized.TestCase):
     rules, state = tiny.setup(config)
     rules = rules._replace(optimizer=optimizers.sgd(), max_gradient_norm=0.0)
     (unroll,), _ = tiny.unrolls(batch)
-    updated = meta.inner_update(
+    updated = inner.update(
       state.params, (), state.eta, unroll, 1.0, rules=rules, live_targets=False
     )
     target = rules.forward(state.params, unroll, None)
@@ -246,7 +248,7 @@ class ConditioningTest(parameterized.TestCase):
     # Yet the embedding is in use, and is learned.
     self.assertFalse(np.array_equal(new.params[3], state.params[3]))
     moved = {**state.eta, 'discount': state.eta['discount'] + 1.0}
-    updated = meta.inner_updates(
+    updated = inner.k_updates(
       state.params, state.opt_state, moved, unrolls, _RATE, rules=rules
     )[-1]
     self.assertFalse(np.array_equal(updated.params[1], new.params[1]))
@@ -263,7 +265,7 @@ class TraceTest(parameterized.TestCase):
     def jacobians(state, unrolls):
       with tf.GradientTape(persistent=True) as tape:
         tape.watch(state.eta)
-        updated = meta.inner_updates(
+        updated = inner.k_updates(
           state.params, state.opt_state, state.eta, unrolls, _RATE, rules=rules
         )[-1]
         flat = _flat(updated.params)
@@ -318,7 +320,7 @@ class GaugesTest(parameterized.TestCase):
       _, new, metrics = _meta_gradient(rules, state, unrolls, [meta_unroll])
       for name in state.eta:
         agrees = np.sign(halves[0][name]) == np.sign(halves[1][name])
-        self.assertEqual(metrics[meta.SIGN + name], agrees, name)
+        self.assertEqual(metrics[gauges_lib.SIGN + name], agrees, name)
         seen.add(bool(agrees))
       state = new
     self.assertLen(seen, 2)
@@ -328,7 +330,7 @@ class GaugesTest(parameterized.TestCase):
     state = state._replace(num_updates=tf.constant(1, tf.int64))
     unrolls, meta_unroll = tiny.unrolls(5)
     _, _, metrics = _meta_gradient(rules, state, unrolls, meta_unroll)
-    gauges = [x for name, x in metrics.items() if meta.is_gauge(name)]
+    gauges = [x for name, x in metrics.items() if gauges_lib.is_gauge(name)]
     self.assertLen(gauges, len(outer.GAUGES) + len(state.eta))
     self.assertTrue(np.isnan(gauges).all())
 
@@ -347,7 +349,7 @@ class InnerUpdatesTest(parameterized.TestCase):
     for live_targets in (False, True):
       with tf.GradientTape() as tape:
         tape.watch(state.eta)
-        updated = meta.inner_update(
+        updated = inner.update(
           state.params,
           state.opt_state,
           state.eta,

@@ -10,9 +10,11 @@ import tensorflow as tf
 
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import losses
-from seed_metagrad import meta
 from seed_metagrad import networks
 from seed_metagrad import returns
+from seed_metagrad.meta_gradients import inner
+from seed_metagrad.meta_gradients import judge
+from seed_metagrad.meta_gradients import meta
 from seed_metagrad.networks import policies
 from seed_metagrad.networks import torsos
 from tests.support import reference
@@ -160,13 +162,13 @@ class VariantsTest(parameterized.TestCase):
     held = _hold_conditioning(rules, state.eta)
 
     def updates(eta):
-      return meta.inner_updates(
+      return inner.k_updates(
         state.params, state.opt_state, eta, unrolls, _RATE, rules=held
       )
 
     first = 0 if config.mixed_meta_gradients else config.inner_updates - 1
     steps = [
-      meta.step_of(state, updated, state.eta, _RATE, rules)
+      judge.step_of(state, updated, state.eta, _RATE, rules)
       for updated in updates(state.eta)[first:]
     ]
     cotangents = [
@@ -212,10 +214,10 @@ class VariantsTest(parameterized.TestCase):
     )
     rules, state = _setup(config)
     unrolls, meta_unrolls = _samples(config, 5)
-    updated = meta.inner_updates(
+    updated = inner.k_updates(
       state.params, state.opt_state, state.eta, unrolls, _RATE, rules=rules
     )[-1]
-    step = meta.step_of(state, updated, state.eta, _RATE, rules)
+    step = judge.step_of(state, updated, state.eta, _RATE, rules)
     cotangent = rules.outer_objective(step, meta_unrolls).cotangent
     loss = _LOSSES[objective](config, rules, step, meta_unrolls[-1])
     for group in ('agent', 'outer_critic'):
@@ -305,10 +307,10 @@ class EqualTest(parameterized.TestCase):
     config = tiny.config(network='mlp', auxiliary_heads=2)
     rules, state = _setup(config)
     unrolls, meta_unrolls = _samples(config, 5)
-    updated = meta.inner_updates(
+    updated = inner.k_updates(
       state.params, state.opt_state, state.eta, unrolls, _RATE, rules=rules
     )[-1]
-    step = meta.step_of(state, updated, state.eta, _RATE, rules)
+    step = judge.step_of(state, updated, state.eta, _RATE, rules)
     u = rules.outer_objective(step, meta_unrolls).cotangent
     for gradient in u[-8:]:  # Kernels and biases of 2 x (pi, v).
       np.testing.assert_array_equal(gradient, 0.0)

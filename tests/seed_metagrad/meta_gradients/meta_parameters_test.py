@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from seed_metagrad import config as config_lib
-from seed_metagrad import meta_parameters
+from seed_metagrad.meta_gradients import meta_parameters
 from tests.support import reference
 
 _BOUNDS = config_lib.bounds(config_lib.Config())

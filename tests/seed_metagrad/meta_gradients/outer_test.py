@@ -4,8 +4,8 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from seed_metagrad import outer
 from seed_metagrad import types
+from seed_metagrad.meta_gradients import outer
 from tests.support import reference
 from tests.support import tiny
 

@@ -1,0 +1,1 @@
+"""What is learned, how, and by which objective."""
