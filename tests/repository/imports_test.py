@@ -54,6 +54,7 @@ _ALLOWED = {
     'seed_metagrad.networks.policies',
   ),
   'seed_metagrad.agent': ('seed_metagrad', *_TF),
+  'seed_metagrad.agent_rules': ('seed_metagrad', *_TF),
   'protos': (
     'protos',
     'seed_metagrad.types',

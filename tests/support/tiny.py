@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from seed_metagrad import agent
+from seed_metagrad import agent_rules
 from seed_metagrad import config as config_lib
 from seed_metagrad import types
 from seed_metagrad.meta_gradients import meta
@@ -134,7 +135,7 @@ def setup(settings, *, network=None):
   network = network or make_network(
     len(settings.learned) if settings.conditioning else 0
   )
-  rules = agent.make_rules(settings, network)
+  rules = agent_rules.make(settings, network)
   eta = agent.initial_eta(settings, dtype=tf.float64)
   state = meta.init(rules, tensors(network.init(0)), eta)
   rng = np.random.default_rng(1)

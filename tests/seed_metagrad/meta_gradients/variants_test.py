@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from seed_metagrad import agent as agent_lib
+from seed_metagrad import agent_rules
 from seed_metagrad import losses
 from seed_metagrad import networks
 from seed_metagrad import returns
@@ -87,7 +88,7 @@ def _setup(config, spec=tiny.SPEC):
     auxiliary_heads=config.auxiliary_heads,
     core_units=_CORE_UNITS if config.core == 'lstm' else 0,
   )
-  rules = agent_lib.make_rules(config, network, policies.make(spec))
+  rules = agent_rules.make(config, network, policies.make(spec))
   state = agent.init(1)
   rng = np.random.default_rng(1)
   opt_state = tf.nest.map_structure(
