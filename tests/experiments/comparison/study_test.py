@@ -117,7 +117,7 @@ class StudyTest(parameterized.TestCase):
     ('snake', 25),
     ('initial_discount', 21),
     ('minatar', 5 * 5 * 7),
-    ('stacx', 6),
+    ('stacx', 9),
   )
   def test_shipped_studies(self, name, num_runs):
     self.assertLen(study_lib.read(_STUDIES / f'{name}.toml').runs(), num_runs)
