@@ -20,7 +20,7 @@ from seed_metagrad.meta_gradients import judge
 from seed_metagrad.meta_gradients import outer
 from seed_metagrad.meta_gradients import rules as rules_lib
 
-_STEP = 1e-3  # A logit, for central differences.
+_STEP = 1e-3  # Central differences move a logit by it.
 _LEARNING_RATE = 6e-4  # A factor of the meta-gradient: it moves no sign.
 
 Unroll = types.Unroll[np.ndarray]
