@@ -1,17 +1,17 @@
 """The training loop: unrolls in, updates, parameters and numbers out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 import contextlib
 import pathlib
-import queue
 import threading
 import time
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from absl import logging
 import numpy as np
 import tensorflow as tf
 
+from learner import batches as batches_lib
 from learner import health
 from learner import run_statistics
 from learner.distributed import hosts as hosts_lib
@@ -31,22 +31,9 @@ from seed_metagrad import config as config_lib
 from seed_metagrad import types
 from seed_metagrad.meta_gradients import gauges
 
-_POLL_SECS = 0.2  # How long a wait for unrolls may hide a request to stop.
-_ROUND_SECS = 2.0  # How long a host waits before it hears the others.
-
 
 class NotFiniteError(Exception):
   """Too many updates in a row were not finite."""
-
-
-class UnrollSource(Protocol):
-  """Where finished unrolls come from: a `queue.Queue`, or `lockstep`."""
-
-  def get(self, *, timeout: float) -> unrolls_lib.Finished:
-    """The next unroll; raises queue.Empty after `timeout` seconds."""
-
-  def qsize(self) -> int:
-    """How many are waiting."""
 
 
 class Acting(Protocol):
@@ -59,14 +46,8 @@ class Acting(Protocol):
     """What a checkpoint holds of them."""
 
 
-class Batch(NamedTuple):
-  """The unrolls of one iteration of MGRL's algorithm 1, [T + 1, B, ...]."""
-
-  unrolls: list[types.Unroll[np.ndarray]]  # T: one inner update each.
-  meta_unrolls: list[types.Unroll[np.ndarray]]  # What judges them; T' is last.
-
-
 _Updated = tuple[types.LearnerState, dict[str, Any]]
+_Traced = Callable[[types.LearnerState, batches_lib.Batch], _Updated]
 
 
 def restore(
@@ -103,7 +84,7 @@ class Learner:
     update: agent_lib.Update,
     workdir: pathlib.Path,
     *,
-    unrolls: UnrollSource,
+    unrolls: batches_lib.UnrollSource,
     parameters: parameter_store.ParameterStore,
     saved: run_state.RunState,
     hosts: hosts_lib.Hosts | None = None,
@@ -117,17 +98,16 @@ class Learner:
     self._state = state
     self._unrolls = unrolls
     self._parameters = parameters
-    self._pending = unrolls_lib.from_arrays(saved.pending)
-    # The first of pending, batched.
-    self._next: types.Unroll[np.ndarray] | None = None
     self._config = config
     self._hosts = hosts or hosts_lib.Hosts()
-    self._batch_size = config.batch_size // self._hosts.num  # This host's.
+    self._batches = batches_lib.Batches(
+      config, unrolls, self._hosts, unrolls_lib.from_arrays(saved.pending)
+    )
     if config.xla:
       update = tf.function(update, autograph=False, jit_compile=True)
     self._update = tf.function(update, autograph=False)
     # The update as a graph, from the first batch on.
-    self._traced: Callable[[types.LearnerState, Batch], _Updated] | None = None
+    self._traced: _Traced | None = None
     self._workdir = workdir
     self._is_workdir = workdir_lib.is_there(workdir)  # Not in every test.
 
@@ -184,8 +164,13 @@ class Learner:
     self, stop: threading.Event, acting: Acting, writer: writer_lib.Writer
   ) -> None:
     config, last_save, metrics = self._config, time.monotonic(), None
-    for batch in self._batches(stop):
-      metrics = self._step(batch)
+    while self.env_frames < config.total_env_frames and (
+      taken := self._batches.take(stop)
+    ):
+      self.statistics.add_lags(
+        self.num_updates - before for before in taken.num_updates
+      )
+      metrics = self._step(taken.batch)
       episodes = acting.take_episodes()
       self.statistics.add_episodes(episodes)
       for episode in episodes:
@@ -202,70 +187,7 @@ class Learner:
     if metrics and self.statistics.is_new(self.env_frames):
       writer.write(self._row(metrics))
 
-  def _batches(self, stop: threading.Event) -> Iterator[Batch]:
-    """The unrolls of one iteration after the other: T, and later ones T'.
-
-    T' is the first part of the batch that is trained on next, so every unroll
-    is used for theta, and B' of B for eta as well: no further data.
-    """
-    size, sizes = self._batch_size, agent_lib.samples(self._config)
-    inner = sizes.updates * size
-    used = inner + sizes.further * size
-    needed = used + (size if sizes.later else 0)
-    while self.env_frames < self._config.total_env_frames and self._gather(
-      needed, stop
-    ):
-      self.statistics.add_lags(
-        self.num_updates - finished.num_updates
-        for finished in self._pending[:used]
-      )
-      batches = [
-        self._next if self._next and not start else self._batch_pending(start)
-        for start in range(0, used, size)
-      ]
-      self._next = self._batch_pending(used) if sizes.later else None
-      meta_unrolls = batches[sizes.updates :]
-      if sizes.meta_batch:
-        meta_size = sizes.meta_batch // self._hosts.num
-        meta_unrolls.append(
-          unrolls_lib.columns(self._next or batches[-1], 0, meta_size)
-        )
-      del self._pending[:used]
-      yield Batch(batches[: sizes.updates], meta_unrolls)
-
-  def _batch_pending(self, start: int) -> types.Unroll[np.ndarray]:
-    return unrolls_lib.batch(
-      [
-        finished.unroll
-        for finished in self._pending[start : start + self._batch_size]
-      ]
-    )
-
-  def _gather(self, count: int, stop: threading.Event) -> bool:
-    """Waits until every host has `count` unrolls; false once one stops."""
-    while True:
-      self._take(count, stop)
-      stopping, waiting = self._hosts.sum(
-        [stop.is_set(), len(self._pending) < count]
-      )
-      if stopping:
-        stop.set()
-      if stopping or not waiting:
-        return not stopping
-
-  def _take(self, count: int, stop: threading.Event) -> None:
-    deadline = time.monotonic() + _ROUND_SECS
-    while (
-      len(self._pending) < count
-      and not stop.is_set()
-      and time.monotonic() < deadline
-    ):
-      try:
-        self._pending.append(self._unrolls.get(timeout=_POLL_SECS))
-      except queue.Empty:
-        continue
-
-  def _step(self, batch: Batch) -> dict[str, Any]:
+  def _step(self, batch: batches_lib.Batch) -> dict[str, Any]:
     with self._hosts.watched():
       self._traced = self._traced or self._trace(batch)
       state, metrics = self._traced(self._state, batch)
@@ -281,13 +203,11 @@ class Learner:
       self._give_up(batch, metrics)
     return metrics
 
-  def _trace(
-    self, batch: Batch
-  ) -> Callable[[types.LearnerState, Batch], _Updated]:
+  def _trace(self, batch: batches_lib.Batch) -> _Traced:
     graph = self._update.get_concrete_function(self._state, *batch)
     call = graphs.by_op(graph)
 
-    def traced(state: types.LearnerState, batch: Batch) -> _Updated:
+    def traced(state: types.LearnerState, batch: batches_lib.Batch) -> _Updated:
       updated: _Updated = tf.nest.pack_sequence_as(
         graph.structured_outputs, call(state, *batch)
       )
@@ -312,7 +232,7 @@ class Learner:
       ', '.join(bad) or 'the new parameters',
     )
 
-  def _give_up(self, batch: Batch, metrics: dict[str, Any]) -> None:
+  def _give_up(self, batch: batches_lib.Batch, metrics: dict[str, Any]) -> None:
     path = checkpoints.save(
       self._workdir / 'post_mortem',
       (self._state, batch.unrolls),
@@ -376,7 +296,7 @@ class Learner:
     if not self._hosts.is_chief:
       return
     # Elsewhere than in lock-step, what is pending is acted anew.
-    pending = self._pending if self._config.lockstep else []
+    pending = self._batches.pending if self._config.lockstep else []
     saved = run_state.RunState(
       self.statistics.save(),
       acting.save(),

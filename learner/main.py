@@ -26,6 +26,7 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
+from learner import batches as batches_lib
 from learner import config_flags
 from learner import learner as learner_lib
 from learner import replay
@@ -119,7 +120,7 @@ class _Acting(NamedTuple):
   max_envs: int
   parameters: parameter_store.ParameterStore
   inference: inference_lib.Inference
-  unrolls: learner_lib.UnrollSource
+  unrolls: batches_lib.UnrollSource
   saves: learner_lib.Acting
   env_states: dict[str, bytes]
 
