@@ -15,10 +15,9 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-import queue
 import signal
 import threading
-from typing import Any, NamedTuple
+from typing import Any
 
 from absl import app
 from absl import flags
@@ -26,16 +25,14 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from learner import batches as batches_lib
+from learner import acting as acting_lib
 from learner import config_flags
 from learner import learner as learner_lib
 from learner import replay
+from learner import server_flags
 from learner.distributed import hosts as hosts_lib
 from learner.distributed import strategies
-from learner.inference import batcher as batcher_lib
-from learner.inference import lockstep as lockstep_lib
 from learner.inference import parameter_store
-from learner.inference import unrolls as unrolls_lib
 from learner.inference import worker as inference_lib
 from learner.reporting import curves
 from learner.reporting import idle
@@ -43,20 +40,12 @@ from learner.reporting import prometheus
 from learner.reporting import summary
 from learner.reporting import tensorboard
 from learner.reporting import trackers
-from learner.serving import leases as leases_lib
-from learner.serving import security
-from learner.serving import server as server_lib
 from learner.storage import checkpoints
-from learner.storage import files
 from learner.storage import model_files
-from learner.storage import run_state
 from learner.storage import workdir as workdir_lib
-from protos import address as address_lib
-from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
 from seed_metagrad import types
-from seed_metagrad.networks import frames
 from seed_metagrad.networks import torsos
 
 _NOT_FINITE, _HOST_LOST = 4, 5
@@ -75,31 +64,9 @@ _FINISH_SECS = 10.0  # Until actors are told that training is over.
 
 FLAGS = flags.FLAGS
 config_flags.define(FLAGS)
-flags.DEFINE_string(
-  'address',
-  '127.0.0.1:0',
-  'Address to serve at, host:port (0: a free port) or unix:path.',
-)
-flags.DEFINE_string('address_file', '', 'File to write the address to.')
+server_flags.define(FLAGS)
 flags.DEFINE_bool(
   'restart', False, "New run; the workdir's contents are moved aside."
-)
-flags.DEFINE_string(
-  'cert_file', '', 'Certificate of the server (empty: no TLS).'
-)
-flags.DEFINE_string('key_file', '', 'Key of the certificate.')
-flags.DEFINE_string(
-  'client_ca_file', '', 'CA of the certificates that actors must have.'
-)
-flags.DEFINE_string(
-  'token_file', '', 'File with the token that actors must send.'
-)
-flags.DEFINE_integer(
-  'actor_envs',
-  0,
-  f'Most environments of one actor (0: {config_lib.GROUPS_PER_ACTOR} times'
-  ' inference_max_envs).',
-  lower_bound=0,
 )
 flags.DEFINE_integer(
   'metrics_port',
@@ -108,114 +75,8 @@ flags.DEFINE_integer(
   lower_bound=0,
   upper_bound=65535,
 )
-flags.DEFINE_bool(
-  'insecure', False, 'Address open to other machines without TLS and token.'
-)
-
-
-class _Acting(NamedTuple):
-  """Who acts: from a request to finished unrolls."""
-
-  batcher: batcher_lib.Batcher
-  max_envs: int
-  parameters: parameter_store.ParameterStore
-  inference: inference_lib.Inference
-  unrolls: batches_lib.UnrollSource
-  saves: learner_lib.Acting
-  env_states: dict[str, bytes]
-
-
-def _make_acting(
-  config: config_lib.Config,
-  spec: types.EnvSpec,
-  agent: agent_lib.Agent,
-  parameters: parameter_store.ParameterStore,
-  seed: int,
-  saved: run_state.Acting,
-) -> _Acting:
-  inference = inference_lib.Inference(
-    agent.act,
-    spec,
-    parameters,
-    unrolls_lib.UnrollStore(config.unroll_length, spec, agent.initial_state(0)),
-    seed=seed,
-    num_calls=saved.num_calls,
-    initial_state=agent.initial_state,
-  )
-  if not config.lockstep:
-    batcher = batcher_lib.Batcher(
-      config.inference_min_envs,
-      config.inference_max_envs,
-      config.inference_timeout_ms,
-    )
-    # Bounded: the only back-pressure.
-    unrolls: queue.Queue[unrolls_lib.Finished] = queue.Queue(
-      config.queue_unrolls
-    )
-    return _Acting(
-      batcher,
-      config_lib.MAX_ENVS,
-      parameters,
-      inference,
-      unrolls,
-      inference,
-      {},
-    )
-  tf.config.experimental.enable_op_determinism()
-  num_envs = lockstep_lib.num_envs(config)
-  batcher = batcher_lib.Batcher(num_envs, num_envs, None)
-  lockstep = lockstep_lib.LockStep(inference, batcher)
-  env_states = {}
-  if saved.lockstep:
-    lockstep.restore(saved.lockstep)
-    env_states = saved.lockstep.env_states
-  return _Acting(
-    batcher, num_envs, parameters, inference, lockstep, lockstep, env_states
-  )
-
-
-def _server(
-  config: config_lib.Config, spec: types.EnvSpec, acting: _Acting
-) -> server_lib.Server:
-  if (
-    bool(FLAGS.cert_file) != bool(FLAGS.key_file)
-    or FLAGS.client_ca_file
-    and not FLAGS.cert_file
-  ):
-    raise ValueError(
-      '--cert_file and --key_file go together, and --client_ca_file needs'
-      f' both: got {FLAGS.cert_file!r}, {FLAGS.key_file!r} and'
-      f' {FLAGS.client_ca_file!r}.'
-    )
-  address_lib.check_protected(
-    FLAGS.address,
-    {
-      '--cert_file': FLAGS.cert_file,
-      '--key_file': FLAGS.key_file,
-      '--token_file': FLAGS.token_file,
-    },
-    insecure=FLAGS.insecure,
-  )
-  credentials = None
-  if FLAGS.cert_file:
-    credentials = security.server_credentials(
-      FLAGS.cert_file, FLAGS.key_file, FLAGS.client_ca_file
-    )
-  return server_lib.Server(
-    FLAGS.address,
-    types.Task(config.env, spec, config.env_settings()),
-    acting.batcher,
-    leases_lib.Leases(
-      acting.max_envs,
-      config.lease_secs,
-      FLAGS.actor_envs
-      or config_lib.GROUPS_PER_ACTOR * config.inference_max_envs,
-    ),
-    credentials=credentials,
-    token=address_lib.read_token(FLAGS.token_file),
-    env_states=acting.env_states,
-    ask_for_states=config.lockstep,
-  )
+for module in (config_flags, server_flags):  # For --help.
+  flags.adopt_module_key_flags(module)
 
 
 def _start_thread(target: Callable[..., None], *args: Any) -> threading.Thread:
@@ -262,7 +123,7 @@ def _make(
   workdir: pathlib.Path,
   strategy: tf.distribute.Strategy | None,
   hosts: hosts_lib.Hosts,
-) -> tuple[learner_lib.Learner, _Acting]:
+) -> tuple[learner_lib.Learner, acting_lib.Pipeline]:
   """The learner, from its newest checkpoint if there is one, and who acts."""
   agent = strategies.make_agent(config, spec, strategy, hosts.num)
   init_seed, act_seed = _seeds(config.seed)
@@ -281,13 +142,9 @@ def _make(
     act_seed, _ = _seeds(config.seed, hosts.index, int(state.env_frames))
   if state.env_frames:
     logging.info('Resumed at %d frames', int(state.env_frames))
-  acting = _make_acting(
-    config,
-    spec,
-    agent,
-    parameter_store.ParameterStore(parameter_store.published(state)),
-    int(act_seed),
-    saved.acting,
+  parameters = parameter_store.ParameterStore(parameter_store.published(state))
+  acting = acting_lib.make(
+    config, spec, agent, parameters, int(act_seed), saved.acting
   )
   learner = learner_lib.Learner(
     config,
@@ -295,34 +152,11 @@ def _make(
     update,
     workdir,
     unrolls=acting.unrolls,
-    parameters=acting.parameters,
+    parameters=parameters,
     hosts=hosts,
     saved=saved,
   )
   return learner, acting
-
-
-def _start_server(
-  config: config_lib.Config, spec: types.EnvSpec, acting: _Acting
-) -> server_lib.Server:
-  server = _server(config, spec, acting)
-  server.check_connections(config.num_actors)
-  port = server.start()
-  address = (
-    FLAGS.address
-    if FLAGS.address.startswith('unix:')
-    else f'{FLAGS.address.rpartition(":")[0]}:{port}'
-  )
-  logging.info('Serving %s at %s', config.env, address)
-  logging.info(
-    'Observations: %s %s, %s in the network',
-    spec.observation_dtype,
-    list(spec.observation_shape),
-    frames.describe_scaling(spec),
-  )
-  if FLAGS.address_file:
-    files.write_atomic(FLAGS.address_file, address)
-  return server
 
 
 def _train(
@@ -343,7 +177,7 @@ def _train(
       config.track, workdir, project=config.track_project, config=fields
     )
   _stop_on_signals(stop, learner)
-  server = _start_server(config, spec, acting)
+  server = server_flags.start(FLAGS, config, spec, acting)
   idle_watch = idle.Watch(
     workdir / 'logs', server.num_actors, lambda: learner.num_updates
   )
@@ -375,6 +209,16 @@ def _train(
       serving.join()
     watching.join()
     server.stop()
+  _conclude(config, workdir, learner, tracker)
+
+
+def _conclude(
+  config: config_lib.Config,
+  workdir: pathlib.Path,
+  learner: learner_lib.Learner,
+  tracker: trackers.Tracker | None,
+) -> None:
+  """Writes and says how the run ended."""
   summary.write(workdir, learner.summary())
   for line in learner.health_report():
     logging.info('%s', line)
