@@ -1,6 +1,7 @@
 """What every environment offers, and checks of what it is sent and returns."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+import contextlib
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -9,6 +10,12 @@ from seed_metagrad import types
 
 # In size; sums of their squares over a batch still fit float32 [our choice].
 MAX_REWARD = MAX_OBSERVATION = 1e12
+_SHOWN = 300  # Characters of an environment's own message or value.
+_OLD_API = (
+  'too many values to unpack',
+  'not enough values to unpack',
+  'cannot unpack',
+)
 
 
 class Failed(ValueError):
@@ -160,3 +167,27 @@ def check_actions(
     raise ValueError(
       f'actions must be in [0, {sizes.tolist()}), got {actions.tolist()}.'
     )
+
+
+@contextlib.contextmanager
+def told(name: str, where: str) -> Iterator[None]:
+  """Raises `Failed` for whatever an environment raises."""
+  try:
+    yield
+  except (Failed, KeyboardInterrupt):
+    raise
+  except (Exception, SystemExit) as error:
+    text = ': '.join(filter(None, (type(error).__name__, short(error))))
+    if isinstance(error, (ValueError, TypeError)) and any(
+      words in str(error) for words in _OLD_API
+    ):
+      text += (
+        '. Is it of an old API? reset returns (observation, info), step'
+        ' (observation, reward, terminated, truncated, info).'
+      )
+    raise Failed(f'{name} failed {where}: {text}') from error
+
+
+def short(value: object) -> str:
+  """Returns its text, in one line that is not too long."""
+  return ' '.join(str(value).split())[:_SHOWN]

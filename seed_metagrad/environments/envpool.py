@@ -10,7 +10,7 @@ import numpy as np
 
 from seed_metagrad import types
 from seed_metagrad.environments import environment
-from seed_metagrad.environments import gym
+from seed_metagrad.environments import gym_spaces
 from seed_metagrad.environments import vector
 
 _REPEAT, _STACK = 4, 4
@@ -55,7 +55,7 @@ def _make(
       f'{name} needs EnvPool: pip install "seed-metagrad[envpool]" ({error}).'
     ) from None
   try:
-    with gym.told(name, 'in its constructor'):
+    with environment.told(name, 'in its constructor'):
       if _is_atari(envpool.make_spec(env_id)):
         sticky = settings.get('sticky_actions', 0.0)
         kwargs |= _ATARI | {'repeat_action_probability': sticky}
@@ -74,7 +74,7 @@ def _is_atari(thing: Any) -> bool:
 
 
 def _spec(env_id: str, env: Any) -> types.EnvSpec:
-  own = gym.spec_of(
+  own = gym_spaces.spec_of(
     f'envpool:{env_id}', env.observation_space, env.action_space
   )
   if not _is_atari(env):

@@ -1,15 +1,12 @@
 """Any Gymnasium environment of Boxes and discrete numbers.
 
 Numbers and vectors in a Dict or Tuple become one vector, discrete ones one-hot:
-gymnasium.spaces.flatten. An action is a Discrete, MultiDiscrete, MultiBinary or
-Box one.
+gymnasium.spaces.flatten.
 """
 
-from collections.abc import Callable, Iterator
 import contextlib
 import importlib
 from typing import Any, NamedTuple
-import warnings
 
 import gymnasium
 from gymnasium import spaces
@@ -17,48 +14,20 @@ import numpy as np
 
 from seed_metagrad import types
 from seed_metagrad.environments import environment
+from seed_metagrad.environments import gym_spaces
 
 # The constructor's arguments; a module to import, and a wrapper, by name;
 # whether images are [C, H, W].
 _SETTINGS = ('kwargs', 'import', 'wrapper', 'channels_first')
-_SHOWN = 300  # Characters of an environment's own message or value.
-_OLD_API = (
-  'too many values to unpack',
-  'not enough values to unpack',
-  'cannot unpack',
-)
-
-
-@contextlib.contextmanager
-def told(name: str, where: str) -> Iterator[None]:
-  """Raises environment.Failed for whatever an environment raises."""
-  try:
-    yield
-  except (environment.Failed, KeyboardInterrupt):
-    raise
-  except (Exception, SystemExit) as error:
-    text = ': '.join(filter(None, (type(error).__name__, _short(error))))
-    if isinstance(error, (ValueError, TypeError)) and any(
-      words in str(error) for words in _OLD_API
-    ):
-      text += (
-        '. Is it of an old API? reset returns (observation, info), step'
-        ' (observation, reward, terminated, truncated, info).'
-      )
-    raise environment.Failed(f'{name} failed {where}: {text}') from error
-
-
-def _short(value: object) -> str:
-  return ' '.join(str(value).split())[:_SHOWN]
 
 
 def _make(env_id: str, settings: types.Settings) -> gymnasium.Env:
   environment.check_settings(f'gym:{env_id}', settings, _SETTINGS)
   if module := settings.get('import'):
-    with told(f'gym:{env_id}', f'in the import of {module}'):
+    with environment.told(f'gym:{env_id}', f'in the import of {module}'):
       importlib.import_module(module)
   try:
-    with told(f'gym:{env_id}', 'in its constructor'):
+    with environment.told(f'gym:{env_id}', 'in its constructor'):
       # Its own checks print pages; what counts is checked below.
       env = gymnasium.make(
         env_id, disable_env_checker=True, **settings.get('kwargs', {})
@@ -66,8 +35,9 @@ def _make(env_id: str, settings: types.Settings) -> gymnasium.Env:
   except environment.Failed as error:
     cause = error.__cause__
     if isinstance(cause, (gymnasium.error.Error, ImportError)):
+      said = environment.short(cause)
       raise ValueError(
-        f'Cannot make gym:{env_id}: {_short(cause)}{_atari_hint(env_id)}'
+        f'Cannot make gym:{env_id}: {said}{_atari_hint(env_id)}'
       ) from cause
     raise
   if type(env.unwrapped).__module__.partition('.')[0] == 'ale_py':
@@ -80,27 +50,10 @@ def _make(env_id: str, settings: types.Settings) -> gymnasium.Env:
   env = _wrap(env_id, env, settings.get('wrapper', ''))
   if settings.get('channels_first'):
     return _turn_round(env_id, env)
-  if _are_vectors(env.observation_space):
-    with told(f'gym:{env_id}', 'in its observation space'):
+  if gym_spaces.are_vectors(env.observation_space):
+    with environment.told(f'gym:{env_id}', 'in its observation space'):
       return gymnasium.wrappers.FlattenObservation(env)
   return env
-
-
-def _are_vectors(space: spaces.Space[Any]) -> bool:
-  """Whether it is no Box, and made of vectors and numbers."""
-  match space:
-    case spaces.Discrete() | spaces.MultiDiscrete() | spaces.MultiBinary():
-      return True
-    case spaces.Dict():
-      leaves = list(space.values())
-    case spaces.Tuple():
-      leaves = list(space)
-    case _:
-      return False
-  return all(
-    len(leaf.shape) <= 1 if isinstance(leaf, spaces.Box) else _are_vectors(leaf)
-    for leaf in leaves
-  )
 
 
 def _wrap(env_id: str, env: gymnasium.Env, name: str) -> gymnasium.Env:
@@ -109,12 +62,12 @@ def _wrap(env_id: str, env: gymnasium.Env, name: str) -> gymnasium.Env:
   module, _, function = name.partition(':')
   with contextlib.ExitStack() as undo:
     undo.callback(env.close)
-    with told(f'gym:{env_id}', f'in the wrapper {name}'):
+    with environment.told(f'gym:{env_id}', f'in the wrapper {name}'):
       env = getattr(importlib.import_module(module), function)(env)
     if not isinstance(env, gymnasium.Env):
       raise environment.Failed(
         f'gym:{env_id} in the wrapper {name}: it must return an environment, '
-        f'got {_short(repr(env))}.'
+        f'got {environment.short(repr(env))}.'
       )
     undo.pop_all()
   return env
@@ -127,7 +80,7 @@ def _turn_round(env_id: str, env: gymnasium.Env) -> gymnasium.Env:
     env.close()
     raise ValueError(
       f'gym:{env_id} must show images [channels, height, width] with '
-      f'--channels_first, got {_short(space)}.'
+      f'--channels_first, got {environment.short(space)}.'
     )
   turned = spaces.Box(
     np.moveaxis(space.low, 0, -1),
@@ -146,86 +99,6 @@ def _atari_hint(env_id: str) -> str:
   return f' Take --env={game}.' if game else ''
 
 
-def spec_of(
-  name: str, observations: spaces.Space[Any], actions: spaces.Space[Any]
-) -> types.EnvSpec:
-  """The spec of one environment's spaces.
-
-  Raises:
-    ValueError: they are of another kind.
-  """
-  if not isinstance(observations, spaces.Box):
-    raise ValueError(
-      f'{name} must have a Box observation, a Discrete one, or a Dict or '
-      f'Tuple of vectors, got {observations}; take what you need of it by '
-      "--env_wrapper, for example with Gymnasium's FilterObservation."
-    )
-  if 0 in observations.shape:
-    raise ValueError(
-      f'{name} must observe at least one number, got {observations}.'
-    )
-  if observations.dtype == np.float64:
-    warnings.warn(f'{name} shows float64: it becomes float32.', stacklevel=2)
-  return types.EnvSpec(
-    observations.shape,
-    'uint8' if observations.dtype == np.uint8 else 'float32',
-    observation_low=_bound(observations.low),
-    observation_high=_bound(observations.high),
-    **_action_fields(name, actions),
-  )
-
-
-def _action_fields(name: str, space: spaces.Space[Any]) -> dict[str, Any]:
-  """The fields of a spec that say what an action is."""
-  fields: dict[str, Any] = dict(num_actions=0)
-  match space:
-    case spaces.Discrete():
-      return dict(num_actions=int(space.n))
-    case spaces.MultiDiscrete() if space.nvec.size:
-      return fields | dict(action_sizes=tuple(space.nvec.ravel().tolist()))
-    case spaces.MultiBinary():
-      return fields | dict(action_sizes=(2,) * int(np.prod(space.shape)))
-    case spaces.Box() if space.dtype.kind == 'f' and 0 not in space.shape:
-      return fields | dict(action_dims=int(np.prod(space.shape)))
-  raise ValueError(
-    f'{name} must have an action that is Discrete, MultiDiscrete, '
-    f'MultiBinary or a Box of floats, got {_short(space)}; turn it into one by '
-    '--env_wrapper.'
-  )
-
-
-def to_theirs(space: spaces.Space[Any]) -> Callable[[np.ndarray], Any]:
-  """From an action of ours to one of an environment.
-
-  -1 and 1 are a Box's bounds, and what is beyond them is clipped; a number
-  without both bounds is left as it is, and clipped to the one it has.
-  """
-  if isinstance(space, spaces.Box):
-    low, high = space.low.astype(float), space.high.astype(float)
-    bounded = np.isfinite(low) & np.isfinite(high)
-    middle = np.where(bounded, low + (np.where(bounded, high, 0) - low) / 2, 0)
-    half = np.where(bounded, high - middle, 1)
-
-    def scaled(action: np.ndarray) -> np.ndarray:
-      theirs = middle + half * action.reshape(space.shape)
-      clipped: np.ndarray = np.clip(theirs, low, high).astype(space.dtype)
-      return clipped
-
-    return scaled
-  start = getattr(space, 'start', 0)
-  return lambda action: (
-    action.astype(space.dtype).reshape(space.shape or ()) + start
-  )
-
-
-def _bound(bound: np.ndarray) -> tuple[float, ...]:
-  """One number where all are equal."""
-  numbers = bound.ravel().astype(float)
-  return tuple(
-    (numbers[:1] if (numbers == numbers[0]).all() else numbers).tolist()
-  )
-
-
 def spec(env_id: str, settings: types.Settings) -> types.EnvSpec:
   """Returns the spec of Gymnasium's `env_id`; makes and closes one of it.
 
@@ -235,9 +108,11 @@ def spec(env_id: str, settings: types.Settings) -> types.EnvSpec:
   """
   env = _make(env_id, settings)
   try:
-    return spec_of(f'gym:{env_id}', env.observation_space, env.action_space)
+    return gym_spaces.spec_of(
+      f'gym:{env_id}', env.observation_space, env.action_space
+    )
   finally:
-    with told(f'gym:{env_id}', 'in close'):
+    with environment.told(f'gym:{env_id}', 'in close'):
       env.close()
 
 
@@ -264,7 +139,7 @@ class _One:
     """Starts an episode."""
     self._num_steps = 0
     where = self._where = f'at a reset (environment {self._index})'
-    with told(f'gym:{self._env_id}', where):
+    with environment.told(f'gym:{self._env_id}', where):
       observation, _ = self.env.reset(seed=seed)
     return _Step(self._check(observation, where))
 
@@ -273,9 +148,9 @@ class _One:
     self._num_steps += 1
     where = self._where = (
       f'at step {self._num_steps} of an episode (environment {self._index}, '
-      f'action {_short(action)})'
+      f'action {environment.short(action)})'
     )
-    with told(f'gym:{self._env_id}', where):
+    with environment.told(f'gym:{self._env_id}', where):
       observation, reward, terminated, truncated, _ = self.env.step(action)
     step = _Step(
       self._check(observation, where),
@@ -289,7 +164,9 @@ class _One:
 
   def close(self) -> None:
     """Closes it."""
-    with told(f'gym:{self._env_id}', f'in close (environment {self._index})'):
+    with environment.told(
+      f'gym:{self._env_id}', f'in close (environment {self._index})'
+    ):
       self.env.close()
 
   def outside(self, value: float) -> environment.Failed:
@@ -341,8 +218,9 @@ class _One:
       if isinstance(value, np.ndarray)
       else ''
     )
+    shown = environment.short(repr(value))
     return environment.Failed(
-      f'gym:{self._env_id} {where}: {what}, got {_short(repr(value))}{shape}.'
+      f'gym:{self._env_id} {where}: {what}, got {shown}{shape}.'
     )
 
 
@@ -368,7 +246,7 @@ class GymnasiumAdapter:
         one = _One(env_id, index, settings or {})
         stack.callback(one.close)
         self._envs.append(one)
-        own = spec_of(
+        own = gym_spaces.spec_of(
           f'gym:{env_id}', one.env.observation_space, one.env.action_space
         )
         if not index:
@@ -380,7 +258,7 @@ class GymnasiumAdapter:
           )
       self._open = stack.pop_all()
     self._limits = environment.Limits(self.spec)
-    self._to_theirs = to_theirs(self._envs[0].env.action_space)
+    self._to_theirs = gym_spaces.to_theirs(self._envs[0].env.action_space)
     seeds = np.random.SeedSequence(seed).generate_state(num_envs)
     self._seeds: list[int | None] = seeds.tolist()
 

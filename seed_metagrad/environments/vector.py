@@ -12,7 +12,7 @@ import numpy as np
 
 from seed_metagrad import types
 from seed_metagrad.environments import environment
-from seed_metagrad.environments import gym
+from seed_metagrad.environments import gym_spaces
 
 _SETTINGS = ('kwargs', 'import')
 
@@ -52,7 +52,7 @@ class Batch:
   ):
     self.num_envs, self.spec = num_envs, spec
     self._name, self._env = name, env
-    self._to_theirs = gym.to_theirs(action_space)
+    self._to_theirs = gym_spaces.to_theirs(action_space)
     self._limits = environment.Limits(spec)
     self._next_step = next_step
     self._seed = {} if seed is None else {'seed': seed}
@@ -63,7 +63,7 @@ class Batch:
     """Starts E episodes; the first call seeds them."""
     seed, self._seed = self._seed, {}
     self._late = np.zeros((2, self.num_envs), bool)
-    with gym.told(self._name, 'at a reset'):
+    with environment.told(self._name, 'at a reset'):
       observation, _ = self._env.reset(**seed)
     return environment.first_output(self._observation(observation))
 
@@ -72,7 +72,7 @@ class Batch:
     environment.check_actions(actions, self.num_envs, self.spec)
     self._num_steps += 1
     theirs = np.stack([self._to_theirs(action) for action in actions])
-    with gym.told(self._name, f'at step {self._num_steps}'):
+    with environment.told(self._name, f'at step {self._num_steps}'):
       observation, reward, terminated, truncated, info = self._env.step(theirs)
     ends = np.stack(
       [
@@ -96,7 +96,7 @@ class Batch:
 
   def close(self) -> None:
     """Closes all."""
-    with gym.told(self._name, 'in close'):
+    with environment.told(self._name, 'in close'):
       self._env.close()
 
   def _life_lost(self, info: dict[str, Any]) -> np.ndarray:
@@ -138,10 +138,10 @@ def _make(
   name = f'vector:{env_id}'
   environment.check_settings(name, settings, _SETTINGS)
   if module := settings.get('import'):
-    with gym.told(name, f'in the import of {module}'):
+    with environment.told(name, f'in the import of {module}'):
       importlib.import_module(module)
   try:
-    with gym.told(name, 'in its constructor'):
+    with environment.told(name, 'in its constructor'):
       return gymnasium.make_vec(
         env_id,
         num_envs,
@@ -155,7 +155,7 @@ def _make(
 
 
 def _spec(env_id: str, env: vector.VectorEnv) -> types.EnvSpec:
-  return gym.spec_of(
+  return gym_spaces.spec_of(
     f'vector:{env_id}', env.single_observation_space, env.single_action_space
   )
 

@@ -12,6 +12,7 @@ import numpy as np
 from seed_metagrad import types
 from seed_metagrad.environments import environment
 from seed_metagrad.environments import gym
+from seed_metagrad.environments import gym_spaces
 from tests.support import gym_cases
 
 
@@ -413,7 +414,7 @@ class GymnasiumAdapterTest(parameterized.TestCase):
     space = spaces.Box(0, 1, (2,), dtype)
     with warnings.catch_warnings(record=True) as said:
       warnings.simplefilter('always')
-      spec = gym.spec_of('gym:Own-v0', space, spaces.Discrete(2))
+      spec = gym_spaces.spec_of('gym:Own-v0', space, spaces.Discrete(2))
     self.assertLen(said, times)
     for warning in said:
       self.assertIn('Own-v0 shows float64', str(warning.message))
