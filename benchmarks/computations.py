@@ -213,15 +213,12 @@ def inference(options: measurement.Options) -> Results:
     agent = agent_lib.make(config, spec)
     state = agent.init(_SEED)
     published = parameter_store.Published(state.params, state.eta, 0)
-    acting = inference_lib.Inference(
-      agent.act,
+    acting = inference_lib.make(
+      agent,
       spec,
       parameter_store.ParameterStore(published),
-      unrolls_lib.UnrollStore(
-        config.unroll_length, spec, agent.initial_state(0)
-      ),
+      unroll_length=config.unroll_length,
       seed=_SEED,
-      initial_state=agent.initial_state,
     )
     for size in _INFERENCE_SIZES:
       secs = measurement.median_secs(acts(acting, size, spec, rng), options)

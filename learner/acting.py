@@ -42,14 +42,13 @@ def make(
   Raises:
     ValueError: in lock-step, where environments do not fill batches.
   """
-  inference = worker.Inference(
-    agent.act,
+  inference = worker.make(
+    agent,
     spec,
     parameters,
-    unrolls_lib.UnrollStore(config.unroll_length, spec, agent.initial_state(0)),
+    unroll_length=config.unroll_length,
     seed=seed,
     num_calls=saved.num_calls,
-    initial_state=agent.initial_state,
   )
   if config.lockstep:
     return _in_lockstep(config, inference, saved.lockstep)

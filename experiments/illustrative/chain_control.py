@@ -135,12 +135,8 @@ def _train_one(
     config.env, _BATCHES_AT_ONCE * config.batch_size, seed=seed
   )
   parameters = parameter_store.ParameterStore(parameter_store.published(state))
-  inference = inference_lib.Inference(
-    agent.act,
-    env.spec,
-    parameters,
-    unrolls_lib.UnrollStore(config.unroll_length, env.spec),
-    seed=seed,
+  inference = inference_lib.make(
+    agent, env.spec, parameters, unroll_length=config.unroll_length, seed=seed
   )
   batches = _batches(env, inference, config.batch_size)
   unroll = next(batches)

@@ -62,13 +62,12 @@ def collect(
     num_threads=config.env_threads,
     settings=config.env_settings(),
   )
-  inference = worker.Inference(
-    agent.act,
+  inference = worker.make(
+    agent,
     spec,
     parameter_store.ParameterStore(parameter_store.published(state)),
-    unrolls_lib.UnrollStore(config.unroll_length, spec, agent.initial_state(0)),
+    unroll_length=config.unroll_length,
     seed=seed,
-    initial_state=agent.initial_state,
   )
   try:
     finished = itertools.islice(serial.finished(env, inference), num_unrolls)

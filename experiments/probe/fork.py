@@ -85,13 +85,8 @@ def _train(
     settings=config.env_settings(),
   )
   parameters = parameter_store.ParameterStore(parameter_store.published(state))
-  inference = worker.Inference(
-    agent.act,
-    spec,
-    parameters,
-    unrolls_lib.UnrollStore(config.unroll_length, spec, agent.initial_state(0)),
-    seed=seed,
-    initial_state=agent.initial_state,
+  inference = worker.make(
+    agent, spec, parameters, unroll_length=config.unroll_length, seed=seed
   )
   finished = serial.finished(env, inference)
   sizes = agent_lib.samples(config)

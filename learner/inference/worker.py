@@ -19,6 +19,7 @@ from learner.inference import parameter_store
 from learner.inference import unrolls as unrolls_lib
 from learner.storage import run_state
 from protos import codec
+from seed_metagrad import agent as agent_lib
 from seed_metagrad import types
 from seed_metagrad.networks import frames
 
@@ -208,6 +209,27 @@ class Inference:
       )
       self._returns = np.append(self._returns, np.zeros(missing))
       self._lengths = np.append(self._lengths, np.zeros(missing, np.int64))
+
+
+def make(
+  agent: agent_lib.Agent,
+  spec: types.EnvSpec,
+  parameters: parameter_store.ParameterStore,
+  *,
+  unroll_length: int,
+  seed: int,
+  num_calls: int = 0,
+) -> Inference:
+  """Inference by an agent, in no environment yet."""
+  return Inference(
+    agent.act,
+    spec,
+    parameters,
+    unrolls_lib.UnrollStore(unroll_length, spec, agent.initial_state(0)),
+    seed=seed,
+    num_calls=num_calls,
+    initial_state=agent.initial_state,
+  )
 
 
 def _rows(arrays: types.Nest, rows: np.ndarray) -> types.Nest:
