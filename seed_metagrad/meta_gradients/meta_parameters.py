@@ -24,6 +24,7 @@ from seed_metagrad import types
 CONTEXT_LENGTH = 10  # Rollouts in a context, H (Luketina et al. 2022).
 _CONTEXT_SIZE = 2  # Mean reward and mean TD error of a rollout.
 _UNITS = (64, 64)  # The hidden layers of a meta-network (the same).
+_NEAREST = 1e-5  # To 0 and to 1, whose logits are infinite [our choice].
 _HIGHEST_START = 0.99  # sigmoid(4.6): a logit cannot start at the high bound.
 
 Bounds = Mapping[str, config_lib.Bounds]
@@ -188,19 +189,28 @@ def conditioning(
   4.2); the embedding's own weights are trained with the network's.
 
   reference: eta', for `Conditioning.reference`: what it lacks stays as it is.
+      Then logits are seen, not values, in units of that of 1, which is taken as
+      1 - 1e-5: .998 and 1 are worlds apart as discounts, and .002 as numbers.
   """
   if not logits:
     return None
-  now = values(logits, bounds)
   if reference is None:
-    return types.Conditioning(_vector(now))
+    return types.Conditioning(_vector(values(logits, bounds)))
   at_reference = {
-    name: value * 0.0 + reference[_base(name)]
+    name: tf.zeros_like(logit) + _finite_logit(reference[_base(name)])
     if _base(name) in reference
-    else value
-    for name, value in now.items()
+    else logit
+    for name, logit in logits.items()
   }
-  return types.Conditioning(_vector(now), _vector(at_reference))
+  unit = _finite_logit(1.0)
+  return types.Conditioning(
+    _vector(logits) / unit, _vector(at_reference) / unit
+  )
+
+
+def _finite_logit(value: float) -> float:
+  inside = min(max(value, _NEAREST), 1.0 - _NEAREST)
+  return math.log(inside / (1.0 - inside))
 
 
 def _vector(values: Mapping[str, tf.Tensor]) -> tf.Tensor:

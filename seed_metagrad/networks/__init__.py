@@ -39,7 +39,9 @@ def make(
       gradient from it; 'network', a torso and a head of its own (Bonnet et al.
       2022); 'conditioned', the value head asked at eta', features cut as well.
       Parameters are then a dict, {'agent': [...], 'outer_critic': [...]}, but
-      for 'conditioned', which has none of its own.
+      for 'conditioned', which has none of its own. There features x become
+      x (1 + W e) before e joins them: a linear head of x and e alone would
+      differ between eta and eta' by the same number in every state.
   auxiliary_heads: policies and values beside the main ones (STACX).
   core_units: U, of an LSTM between torso and heads (Espeholt et al. 2018); 0
       for none. The features of two torsos go into one.
@@ -60,6 +62,7 @@ def make(
     spec,
     num_conditioning,
     embedding_size,
+    outer_critic == 'conditioned',
     auxiliary_heads,
     core_units,
     _size_before(spec) if core_sees_action else 0,

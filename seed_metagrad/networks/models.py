@@ -47,6 +47,7 @@ def build(
   spec: types.EnvSpec,
   num_conditioning: int,
   embedding_size: int,
+  scaled_features: bool,
   auxiliary_heads: int,
   core_units: int,
   core_extra: int,
@@ -55,8 +56,9 @@ def build(
   """The models with fresh weights, from Keras' seed.
 
   chosen: one torso, or the policy's and the value's. num_conditioning and
-  auxiliary_heads: of `networks.make`. core_units: 0 for no core. core_extra:
-  how many numbers it sees beside the features.
+  auxiliary_heads: of `networks.make`. scaled_features: whether the embedding
+  scales features as well. core_units: 0 for no core. core_extra: how many
+  numbers it sees beside the features.
   """
   size, planes = spec.observation_shape[:2], spec.observation_shape[2:]
   channels = math.prod(planes) * spec.frame_stack
@@ -79,7 +81,10 @@ def build(
       name='embedding',
     )(inputs[-1])
     features = [
-      layers.Concatenate(dtype=dtype)([x, embedding]) for x in features
+      layers.Concatenate(dtype=dtype)(
+        [_scaled(x, embedding, dtype) if scaled_features else x, embedding]
+      )
+      for x in features
     ]
   heads = [
     torsos.dense(units, None, dtype, f'{name}_{head}' if head else name)(x)
@@ -90,6 +95,19 @@ def build(
     )
   ]
   return Models(torso_model, core, keras.Model(inputs, heads))
+
+
+def _scaled(
+  x: keras.KerasTensor, embedding: keras.KerasTensor, dtype: str
+) -> keras.KerasTensor:
+  """x (1 + W e): a linear head of it is another one for each e."""
+  scale = layers.Dense(
+    x.shape[-1],
+    kernel_initializer='zeros',
+    bias_initializer='ones',
+    dtype=dtype,
+  )
+  return layers.Multiply(dtype=dtype)([x, scale(embedding)])
 
 
 def _core(num_inputs: int, units: int, dtype: str) -> keras.Model:

@@ -75,6 +75,22 @@ class MetaParametersTest(parameterized.TestCase):
       tape.gradient(vector, eta), {'lambda_': None, 'discount': None}
     )
 
+  def test_a_reference_is_far_from_what_is_near_it(self):
+    eta = meta_parameters.init(
+      {'discount': 0.998, 'lambda_': 0.5}, dtype=tf.float64
+    )
+    seen = meta_parameters.conditioning(eta, reference={'discount': 1.0})
+    # ln(.998 / .002) over ln(.99999 / .00001), which stands for 1.
+    np.testing.assert_allclose(
+      seen.values, [6.21260610 / 11.51291546, 0.0], rtol=1e-8
+    )
+    np.testing.assert_allclose(seen.reference, [1.0, 0.0], rtol=1e-12)
+
+  def test_a_reference_of_what_is_learned_is_what_is_seen(self):
+    eta = meta_parameters.init({'lambda_': 0.7}, dtype=tf.float64)
+    seen = meta_parameters.conditioning(eta, reference={'lambda_': 0.7})
+    np.testing.assert_allclose(seen.values, seen.reference, rtol=1e-12)
+
   def test_nothing_learned_is_nothing_to_condition_on(self):
     self.assertIsNone(meta_parameters.conditioning({}))
 

@@ -148,6 +148,32 @@ class NetworksTest(parameterized.TestCase):
     self.assertNotEqual(a.baseline[0, 0], b.baseline[0, 0])
     self.assertFalse(np.array_equal(a.policy_logits, b.policy_logits))
 
+  def test_a_conditioned_critic_by_hand(self):
+    network = networks.make(
+      'mlp', _VECTOR, num_conditioning=2, outer_critic='conditioned'
+    )
+    rng = np.random.default_rng(0)
+    shapes = [p.shape for p in network.init(0)]
+    params = [rng.normal(size=s).astype(np.float32) / 4 for s in shapes]
+    stacked = _stacked(_VECTOR, 2, 3)
+    etas = np.array([[0.5, 0.2], [1.0, 0.2]], np.float32)
+    outputs = network.apply(
+      params, stacked, types.Conditioning(*map(tf.constant, etas))
+    )
+    x = stacked.reshape(6, -1)
+    for k in (0, 2):
+      x = np.maximum(x @ params[k] + params[k + 1], 0.0)
+    embedding, kernel, bias, *heads = params[4:]
+    for eta, values in zip(etas, (outputs.baseline, outputs.outer_baseline)):
+      e = eta @ embedding
+      seen = np.concatenate(
+        [x * (bias + e @ kernel), np.tile(e, (6, 1))], axis=1
+      )
+      expected = seen @ heads[2] + heads[3]
+      np.testing.assert_allclose(values, expected.reshape(2, 3), rtol=1e-4)
+    apart = (outputs.outer_baseline - outputs.baseline).numpy()
+    self.assertGreater(np.std(apart), 0.01)  # Not one number for all states.
+
   def test_frames_are_scaled_from_bytes(self):
     spec = types.EnvSpec((3,), 'uint8', 2)
     floats = types.EnvSpec((3,), 'float32', 2)
