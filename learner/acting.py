@@ -26,7 +26,7 @@ class Pipeline(NamedTuple):
   inference: worker.Inference
   unrolls: batches.UnrollSource
   saves: learner_lib.Acting
-  env_states: dict[str, bytes]  # Of a resumed run in lock-step, by peer.
+  env_states: dict[str, bytes]  # By peer; where a run in lock-step resumes.
 
 
 def make(

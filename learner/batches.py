@@ -39,7 +39,7 @@ class Taken(NamedTuple):
   """A batch, and how old the policies of its unrolls were."""
 
   batch: Batch
-  num_updates: list[int]  # Of the parameters that acted first, for each.
+  num_updates: list[int]  # Those of the parameters that acted first, for each.
 
 
 class Batches:

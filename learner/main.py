@@ -7,7 +7,7 @@ were not finite; 5 another learner host is lost (start all: they resume);
 """
 
 # Before everything that imports TensorFlow or gRPC.
-from learner import quiet_grpc  # isort: skip  # noqa: F401
+from learner.serving import quiet_grpc  # isort: skip  # noqa: F401
 from learner import quiet_tensorflow  # isort: skip  # noqa: F401
 
 from collections.abc import Callable

@@ -22,7 +22,7 @@ _DAY = datetime.timedelta(days=1)
 _TOKEN = 'a token of 16 letters'
 # A learner's server, started as learner/main.py starts it.
 _SERVER = f"""
-from learner import quiet_grpc
+from learner.serving import quiet_grpc
 import sys
 from absl import logging
 from learner.serving import security
