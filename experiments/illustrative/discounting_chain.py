@@ -151,8 +151,10 @@ def make_rules(variant: str) -> rules_lib.Rules:
   """The agent's algorithm; a policy of one logit for each first action."""
 
   def conditioning(logits: types.Eta) -> types.Conditioning:
-    learned = meta_parameters.conditioning(logits, BOUNDS, {'discount': 1.0})
-    return learned or types.Conditioning(tf.constant([START]))
+    # The discounts themselves: what is asked of them here is known.
+    learned = meta_parameters.values(logits, BOUNDS)
+    now = tf.stop_gradient(learned.get('discount', tf.constant(START)))
+    return types.Conditioning(now[tf.newaxis], tf.ones([1]))
 
   unclipped = float('inf')  # Ratios weigh, no more: the world is this small.
   targets: dict[str, Any] = dict(
