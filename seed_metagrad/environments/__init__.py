@@ -14,7 +14,7 @@ from seed_metagrad import types
 from seed_metagrad.environments import environment
 
 _DEFAULT = 'atari'
-_NO_FAMILY = ('environment',)
+_NO_FAMILY = ('environment', 'gym_spaces')
 FAMILIES = tuple(
   sorted(
     {module.name for module in pkgutil.iter_modules(__path__)}
