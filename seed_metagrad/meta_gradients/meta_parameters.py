@@ -197,19 +197,21 @@ def conditioning(
   if reference is None:
     return types.Conditioning(_vector(values(logits, bounds)))
   at_reference = {
-    name: tf.zeros_like(logit) + _finite_logit(reference[_base(name)])
+    name: tf.zeros_like(logit)
+    + _finite_logit(reference[_base(name)], *bounds[_base(name)])
     if _base(name) in reference
     else logit
     for name, logit in logits.items()
   }
-  unit = _finite_logit(1.0)
+  unit = _finite_logit(1.0, 0.0, 1.0)
   return types.Conditioning(
     _vector(logits) / unit, _vector(at_reference) / unit
   )
 
 
-def _finite_logit(value: float) -> float:
-  inside = min(max(value, _NEAREST), 1.0 - _NEAREST)
+def _finite_logit(value: float, low: float, high: float) -> float:
+  fraction = (value - low) / (high - low)
+  inside = min(max(fraction, _NEAREST), 1.0 - _NEAREST)
   return math.log(inside / (1.0 - inside))
 
 

@@ -86,10 +86,12 @@ class MetaParametersTest(parameterized.TestCase):
     )
     np.testing.assert_allclose(seen.reference, [1.0, 0.0], rtol=1e-12)
 
-  def test_a_reference_of_what_is_learned_is_what_is_seen(self):
-    eta = meta_parameters.init({'lambda_': 0.7}, dtype=tf.float64)
-    seen = meta_parameters.conditioning(eta, reference={'lambda_': 0.7})
-    np.testing.assert_allclose(seen.values, seen.reference, rtol=1e-12)
+  @parameterized.parameters((0.0, 1.0), (0.5, 0.9))
+  def test_a_reference_of_what_is_learned_is_what_is_seen(self, low, high):
+    bounds = {'lambda_': config_lib.Bounds(low, high)}
+    eta = meta_parameters.init({'lambda_': 0.7}, bounds, dtype=tf.float64)
+    seen = meta_parameters.conditioning(eta, bounds, {'lambda_': 0.7})
+    np.testing.assert_allclose(seen.values, seen.reference, atol=1e-12)
 
   def test_nothing_learned_is_nothing_to_condition_on(self):
     self.assertIsNone(meta_parameters.conditioning({}))
