@@ -49,6 +49,8 @@ def make(
     unroll_length=config.unroll_length,
     seed=seed,
     num_calls=saved.num_calls,
+    # A group's unrolls would end at once, more than the learner takes at once.
+    staggered=config.envs_per_group > config.batch_size and not config.lockstep,
   )
   if config.lockstep:
     return _in_lockstep(config, inference, saved.lockstep)

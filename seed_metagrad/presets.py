@@ -53,7 +53,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     num_actors=1,
     envs_per_group=16,
     env_threads=2,
-    queue_unrolls=16,  # One unroll of a group's environments.
+    queue_unrolls=8,  # T and T' of the next update: unrolls come one by one.
   ),
   'smoke': dict(
     env='catch',

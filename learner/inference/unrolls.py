@@ -27,10 +27,21 @@ class UnrollStore:
   """
 
   def __init__(
-    self, unroll_length: int, spec: types.EnvSpec, core_state: types.Nest = ()
+    self,
+    unroll_length: int,
+    spec: types.EnvSpec,
+    core_state: types.Nest = (),
+    *,
+    staggered: bool = False,
   ):
-    """core_state: `agent.Agent.initial_state` of no environment."""
+    """Holds nothing yet.
+
+    core_state: `agent.Agent.initial_state` of no environment. staggered:
+    whether environment i drops its first i mod T steps, so that the unrolls of
+    those that step together end one after the other, and not all at once.
+    """
     self._unroll_length = unroll_length
+    self._staggered = staggered
     steps = (0, unroll_length + 1)
     self._steps = (
       types.EnvOutput(
@@ -53,7 +64,8 @@ class UnrollStore:
     self._memory = frames.previous(frames.empty(spec, 0))
     self._core_state = _each_as_one_step(core_state)
     self._num_updates = np.zeros(0, np.int64)
-    self._lengths = np.zeros(0, np.int64)  # Steps held by each row.
+    # Steps held by each row; below 0, minus those to be dropped first.
+    self._lengths = np.zeros(0, np.int64)
 
   def append(
     self,
@@ -73,7 +85,9 @@ class UnrollStore:
     this step, [E, ...].
     """
     self.grow(int(env_ids.max()) + 1)
-    self._lengths[env_ids[reset]] = 0
+    fresh = env_ids[reset]
+    self._lengths[fresh] = -(fresh % self._unroll_length) * self._staggered
+    # Those below 0 are written from the end on, and overwritten in time.
     columns = self._lengths[env_ids]
     for rows, values in zip(
       itertools.chain(*self._steps), (*env_outputs, *agent_outputs), strict=True

@@ -219,13 +219,19 @@ def make(
   unroll_length: int,
   seed: int,
   num_calls: int = 0,
+  staggered: bool = False,
 ) -> Inference:
-  """Inference by an agent, in no environment yet."""
+  """Inference by an agent, in no environment yet.
+
+  staggered: of `unrolls_lib.UnrollStore`.
+  """
   return Inference(
     agent.act,
     spec,
     parameters,
-    unrolls_lib.UnrollStore(unroll_length, spec, agent.initial_state(0)),
+    unrolls_lib.UnrollStore(
+      unroll_length, spec, agent.initial_state(0), staggered=staggered
+    ),
     seed=seed,
     num_calls=num_calls,
     initial_state=agent.initial_state,

@@ -85,6 +85,25 @@ class UnrollsTest(absltest.TestCase):
     )
     self.assertEqual(finished.num_updates, 107)
 
+  def test_staggered_unrolls_end_one_after_the_other(self):
+    store = unrolls.UnrollStore(_LENGTH, _SPEC, staggered=True)
+    ends = {0: [], 1: [], 2: [], 3: []}
+    for t in range(3 * _LENGTH):
+      env_ids = np.arange(4)
+      for finished in store.append(
+        env_ids, np.full(4, t == 0), *_step(env_ids, t), num_updates=100 + t
+      ):
+        rewards = finished.unroll.env_outputs.reward
+        env_id, start = divmod(int(rewards[0]), 10)
+        np.testing.assert_array_equal(
+          rewards, 10 * env_id + np.arange(start, start + _LENGTH + 1)
+        )
+        before = np.full((1, 2), (rewards[0] - 1) % 256)
+        np.testing.assert_array_equal(finished.unroll.memory, before)
+        self.assertEqual(finished.num_updates, 100 + start)
+        ends[env_id].append(t)
+    self.assertEqual(ends, {0: [3, 6], 1: [4, 7], 2: [5, 8], 3: [3, 6]})
+
   def test_finished_unrolls_are_copies(self):
     for t in range(_LENGTH):
       self.append([0], t)
