@@ -217,6 +217,21 @@ def logits(state: types.LearnerState) -> dict[str, float]:
   return {name: float(tf.reduce_mean(x)) for name, x in by_name.items()}
 
 
+def _scheduled_learning_rate(
+  config: config_lib.Config, env_frames: tf.Tensor
+) -> tf.Tensor:
+  """The linear decay, float64."""
+  decay_frames = config_lib.decay_frames(config)
+  remaining = tf.cast(tf.maximum(decay_frames - env_frames, 0), tf.float64)
+  rate: tf.Tensor = (
+    config.final_learning_rate
+    + (config.learning_rate - config.final_learning_rate)
+    * remaining
+    / decay_frames
+  )
+  return rate
+
+
 def _checked_update(
   config: config_lib.Config,
   spec: types.EnvSpec,
@@ -226,15 +241,8 @@ def _checked_update(
   meta_unrolls: Sequence[types.Unroll[tf.Tensor]],
 ) -> tuple[types.LearnerState, rules_lib.Metrics]:
   """One update, or the state as it was where a number is not finite."""
-  decay_frames = config_lib.decay_frames(config)
-  remaining = tf.cast(
-    tf.maximum(decay_frames - state.env_frames, 0), tf.float64
-  )
   learning_rate = tf.cast(
-    config.final_learning_rate
-    + (config.learning_rate - config.final_learning_rate)
-    * remaining
-    / decay_frames,
+    _scheduled_learning_rate(config, state.env_frames),
     tf.nest.flatten(state.params)[0].dtype,
   )
   new, metrics = meta.update(
