@@ -29,6 +29,7 @@ class SuccessorsTest(parameterized.TestCase):
     (dict(outer_critic='conditioned', conditioning=True),),
     (dict(discount=0.9),),
     (dict(learned=('discount', 'lambda_')),),
+    (dict(replay_eta='runs/snake'),),
   )
   def test_what_nobody_published_of_snake(self, fields):
     fields = {'learned': ('discount',), 'discount': 0.8, **fields}
