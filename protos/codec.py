@@ -51,13 +51,24 @@ def decode(
   Raises:
     ValueError: the number of bytes is not that of the shape.
   """
-  expected = math.prod(shape) * np.dtype(dtype).itemsize
+  check_size(data, dtype, shape, name)
+  return np.frombuffer(data, _little_endian(dtype)).reshape(shape)
+
+
+def check_size(
+  data: bytes, dtype: str, shape: tuple[int, ...], name: str
+) -> None:
+  """Checks that bytes are an array of that shape.
+
+  Raises:
+    ValueError: another number of bytes.
+  """
+  expected = _num_bytes(dtype, shape)
   if len(data) != expected:
     raise ValueError(
       f'{name} must be {expected} bytes ({dtype} {list(shape)}), got '
       f'{len(data)}.'
     )
-  return np.frombuffer(data, _little_endian(dtype)).reshape(shape)
 
 
 def encode_task(task: types.Task) -> inference_pb2.JoinRequest:
@@ -158,6 +169,11 @@ def _pack_flags(outputs: types.EnvOutput[np.ndarray]) -> bytes:
   packed |= np.where(outputs.truncated, _TRUNCATED, 0)
   packed |= np.where(outputs.life_lost, _LIFE_LOST, 0)
   return packed.astype(np.uint8).tobytes()
+
+
+@functools.lru_cache(1 << 10)  # For each message, by its few shapes.
+def _num_bytes(dtype: str, shape: tuple[int, ...]) -> int:
+  return math.prod(shape) * np.dtype(dtype).itemsize
 
 
 @functools.cache

@@ -82,7 +82,8 @@ class Limits:
       apart = np.where(np.isfinite(low) & np.isfinite(high), high - low, np.inf)
       self.low = _limit(low - apart, spec)
       self.high = _limit(high + apart, spec)
-    self._is_open = bool(
+    # All that its numbers can be is within them.
+    self.is_open = bool(
       spec.observation_dtype == 'uint8'
       and self.low.max() <= 0
       and self.high.min() >= 255
@@ -95,7 +96,7 @@ class Limits:
 
     observations: [E, *observation_shape].
     """
-    if self._is_open or not observations.size:
+    if self.is_open or not observations.size:
       return None
     if not self.low.ndim:  # Twice as fast, and without temporary arrays.
       if observations.min() >= self.low and observations.max() <= self.high:
