@@ -1,6 +1,7 @@
 """What a message of a stream may make the learner do: counts, not times."""
 
 import asyncio
+import pathlib
 import sys
 import threading
 import tracemalloc
@@ -51,6 +52,20 @@ class StreamCostTest(absltest.TestCase):
     self.assertLess(counts['tasks'], _GROUPS * _STEPS / 10)
     self.assertEqual(threading.active_count(), threads)
 
+  def test_grpc_hands_no_message_from_thread_to_thread(self):
+    learner = fakes.FakeLearner(answer=False)
+    self.addCleanup(learner.close)
+    stub = learner.stub()
+    streams = []
+    for run_id in range(_GROUPS):
+      stub.Join(fakes.join_request(actor=f'a{run_id}', run_id=run_id))
+      streams.append(fakes.Stream(stub))
+    self._answer(learner, streams, 0)
+    before = _event_engine_wake_ups()
+    for sequence in range(1, 1 + _STEPS):
+      self._answer(learner, streams, sequence)
+    self.assertLess(_event_engine_wake_ups() - before, _GROUPS * _STEPS / 2)
+
   def _answer(self, learner, streams, sequence):
     for run_id, stream in enumerate(streams):
       stream.send(run_id=run_id, sequence=sequence)
@@ -72,6 +87,17 @@ class StreamCostTest(absltest.TestCase):
     _, peak = tracemalloc.get_traced_memory()
     self.assertEqual(outputs.observation.nbytes, _ENVS * _FRAME)
     self.assertBetween(peak, _ENVS * _FRAME, 1.1 * _ENVS * _FRAME)
+
+
+def _event_engine_wake_ups() -> int:
+  """How often those threads of gRPC in this process have waited so far."""
+  count = 0
+  for task in pathlib.Path('/proc/self/task').iterdir():
+    status = (task / 'status').read_text()
+    fields = dict(line.split(':', 1) for line in status.splitlines())
+    if fields['Name'].strip() == 'event_engine':
+      count += int(fields['voluntary_ctxt_switches'])
+  return count
 
 
 if __name__ == '__main__':
