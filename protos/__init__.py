@@ -1,4 +1,8 @@
-"""The wire between actors and learner."""
+"""The wire between actors and learner.
+
+To be imported before gRPC, which reads its settings then; what a user has set
+counts.
+"""
 
 import os
 
@@ -7,3 +11,6 @@ import os
 os.environ.setdefault(
   'GRPC_EXPERIMENTS', '-event_engine_client,-event_engine_listener'
 )
+# An environment may start processes, and so may we; none of them uses gRPC, and
+# its handlers of a fork can hang in them.
+os.environ.setdefault('GRPC_ENABLE_FORK_SUPPORT', '0')
