@@ -191,7 +191,7 @@ class LearnerMainTest(absltest.TestCase):
     again = self.learner(f'--address={address.read_text()}')
     fakes.wait_until(
       lambda: (
-        len(checkpoints.paths(self.workdir / 'checkpoints')) > 1
+        checkpoints.paths(self.workdir / 'checkpoints')[0] != newest
         or again.poll() is not None
       )
     )
