@@ -230,6 +230,8 @@ class Client:
       what = f'no answer for {self._reconnect_secs:g} s'
     else:
       what = f'{error.code().name}: {error.details()}'
+      if error.code() is grpc.StatusCode.INTERNAL:  # A write that failed.
+        what += ': the stream ended before this step was sent'
       if error.code() in _FATAL and not _may_join_again(error):
         raise Refused(f'the learner refused {self._name}: {what}') from error
     now = time.monotonic()

@@ -132,8 +132,15 @@ class Inference(inference_pb2_grpc.InferenceServicer):
         self._leases.end(lease, reason)
 
   async def finish(self, secs: float) -> bool:
-    """Answers `done` from now on; true once no lease is left."""
-    self._end_all(_Done)
+    """Answers `done` from now on; true once no lease is left.
+
+    Whose environments step is told at its next request: a client that writes to
+    a stream that has ended may lose what the stream said.
+    """
+    self._end = _Done
+    for lease in self._leases.all():
+      if lease.is_waiting:
+        lease.interrupt()
     deadline = asyncio.get_running_loop().time() + secs
     while len(self._leases) and asyncio.get_running_loop().time() < deadline:
       await asyncio.sleep(_POLL_SECS)
@@ -141,10 +148,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
 
   def stop(self) -> None:
     """Answers UNAVAILABLE from now on: actors try again."""
-    self._end_all(batcher_lib.Closed)
-
-  def _end_all(self, end: type[Exception]) -> None:
-    self._end = end
+    self._end = batcher_lib.Closed
     for lease in self._leases.all():
       lease.interrupt()
 
@@ -184,6 +188,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     reply = inference_pb2.ActReply(send_state=self._ask_for_states)
     try:
       while request is not grpc.aio.EOF:
+        self._check_end()
         lease.interruptible = True
         reply.actions = await self._submit(lease, request)
         self._leases.answered(lease)

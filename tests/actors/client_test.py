@@ -1,5 +1,6 @@
 """Tests of actors/client.py, against a real server."""
 
+from concurrent import futures
 import os
 import time
 from unittest import mock
@@ -206,6 +207,33 @@ class ClientTest(parameterized.TestCase):
       client.receive()
     with self.assertRaises(client_lib.Done):
       client.join()
+
+  def test_done_is_told_to_whom_steps_for_long(self):
+    client = self.connect()
+    client.join()
+    client.send(_STEP)
+    client.receive()
+    with futures.ThreadPoolExecutor() as pool:
+      finished = pool.submit(self.learner.server.finish, fakes.DEADLINE_SECS)
+      time.sleep(0.3)  # Nothing of the client runs: its environments step.
+      client.send(_STEP)
+      with self.assertRaises(client_lib.Done):
+        client.receive()
+      self.assertTrue(finished.result())
+
+  def test_a_stream_that_ended_during_a_step_is_told_plainly(self):
+    client = self.connect()
+    client.join()
+    client.send(_STEP)
+    client.receive()
+    self.learner.close()  # While its environments step.
+    client.send(_STEP)
+    with self.assertLogs(level='WARNING') as logs:
+      with self.assertRaises(client_lib.Lost):
+        client.receive()
+    self.assertRegex(
+      '\n'.join(logs.output), 'ann/0: .*the stream ended before this step was sent'
+    )
 
   def test_an_answer_of_another_length_is_refused(self):
     learner = self.start(answer=False)

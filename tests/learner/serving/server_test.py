@@ -136,7 +136,7 @@ class ServerTest(parameterized.TestCase):
     learner.close()
     self.assertEqual(stepping.call.code(), grpc.StatusCode.UNAVAILABLE)
 
-  def test_finish_tells_actors_while_they_step(self):
+  def test_finish_tells_who_steps_at_its_next_request(self):
     learner = self.start()
     stub = learner.stub()
     stub.Join(fakes.join_request())
@@ -144,10 +144,15 @@ class ServerTest(parameterized.TestCase):
     groups = [fakes.Stream(stub) for _ in range(2)]
     for run_id, stream in enumerate(groups, 1):
       stream.reply(run_id=run_id)
-    self.assertTrue(learner.server.finish(fakes.DEADLINE_SECS))
-    for stream in groups:
-      self.assertTrue(stream.reply().done)
-      self.assertEqual(stream.call.code(), grpc.StatusCode.OK)
+    with futures.ThreadPoolExecutor() as pool:
+      finished = pool.submit(learner.server.finish, fakes.DEADLINE_SECS)
+      fakes.wait_until(lambda: stub.Join(fakes.join_request(run_id=9)).done)
+      self.assertFalse(finished.done())
+      for run_id, stream in enumerate(groups, 1):
+        reply = stream.reply(run_id=run_id, sequence=1)
+        self.assertTrue(reply.done)
+        self.assertEqual(stream.call.code(), grpc.StatusCode.OK)
+      self.assertTrue(finished.result())
 
   def test_a_peer_that_stands_still_loses_its_lease(self):
     learner = self.start(lease_secs=6.0)  # Of gRPC's clock: ours stands still.
