@@ -232,7 +232,7 @@ class ClientTest(parameterized.TestCase):
       with self.assertRaises(client_lib.Lost):
         client.receive()
     self.assertRegex(
-      '\n'.join(logs.output), 'ann/0: .*the stream ended before this step was sent'
+      '\n'.join(logs.output), 'ann/0: .*the stream ended before this step'
     )
 
   def test_an_answer_of_another_length_is_refused(self):
