@@ -145,7 +145,15 @@ class Server:
 
   def finish(self, secs: float) -> bool:
     """Tells every actor that training is over; false where one was not told."""
-    return self._call(self._finish(secs))
+    if self._call(self._finish(secs)):
+      return True
+    logging.warning(
+      '%d actors asked for no actions within %g s: they were not told that'
+      ' training is over, and will try to come back for their --reconnect_secs',
+      self.num_actors(),
+      secs,
+    )
+    return False
 
   def stop(self) -> None:
     """Stops serving; actors that were not told will try to reconnect."""

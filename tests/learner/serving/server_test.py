@@ -106,7 +106,9 @@ class ServerTest(parameterized.TestCase):
   def test_finish_says_when_an_actor_was_not_told(self):
     learner = self.start()
     learner.stub().Join(fakes.join_request())
-    self.assertFalse(learner.server.finish(0.0))
+    with self.assertLogs(level='WARNING') as logs:
+      self.assertFalse(learner.server.finish(0.0))
+    self.assertRegex(logs.output[-1], '1 actors asked for no actions')
 
   def test_health_follows_the_server(self):
     learner = self.start()
