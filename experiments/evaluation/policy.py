@@ -54,7 +54,7 @@ class Policy:
     rewards: [E, ...] and [E], what led to the observation; not looked at where
     it is the first.
     """
-    self._stacks = frames.push(self._stacks, observations, reset)
+    frames.push(self._stacks, observations, reset)
     core_step: types.Nest = ()
     if self._core:
       self._core = self._core._replace(action=actions)

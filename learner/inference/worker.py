@@ -104,7 +104,8 @@ class Inference:
       terminated=env_outputs.terminated | reset
     )
     starts = env_outputs.terminated | env_outputs.truncated
-    stacks = frames.push(self._stacks[env_ids], env_outputs.observation, starts)
+    stacks = self._stacks[env_ids]  # A copy.
+    frames.push(stacks, env_outputs.observation, starts)
     core = _rows(self._core, env_ids)
     newest = self._parameters.newest()
     arguments: tuple[Any, ...] = (

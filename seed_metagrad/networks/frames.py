@@ -53,19 +53,19 @@ def empty(spec: types.EnvSpec, num_envs: int) -> np.ndarray:
 
 def push(
   stacks: np.ndarray, observations: np.ndarray, reset: np.ndarray
-) -> np.ndarray:
-  """The stacks [E, ..., S], newest last, with one more observation each.
+) -> None:
+  """Gives the stacks [E, ..., S] one more observation each, in place.
 
-  observations: [E, ...]. reset: bool [E], where it is the first of its
-  episode.
+  observations: [E, ...], which become the last of a stack. reset: bool [E],
+  where it is the first of its episode.
   """
   if stacks.dtype == np.uint8 and stacks.shape[-1] == 4:
-    pushed = (stacks.view('<u4') >> 8).view(np.uint8)  # Ten times faster.
+    words = stacks.view('<u4')
+    words >>= 8  # Ten times faster.
   else:
-    pushed = np.roll(stacks, -1, axis=-1)
-  pushed[..., -1] = observations
-  pushed[reset, ..., :-1] = 0
-  return pushed
+    stacks[..., :-1] = stacks[..., 1:]
+  stacks[..., -1] = observations
+  stacks[reset, ..., :-1] = 0
 
 
 def previous(stacks: np.ndarray) -> np.ndarray:

@@ -121,7 +121,7 @@ class ActTest(parameterized.TestCase):
       meta_parameters.conditioning(state.eta),
     )
     for t in range(tiny.LENGTH + 1):
-      stacks = frames.push(
+      frames.push(
         stacks,
         observations[t],
         np.array(env_outputs.terminated[t] | env_outputs.truncated[t]),

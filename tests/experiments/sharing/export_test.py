@@ -113,7 +113,7 @@ class ExportTest(absltest.TestCase):
       stacks = frames.empty(env.spec, 2)
       for t in range(12):
         reset = np.full([2], t == 0)
-        stacks = frames.push(stacks, output.observation, reset)
+        frames.push(stacks, output.observation, reset)
         logits, values = policy.act(output.observation, reset, *_NOTHING_BEFORE)
         found = act(stacked=tf.constant(stacks))
         np.testing.assert_allclose(found['policy_logits'], logits, atol=1e-5)
