@@ -195,7 +195,8 @@ class Inference(inference_pb2_grpc.InferenceServicer):
         self._env_states.pop(lease.peer, None)
         lease.interruptible = False
         await context.write(reply)
-        self._check(lease)
+        if self._end is not _Done:  # That is told at the next request.
+          self._check(lease)
         lease.interruptible = True
         request = await context.read()
     except asyncio.CancelledError:  # By `Lease.interrupt`, or by gRPC.

@@ -1,13 +1,53 @@
 """Tests of learner/serving/service.py, over real gRPC."""
 
+import asyncio
+
 from absl.testing import absltest
 import grpc
 import numpy as np
 
 from learner.inference import batcher
+from learner.serving import leases as leases_lib
+from learner.serving import service as service_lib
 from tests.support import fakes
 
 _Code = grpc.StatusCode
+
+
+class _AtOnce:
+  """A batcher that answers while it is asked."""
+
+  max_envs = 16
+
+  def submit(self, unused_request, future):
+    """Answers."""
+    future.set_result(b'actions')
+
+
+class _FinishInWrite:
+  """The context of a stream whose first answer leaves as training ends."""
+
+  def __init__(self, service, requests):
+    self.service = service
+    self.requests = requests
+    self.done = []  # Of each answer.
+    self.finished = None
+
+  def peer(self):
+    """Where the actor is."""
+    return 'here'
+
+  async def read(self):
+    """The next request."""
+    return self.requests.pop(0)
+
+  async def write(self, reply):
+    """Takes an answer."""
+    self.done.append(reply.done)
+    if self.finished is None:
+      finish = self.service.finish(fakes.DEADLINE_SECS)
+      self.finished = asyncio.create_task(finish)
+      await asyncio.sleep(0)
 
 
 class ServiceTest(absltest.TestCase):
@@ -30,6 +70,24 @@ class ServiceTest(absltest.TestCase):
   def act(self, **fields):
     """Opens a stream with one request; returns it."""
     return fakes.Stream(self.stub).send(**fields)
+
+  def test_an_answer_on_its_way_as_training_ends_is_not_the_last(self):
+    leases = leases_lib.Leases(16, 60.0, 16)
+    service = service_lib.Inference(
+      fakes.TASK, _AtOnce(), leases, leases.log, {}, False, 10.0
+    )
+
+    async def act():
+      requests = [fakes.act_request(sequence=n) for n in range(2)]
+      context = _FinishInWrite(service, requests)
+      await service.Join(fakes.join_request(), context)
+      await service.Act(None, context)
+      self.assertTrue(await context.finished)
+      return context
+
+    context = asyncio.run(act())
+    self.assertEqual(context.done, [False, True])
+    self.assertEmpty(context.requests)  # It was told at the second one.
 
   def test_join_then_act(self):
     learner = self.start()
