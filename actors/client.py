@@ -230,7 +230,8 @@ class Client:
       what = f'no answer for {self._reconnect_secs:g} s'
     else:
       what = f'{error.code().name}: {error.details()}'
-      if error.code() is grpc.StatusCode.INTERNAL:  # A write that failed.
+      # What grpc.aio says where a write fails; why, is lost.
+      if self._stream and error.code() is grpc.StatusCode.INTERNAL:
         what += ': the stream ended before this step was sent'
       if error.code() in _FATAL and not _may_join_again(error):
         raise Refused(f'the learner refused {self._name}: {what}') from error

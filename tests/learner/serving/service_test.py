@@ -1,4 +1,4 @@
-"""Tests of learner/serving/service.py, over real gRPC."""
+"""Tests of learner/serving/service.py, all but one over real gRPC."""
 
 import asyncio
 
