@@ -118,19 +118,20 @@ class Health:
     lines = []
     for name, gauge in self._gauges.items():
       possible = self._meta_learning_rate * gauge.updates
+      signal = abs(gauge.signal_to_noise)
+      said = 'not known' if math.isnan(signal) else f'{signal:.2f}'
       line = (
         f'{name} is {values[name]:.4g}: its logit travelled'
         f' {logits[name] - gauge.start:+.2f} of at most {possible:.3g} (meta'
         f' learning rate {self._meta_learning_rate:g} x {gauge.updates}'
-        f' updates), signal to noise of a meta-gradient'
-        f' {abs(gauge.signal_to_noise):.2f}.'
+        f' updates), signal to noise of a meta-gradient {said}.'
       )
       if possible < LEAST_TRAVEL:
         line += (
           ' The run was too short, or its meta learning rate too small, to'
           ' learn it: do not compare it with a fixed one.'
         )
-      elif not abs(gauge.signal_to_noise) >= NOISE:
+      elif not signal >= NOISE:
         line += (
           ' Its meta-gradient is noise: a larger meta batch, or an outer'
           ' critic, may show a signal.'

@@ -78,6 +78,10 @@ class HealthTest(absltest.TestCase):
   def test_report_warns_of_a_run_in_which_nothing_could_be_learned(self):
     self.assertIn('too short', self._report(99))
 
+  def test_report_of_one_update_does_not_know_its_noise(self):
+    self.assertIn('meta-gradient not known.', self._report(1))
+    self.assertNotIn('nan', self._report(0))
+
   def test_report_warns_where_all_is_noise(self):
     line = self._report(400, lambda k: (-1.0) ** k)
     self.assertIn('meta-gradient is noise', line)
