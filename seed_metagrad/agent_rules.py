@@ -77,6 +77,7 @@ def make(
     trace_decay=config.trace_decay,
     max_meta_gradient_norm=config.max_meta_gradient_norm,
     mixed=config.mixed_meta_gradients,
+    fresh=config.meta_sample == 'fresh',
   )
 
 

@@ -216,9 +216,10 @@ class Config:
   )
   meta_sample: str = _field(
     'later',
-    "Sample of the meta-objective, tau': later [MGRL], or same, that of the "
-    'last inner update [STAC].',
-    choices=('later', 'same'),
+    "Sample of the meta-objective, tau': later [MGRL]; fresh, a later one that "
+    "is asked for after the update, so that in lock-step theta' acts in it "
+    '[OC]; or same, that of the last inner update [STAC].',
+    choices=('later', 'fresh', 'same'),
   )
   meta_batch_size: int = _field(
     8, "Unrolls of the next batch in the outer objective, B' [MGRL].", low=1
@@ -487,6 +488,17 @@ def _check_variants(config: Config) -> None:
       config.outer != 'bootstrap' or config.meta_sample == 'later',
       'meta_sample',
       'later for bootstrap',
+    ),
+    (
+      config.meta_sample != 'fresh'
+      or (
+        config.outer == 'policy_gradient'
+        and config.inner_updates == 1
+        and config.eta == 'numbers'
+      ),
+      'meta_sample',
+      'later or same unless outer is policy_gradient, inner_updates 1 and eta'
+      ' numbers',
     ),
     (
       not config.mixed_meta_gradients

@@ -52,7 +52,7 @@ def _look(
   """
   assert rules.gauges
   step, last = judged.step, meta_unrolls[-1]
-  looks = rules.gauges(step, judged.outcome.cotangent, unrolls[-1], last)
+  looks = rules.gauges(judged.made, judged.outcome.cotangent, unrolls[-1], last)
   half = _half(last, rules)
   halves = []
   for columns in (slice(0, half), slice(half, 2 * half)) if half else ():

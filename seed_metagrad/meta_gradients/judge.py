@@ -16,14 +16,20 @@ PullBack = Callable[[list[outer.Step], list[types.Nest]], types.Nest]
 
 
 class Judged(NamedTuple):
-  """Inner updates, and what the outer objective says of them."""
+  """Inner updates, and what the outer objective says of them.
+
+  The two are of the same updates, but where tau' is fresh: those made are then
+  the ones that follow on those that are judged.
+  """
 
   updated: inner.Updated  # theta_K.
-  step: outer.Step  # To theta_K.
+  made: outer.Step  # To theta_K.
+  going_on: outer.Learned
+  trace: types.Nest
+  step: outer.Step  # To theta', which was judged.
   outcome: outer.Outcome
   meta_gradient: types.Eta  # dJ'/d eta, of this replica.
   pull_back: PullBack
-  trace: types.Nest
 
 
 def by_trace(
@@ -34,24 +40,82 @@ def by_trace(
   learning_rate: float | tf.Tensor,
   rules: rules_lib.Rules,
 ) -> Judged:
-  """z' = mu z + df/d eta, and dJ'/dtheta' z'."""
+  """Learns, z' = mu z + df/d eta, and then judges: dJ'/dtheta' z'."""
+  updated, trace = _learn(state, logits, unrolls, learning_rate, rules)
+  step = step_of(state, updated, logits, learning_rate, rules)
+  return _judge(step, updated, trace, meta_unrolls, rules)
+
+
+def by_kept_trace(
+  state: types.LearnerState,
+  logits: types.Eta,
+  meta_unrolls: Sequence[types.Nest],
+  learning_rate: float | tf.Tensor,
+  rules: rules_lib.Rules,
+) -> Judged:
+  """Judges the updates before: dJ'/dtheta z. `then_learn` is to follow."""
+  none = inner.Updated(state.params, state.opt_state, {})
+  step = step_of(state, none, logits, learning_rate, rules)
+  return _judge(step, none, state.trace, meta_unrolls, rules)
+
+
+def then_learn(
+  judged: Judged,
+  state: types.LearnerState,
+  logits: types.Eta,
+  unrolls: Sequence[types.Nest],
+  learning_rate: float | tf.Tensor,
+  rules: rules_lib.Rules,
+) -> Judged:
+  """Learns after what was judged: z' = mu z + df/d eta."""
+  updated, trace = _learn(state, logits, unrolls, learning_rate, rules)
+  made = step_of(state, updated, logits, learning_rate, rules)
+  return judged._replace(
+    updated=updated, made=made, going_on=made.after, trace=trace
+  )
+
+
+def _learn(
+  state: types.LearnerState,
+  logits: types.Eta,
+  unrolls: Sequence[types.Nest],
+  learning_rate: float | tf.Tensor,
+  rules: rules_lib.Rules,
+) -> tuple[inner.Updated, types.Nest]:
   updates, jacobian = inner.with_jacobian(
     state.params, state.opt_state, logits, unrolls, learning_rate, rules=rules
   )
   trace = tf.nest.map_structure(
     lambda z, df: rules.trace_decay * z + df, state.trace, jacobian
   )
+  return updates[-1], trace
 
+
+def _judge(
+  step: outer.Step,
+  updated: inner.Updated,
+  trace: types.Nest,
+  meta_unrolls: Sequence[types.Nest],
+  rules: rules_lib.Rules,
+) -> Judged:
   def pull_back(
     unused_steps: list[outer.Step], cotangents: list[types.Nest]
   ) -> types.Nest:
     """The product of the last one's cotangent with the trace."""
     return {name: _contract(cotangents[-1], z) for name, z in trace.items()}
 
-  step = step_of(state, updates[-1], logits, learning_rate, rules)
   outcome = rules.outer_objective(step, meta_unrolls)
   meta_gradient = pull_back([step], [outcome.cotangent])
-  return Judged(updates[-1], step, outcome, meta_gradient, pull_back, trace)
+  return Judged(
+    updated,
+    step,
+    outcome.going_on,
+    trace,
+    step,
+    outcome,
+    meta_gradient,
+    pull_back,
+  )
 
 
 def by_tapes(
@@ -92,7 +156,14 @@ def by_tapes(
       lambda g: g / len(steps), meta_gradient
     )
   return Judged(
-    updates[-1], steps[-1], outcomes[-1], meta_gradient, pull_back, state.trace
+    updates[-1],
+    steps[-1],
+    outcomes[-1].going_on,
+    state.trace,
+    steps[-1],
+    outcomes[-1],
+    meta_gradient,
+    pull_back,
   )
 
 

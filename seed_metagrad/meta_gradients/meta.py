@@ -4,7 +4,8 @@ theta' = theta + f(tau, theta, eta)                        eq. 1, the update
 z'     = mu z + df(tau, theta, eta)/d eta                  the trace
 d eta  = -beta dJ'(tau', theta', eta')/d theta' z'         eq. 2, with z'
 
-theta' is the agent's real next step; tau' is a later sample.
+theta' is the agent's real next step; tau' is a later sample. Where that is a
+fresh one, acted by theta' itself, an update starts with eq. 2 of that before.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ def init(
 ) -> types.LearnerState:
   """The state that training starts from."""
   trace: types.Nest = ()
-  if eta and rules.trace_decay:
+  if eta and (rules.trace_decay or rules.fresh):
     trace = {
       name: tf.nest.map_structure(
         lambda p, logits=logits: tf.zeros([*logits.shape, *p.shape], p.dtype),
@@ -71,40 +72,63 @@ def update(
     return state._replace(
       params=updated.params, opt_state=updated.opt_state
     ), updated.metrics
-  with tf.GradientTape() as eta_tape:
-    eta_tape.watch(state.eta)
-    logits = rules.logits(state.eta, state.context)
-  how = judge.by_trace if state.trace else judge.by_tapes
-  judged = how(state, logits, unrolls, meta_unrolls, learning_rate, rules)
-  outcome = judged.outcome
+  logits = rules.logits(state.eta, state.context)
+  if rules.fresh:
+    judged = judge.by_kept_trace(
+      state, logits, meta_unrolls, learning_rate, rules
+    )
+  else:
+    how = judge.by_trace if state.trace else judge.by_tapes
+    judged = how(state, logits, unrolls, meta_unrolls, learning_rate, rules)
+  meta_gradient = rules.all_reduce(judged.meta_gradient)
+  eta, meta_opt_state = _meta_step(state, meta_gradient, rules)
+  metrics = judged.outcome.metrics
+  if rules.fresh:
+    judged = judge.then_learn(
+      judged,
+      state,
+      rules.logits(eta, state.context),
+      unrolls,
+      learning_rate,
+      rules,
+    )
   looks = gauges.look_at(
     state.num_updates, logits, judged, unrolls, meta_unrolls, rules
   )
-  meta_gradient = rules.all_reduce(judged.meta_gradient)
-  clipped, _ = optimizers.clip_by_global_norm(
-    eta_tape.gradient(
-      logits, state.eta, meta_gradient, unconnected_gradients=_ZERO
-    ),
-    rules.max_meta_gradient_norm,
-  )
-  eta_updates, meta_opt_state = rules.meta_optimizer.update(
-    clipped, state.meta_opt_state, rules.meta_learning_rate
-  )
   metrics = {
     **judged.updated.metrics,
-    **inner.mean_over_replicas({**outcome.metrics, **looks}, rules),
+    **inner.mean_over_replicas({**metrics, **looks}, rules),
     **{
       f'meta_gradient_{name}': tf.reduce_mean(g)
       for name, g in meta_gradient.items()
     },
   }
   return state._replace(
-    params=outcome.going_on.params,
-    opt_state=outcome.going_on.opt_state,
-    eta=optimizers.apply_updates(state.eta, eta_updates),
+    params=judged.going_on.params,
+    opt_state=judged.going_on.opt_state,
+    eta=eta,
     meta_opt_state=meta_opt_state,
     trace=judged.trace,
     context=rules.next_context(
       state.context, unrolls[-1], rules.hypers(logits, unrolls[-1])
     ),
   ), metrics
+
+
+def _meta_step(
+  state: types.LearnerState, meta_gradient: types.Eta, rules: rules_lib.Rules
+) -> tuple[Any, types.Nest]:
+  """eta + d eta, and the state of its optimizer."""
+  with tf.GradientTape() as tape:
+    tape.watch(state.eta)
+    logits = rules.logits(state.eta, state.context)
+  clipped, _ = optimizers.clip_by_global_norm(
+    tape.gradient(
+      logits, state.eta, meta_gradient, unconnected_gradients=_ZERO
+    ),
+    rules.max_meta_gradient_norm,
+  )
+  updates, meta_opt_state = rules.meta_optimizer.update(
+    clipped, state.meta_opt_state, rules.meta_learning_rate
+  )
+  return optimizers.apply_updates(state.eta, updates), meta_opt_state

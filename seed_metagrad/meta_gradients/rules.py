@@ -70,6 +70,7 @@ class Rules(NamedTuple):
   trace_decay: float | tf.Tensor  # mu.
   max_meta_gradient_norm: float = 0.0
   mixed: bool = False  # The meta-gradients of 1 to K inner updates.
+  fresh: bool = False  # tau' judges the updates before, and is learned from.
   reference_hypers: types.Hypers = {}
   logits: Callable[[Any, types.Nest], types.Eta] = lambda eta, context: eta
   learning_rate: Callable[[types.Eta, Any], Any] = lambda logits, rate: rate

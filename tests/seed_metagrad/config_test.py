@@ -61,6 +61,17 @@ class ConfigTest(parameterized.TestCase):
     self.assertEqual(2 * config.num_actors * config.envs_per_group, 512)
     self.assertEqual((config.batch_size, config.meta_batch_size), (512, 512))
 
+  @parameterized.parameters(
+    dict(outer='actor_critic'),
+    dict(outer='bootstrap'),
+    dict(inner_updates=2),
+    dict(eta='meta_network'),
+  )
+  def test_a_fresh_sample_judges_one_update_of_numbers(self, **fields):
+    config_lib.preset('snake', meta_sample='fresh')
+    with self.assertRaisesRegex(ValueError, "^meta_sample must be .*'fresh'"):
+      config_lib.preset('snake', meta_sample='fresh', **fields)
+
   def test_overrides_win_over_the_preset(self):
     self.assertEqual(config_lib.preset('smoke', env='pong').env, 'pong')
 

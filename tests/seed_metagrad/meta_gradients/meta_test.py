@@ -301,6 +301,40 @@ class TraceTest(parameterized.TestCase):
       np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
+class FreshTest(parameterized.TestCase):
+  @parameterized.product(trace_decay=(0.0, 0.5), conditioning=(False, True))
+  def test_makes_the_steps_of_later_one_call_after(
+    self, trace_decay, conditioning
+  ):
+    settings = dict(trace_decay=trace_decay, conditioning=conditioning)
+    rules, later = tiny.setup(tiny.config(**settings))
+    fresh_rules, fresh = tiny.setup(
+      tiny.config(meta_sample='fresh', **settings)
+    )
+    taus = [tiny.unrolls(5, seed=10 * k)[0][0] for k in range(4)]
+    heads = [tf.nest.map_structure(lambda x: x[:, :2], tau) for tau in taus]
+    for tau, head, next_head in zip(taus, heads, heads[1:]):
+      judged = later.eta
+      fresh, _ = meta.update(fresh, [tau], [head], _RATE, rules=fresh_rules)
+      later, _ = meta.update(later, [tau], [next_head], _RATE, rules=rules)
+      for a, b in zip(
+        tf.nest.flatten((fresh.eta, fresh.params, fresh.opt_state)),
+        tf.nest.flatten((judged, later.params, later.opt_state)),
+        strict=True,
+      ):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-13)
+    for name in later.eta:
+      self.assertNotEqual(fresh.eta[name], later.eta[name], name)
+
+  def test_gauges_are_of_the_updates_that_are_made(self):
+    rules, state = tiny.setup(tiny.config(meta_sample='fresh'))
+    (tau,), _ = tiny.unrolls(5)
+    new, metrics = meta.update(state, [tau], [tau], _RATE, rules=rules)
+    moved = np.linalg.norm(_flat(new.params) - _flat(state.params))
+    np.testing.assert_allclose(metrics['update_norm'], moved, rtol=1e-6)
+    self.assertGreater(metrics['kl'], 0.0)
+
+
 class GaugesTest(parameterized.TestCase):
   @parameterized.parameters(0.0, 0.9)
   def test_sign_agreement_is_of_the_halves_of_tau_prime(self, trace_decay):
