@@ -116,7 +116,7 @@ def update(
 
 
 def _meta_step(
-  state: types.LearnerState, meta_gradient: types.Eta, rules: rules_lib.Rules
+  state: types.LearnerState, meta_gradient: types.Nest, rules: rules_lib.Rules
 ) -> tuple[Any, types.Nest]:
   """eta + d eta, and the state of its optimizer."""
   with tf.GradientTape() as tape:
