@@ -70,6 +70,45 @@ class PolicyGradientTest(parameterized.TestCase):
     # No value term (MGRL).
     np.testing.assert_array_equal(cotangent.baseline, 0.0)
 
+  @parameterized.named_parameters(
+    ('of theta itself', True, 1.0),
+    ('of an older one', False, 1.0),
+    ('of an older one, not clipped', False, 1e9),
+  )
+  def test_an_advantage_of_all_actions_moves_nothing_but(self, fresh, rho_pg):
+    # One state, one step, the same return c of each action. The expected dJ' is
+    # -c sum_a min(rho_pg mu_a, pi_a) dlog pi_a.
+    rng, c, actions = np.random.default_rng(2), 0.5, tiny.NUM_ACTIONS
+    logits = rng.normal(size=actions)
+    acted = logits if fresh else rng.normal(size=actions)
+    mu, pi = (np.exp(reference.log_softmax(x)) for x in (acted, logits))
+    unroll = tiny.unroll(0, actions, length=1)
+    unroll = unroll._replace(
+      env_outputs=unroll.env_outputs._replace(
+        reward=np.full([2, actions], c, np.float32),
+        terminated=np.ones([2, actions], bool),
+        truncated=np.zeros([2, actions], bool),
+      ),
+      agent_outputs=unroll.agent_outputs._replace(
+        action=np.tile(np.arange(actions, dtype=np.int32), [2, 1]),
+        policy_logits=np.tile(acted, [2, actions, 1]),
+      ),
+    )
+    outputs = types.NetworkOutput(
+      np.tile(logits, [2, actions, 1]), np.zeros([2, actions])
+    )
+    cotangent, _, _ = outer.policy_gradient(
+      _step(tiny.tensors(outputs)),
+      [tiny.tensors(unroll)],
+      settings=outer.Settings(0.95, 1.0, targets=dict(rho_pg=rho_pg)),
+    )
+    ours = mu @ cotangent.policy_logits[0].numpy()
+    weights = np.minimum(rho_pg * mu, pi)
+    by_hand = -c * weights @ (np.eye(actions) - pi)
+    np.testing.assert_allclose(ours, by_hand, rtol=1e-5, atol=1e-8)
+    moves = np.abs(ours).max() > 0.01
+    self.assertEqual(moves, not fresh and rho_pg == 1.0)
+
 
 if __name__ == '__main__':
   absltest.main()
