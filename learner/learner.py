@@ -32,6 +32,9 @@ from seed_metagrad import types
 from seed_metagrad.meta_gradients import gauges
 
 
+_LOCKSTEP_ROW = 16  # Updates from row to row, where nothing heeds the clock.
+
+
 class NotFiniteError(Exception):
   """Too many updates in a row were not finite."""
 
@@ -176,16 +179,21 @@ class Learner:
       for episode in episodes:
         writer.add_episode(self.env_frames, episode.raw_return, episode.length)
       writer.advance(self.env_frames)
-      if (
-        config.lockstep
-        or self.statistics.secs_since_row() >= config.metrics_secs
-      ):
+      if self._is_row_due():
         writer.write(self._row(metrics))
       if time.monotonic() - last_save >= config.checkpoint_secs:
         last_save = time.monotonic()
         self._save(acting, writer)
+    stopped = self.env_frames < config.total_env_frames
+    if stopped and config.lockstep:  # Then a resume has the rows of one run.
+      return
     if metrics and self.statistics.is_new(self.env_frames):
       writer.write(self._row(metrics))
+
+  def _is_row_due(self) -> bool:
+    if self._config.lockstep:
+      return self.num_updates % _LOCKSTEP_ROW == 1  # From the first on.
+    return self.statistics.secs_since_row() >= self._config.metrics_secs
 
   def _step(self, batch: batches_lib.Batch) -> dict[str, Any]:
     with self._hosts.watched():

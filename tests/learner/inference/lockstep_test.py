@@ -128,7 +128,9 @@ class LockStepTest(parameterized.TestCase):
     uninterrupted = self.start(30, flags=flags)
     uninterrupted.start_actors([0, 1])
     uninterrupted.finish()
-    self.assertLen(_rows(uninterrupted), 30)
+    self.assertEqual(
+      [int(row['num_updates']) for row in _rows(uninterrupted)], [1, 17, 30]
+    )
     stopped = self.start(30, flags=flags)
     stopped.start_actors([1, 0])  # In any order.
     fakes.wait_until(lambda: len(stopped.checkpoints()) > 4, _DEADLINE_SECS)
@@ -158,7 +160,8 @@ class LockStepTest(parameterized.TestCase):
     run.finish()
     rows = _rows(run)
     self.assertEqual(
-      [int(row['env_frames']) for row in rows], [*range(1120, 2001, 80)]
+      [(int(row['num_updates']), int(row['env_frames'])) for row in rows],
+      [(17, 1360), (25, 2000)],
     )
     # Commit 157c8a8, which saved it, counted as many to the end.
     self.assertEqual(int(rows[-1]['episodes']), 228)
