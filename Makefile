@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(notdir $(PYTHON))
 EXTRAS := $(VENV)/.extras
 DOCS := $(VENV)/.docs
-SNAKE := --preset=snake --max_meta_gradient_norm=0 --total_env_frames=5000000 \
+SNAKE := --preset=snake --trace_decay=0.9 --total_env_frames=5000000 \
 	--workdir=runs/snake
 SOURCES := actors benchmarks experiments learner protos seed_metagrad
 

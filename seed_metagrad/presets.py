@@ -25,7 +25,8 @@ from typing import Any
 #
 # `snake` has the published settings of Bonnet et al. 2022: 512 environments, an
 # update for every 5 steps of them all, and as many unrolls in the
-# meta-objective. RMSProp's decay and epsilon are ours.
+# meta-objective, which the updated parameters act (lock-step, and a fresh
+# sample). RMSProp's decay and epsilon are ours.
 #
 # `stacx` is `local` with two auxiliary heads and all that STACX learns, from
 # near the outer loss's values; their Atari settings of the outer loss. `bmg` is
@@ -104,6 +105,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     reference_discount=1.0,
     reference_lambda=1.0,
     meta_batch_size=512,
+    meta_sample='fresh',
     max_meta_gradient_norm=0.1,
     outer_critic='head',
     meta_learning_rate=3e-3,
@@ -116,7 +118,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     batch_size=512,
     num_actors=1,
     envs_per_group=256,
-    queue_unrolls=256,
+    lockstep=True,
   ),
   'minatar': dict(
     env='minatar:breakout',

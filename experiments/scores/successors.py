@@ -83,7 +83,7 @@ def variant(config: config_lib.Config) -> str | None:
 def _of_snake(config: config_lib.Config) -> str | None:
   if config.learned != ('discount',) or config.replay_eta:
     return None
-  if config.outer_critic == 'conditioned':
+  if config.outer_critic == 'conditioned' or config.trace_decay:
     return None
   names = {'policy_gradient': (MG, MG_OUTER), 'bootstrap': (BMG, BMG_OUTER)}
   plain, with_critic = names.get(config.outer, (None, None))

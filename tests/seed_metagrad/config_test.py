@@ -60,6 +60,7 @@ class ConfigTest(parameterized.TestCase):
     config = config_lib.preset('snake')
     self.assertEqual(2 * config.num_actors * config.envs_per_group, 512)
     self.assertEqual((config.batch_size, config.meta_batch_size), (512, 512))
+    self.assertTrue(config.lockstep)
 
   @parameterized.parameters(
     dict(outer='actor_critic'),
@@ -68,9 +69,9 @@ class ConfigTest(parameterized.TestCase):
     dict(eta='meta_network'),
   )
   def test_a_fresh_sample_judges_one_update_of_numbers(self, **fields):
-    config_lib.preset('snake', meta_sample='fresh')
+    self.assertEqual(config_lib.preset('snake').meta_sample, 'fresh')
     with self.assertRaisesRegex(ValueError, "^meta_sample must be .*'fresh'"):
-      config_lib.preset('snake', meta_sample='fresh', **fields)
+      config_lib.preset('snake', **fields)
 
   def test_overrides_win_over_the_preset(self):
     self.assertEqual(config_lib.preset('smoke', env='pong').env, 'pong')

@@ -115,6 +115,7 @@ class StudyTest(parameterized.TestCase):
     ('local', 18),
     ('paper', 57 * 9),
     ('snake', 35),
+    ('snake_on_policy', 20),
     ('initial_discount', 21),
     ('minatar', 5 * 5 * 7),
     ('stacx', 9),

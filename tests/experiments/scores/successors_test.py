@@ -16,7 +16,8 @@ class SuccessorsTest(parameterized.TestCase):
     (dict(outer='bootstrap', outer_critic='head'), 'BMG + outer critic', 12.4),
   )
   def test_variants_of_snake(self, fields, variant, mean):
-    config = config_lib.preset('snake', **{'learned': ('discount',), **fields})
+    fields = {'learned': ('discount',), 'meta_sample': 'later', **fields}
+    config = config_lib.preset('snake', **fields)
     self.assertEqual(successors.variant(config), variant)
     first = next(
       point
@@ -30,6 +31,7 @@ class SuccessorsTest(parameterized.TestCase):
     (dict(discount=0.9),),
     (dict(learned=('discount', 'lambda_')),),
     (dict(replay_eta='runs/snake'),),
+    (dict(trace_decay=0.9),),
   )
   def test_what_nobody_published_of_snake(self, fields):
     fields = {'learned': ('discount',), 'discount': 0.8, **fields}
