@@ -27,6 +27,7 @@ CASES = {
   'plain': dict(learned=()),
   'meta': dict(learned=('discount', 'lambda_')),
   'trace': dict(learned=('discount', 'lambda_'), trace_decay=0.9),
+  'fresh': dict(learned=('discount', 'lambda_'), meta_sample='fresh'),
   'two steps': dict(learned=('discount', 'lambda_'), inner_updates=2),
 }
 _MAX_NORM = 1.0  # Far below the norms met.

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 class StrategiesTest(parameterized.TestCase):
   @pytest.mark.timeout(300)
   def test_replicas_make_the_step_of_one_device(self):
-    one, *others = replicas.run('plain', 'meta', 'trace').values()
+    one, *others = replicas.run('plain', 'meta', 'trace', 'fresh').values()
     for other in others:
       for case, parts in one.items():
         for part, vector in parts.items():
