@@ -11,8 +11,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(notdir $(PYTHON))
 EXTRAS := $(VENV)/.extras
 DOCS := $(VENV)/.docs
-SNAKE := --preset=snake --trace_decay=0.9 --total_env_frames=5000000 \
-	--workdir=runs/snake
+SNAKE := --preset=snake --trace_decay=0.9 --meta_learning_rate=0.01 \
+	--total_env_frames=5000000 --workdir=runs/snake
 SOURCES := actors benchmarks experiments learner protos seed_metagrad
 
 .PHONY: setup train test unit soak coverage lint docs clean
