@@ -31,7 +31,6 @@ from seed_metagrad import config as config_lib
 from seed_metagrad import types
 from seed_metagrad.meta_gradients import gauges
 
-
 _LOCKSTEP_ROW = 16  # Updates from row to row, where nothing heeds the clock.
 
 
