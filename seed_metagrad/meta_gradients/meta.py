@@ -60,7 +60,8 @@ def update(
 
   unrolls: types.Unroll [T + 1, B, ...], one inner update each.
   meta_unrolls: what the outer objective takes, later than all of them, the last
-      one [T + 1, B', ...]; empty where nothing is learned.
+      one [T + 1, B', ...]; empty where nothing is learned. Of a fresh sample
+      the first B' of `unrolls`, which judge the call before.
 
   Returns:
     (state, metrics). num_updates and env_frames are the caller's to count.
@@ -82,7 +83,6 @@ def update(
     judged = how(state, logits, unrolls, meta_unrolls, learning_rate, rules)
   meta_gradient = rules.all_reduce(judged.meta_gradient)
   eta, meta_opt_state = _meta_step(state, meta_gradient, rules)
-  metrics = judged.outcome.metrics
   if rules.fresh:
     judged = judge.then_learn(
       judged,
@@ -95,9 +95,10 @@ def update(
   looks = gauges.look_at(
     state.num_updates, logits, judged, unrolls, meta_unrolls, rules
   )
+  found = inner.mean_over_replicas({**judged.outcome.metrics, **looks}, rules)
   metrics = {
     **judged.updated.metrics,
-    **inner.mean_over_replicas({**metrics, **looks}, rules),
+    **found,
     **{
       f'meta_gradient_{name}': tf.reduce_mean(g)
       for name, g in meta_gradient.items()
