@@ -116,6 +116,7 @@ class StudyTest(parameterized.TestCase):
     ('paper', 57 * 9),
     ('snake', 35),
     ('snake_on_policy', 20),
+    ('snake_short', 9),
     ('initial_discount', 21),
     ('minatar', 5 * 5 * 7),
     ('stacx', 9),
