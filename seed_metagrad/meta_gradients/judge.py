@@ -24,7 +24,6 @@ class Judged(NamedTuple):
 
   updated: inner.Updated  # theta_K.
   made: outer.Step  # To theta_K.
-  going_on: outer.Learned
   trace: types.Nest
   step: outer.Step  # To theta', which was judged.
   outcome: outer.Outcome
@@ -70,8 +69,9 @@ def then_learn(
   """Learns after what was judged: z' = mu z + df/d eta."""
   updated, trace = _learn(state, logits, unrolls, learning_rate, rules)
   made = step_of(state, updated, logits, learning_rate, rules)
+  outcome = judged.outcome._replace(going_on=made.after)
   return judged._replace(
-    updated=updated, made=made, going_on=made.after, trace=trace
+    updated=updated, made=made, outcome=outcome, trace=trace
   )
 
 
@@ -106,16 +106,7 @@ def _judge(
 
   outcome = rules.outer_objective(step, meta_unrolls)
   meta_gradient = pull_back([step], [outcome.cotangent])
-  return Judged(
-    updated,
-    step,
-    outcome.going_on,
-    trace,
-    step,
-    outcome,
-    meta_gradient,
-    pull_back,
-  )
+  return Judged(updated, step, trace, step, outcome, meta_gradient, pull_back)
 
 
 def by_tapes(
@@ -158,7 +149,6 @@ def by_tapes(
   return Judged(
     updates[-1],
     steps[-1],
-    outcomes[-1].going_on,
     state.trace,
     steps[-1],
     outcomes[-1],

@@ -104,9 +104,10 @@ def update(
       for name, g in meta_gradient.items()
     },
   }
+  going_on = judged.outcome.going_on
   return state._replace(
-    params=judged.going_on.params,
-    opt_state=judged.going_on.opt_state,
+    params=going_on.params,
+    opt_state=going_on.opt_state,
     eta=eta,
     meta_opt_state=meta_opt_state,
     trace=judged.trace,
