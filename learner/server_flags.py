@@ -105,7 +105,6 @@ def _make(
     credentials=credentials,
     token=address_lib.read_token(passed.token_file),
     env_states=acting.env_states,
-    ask_for_states=config.lockstep,
   )
 
 

@@ -30,33 +30,43 @@ class Request(NamedTuple):
   env_state: bytes = b''  # Not empty where the learner asked for it.
 
 
+class Answer(NamedTuple):
+  """What a request gets."""
+
+  actions: bytes  # Packed [E, ...].
+  send_state: bool  # Whether the next request is to carry `env_state`.
+
+
 class Waiting(NamedTuple):
-  """A request, and where its answer goes: the actions, packed [E, ...].
+  """A request, and where its answer goes.
 
   The future belongs to the event loop that waits.
   """
 
   request: Request
-  future: asyncio.Future[bytes]
+  future: asyncio.Future[Answer]
   since: float  # By the batcher's clock.
 
 
-def answer(batch: Sequence[Waiting], actions: np.ndarray) -> None:
+def answer(
+  batch: Sequence[Waiting], actions: np.ndarray, *, send_state: bool = False
+) -> None:
   """Answers a batch; its event loop is woken once, however large it is.
 
-  actions: [E, ...] of all environments of the batch, in its order.
+  actions: [E, ...] of all environments of the batch, in its order. send_state:
+  whether each is asked for the state of its environments.
   """
   packed = codec.encode(actions, actions.dtype.name)
   answers, start = [], 0
   for waiting in batch:
     end = start + actions[0].nbytes * len(waiting.request.env_ids)
-    answers.append(packed[start:end])
+    answers.append(Answer(packed[start:end], send_state))
     start = end
 
   def hand_out() -> None:
-    for waiting, data in zip(batch, answers, strict=True):
+    for waiting, given in zip(batch, answers, strict=True):
       if not waiting.future.done():  # Taken back meanwhile.
-        waiting.future.set_result(data)
+        waiting.future.set_result(given)
 
   _call_soon(batch, hand_out)
 
@@ -98,7 +108,7 @@ class Batcher:
     """How many environments wait."""
     return self._num_envs
 
-  def submit(self, request: Request, future: asyncio.Future[bytes]) -> None:
+  def submit(self, request: Request, future: asyncio.Future[Answer]) -> None:
     """Adds a request; its loop cancels the future to take it back.
 
     All futures are those of one event loop.

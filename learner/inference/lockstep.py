@@ -52,7 +52,9 @@ class LockStep:
     )
     self._batch: list[batcher_lib.Waiting] = []  # Not yet answered.
     self._groups: list[run_state.Group] = []  # Those of the last batch.
-    self._continuing: set[str] = set()  # Peers that will repeat a saved step.
+    # Peers that will repeat a saved step, with the state that was saved.
+    self._continuing: dict[str, bytes] = {}
+    self._asked = False  # For states, which the next batch then carries.
 
   def get(self, timeout: float) -> unrolls_lib.Finished:
     """The next unroll, as `queue.Queue.get`.
@@ -62,8 +64,7 @@ class LockStep:
     """
     while not self._finished:
       self._fetch(timeout)
-      batch, self._batch = self._placed(self._batch), []
-      self._finished.extend(inference_lib.answer(self._inference, batch))
+      self._act(send_state=self._inference.ends_unrolls)
     return self._finished.popleft()
 
   def qsize(self) -> int:
@@ -75,17 +76,26 @@ class LockStep:
     return self._inference.take_episodes()
 
   def save(self) -> run_state.Acting:
-    """All that `restore` needs to continue exactly from here."""
+    """All that `restore` needs to continue exactly from here.
+
+    Between updates environments wait at the end of their unrolls, where they
+    were asked for their state. A run that stops before makes one step more.
+    """
     try:
       self._fetch(_SAVE_SECS)
+      if not (self._asked or self._continuing):
+        self._act(send_state=True)
+        self._fetch(_SAVE_SECS)
     except queue.Empty:
       logging.warning('Not all actors are here: no state of theirs is saved.')
-    states = {
-      waiting.request.peer: waiting.request.env_state for waiting in self._batch
+    states = self._continuing | {
+      waiting.request.peer: waiting.request.env_state
+      for waiting in self._batch
+      if waiting.request.env_state
     }
     lockstep = run_state.LockStep(
       groups=self._groups,
-      env_states={peer: state for peer, state in states.items() if state},
+      env_states=states,
       finished=unrolls_lib.to_arrays(self._finished),
       inference=self._inference.save_environments(),
     )
@@ -94,7 +104,7 @@ class LockStep:
   def restore(self, saved: run_state.LockStep) -> None:
     """Restores what was saved; actors must repeat the step that was saved."""
     self._groups = saved.groups
-    self._continuing = set(saved.env_states)
+    self._continuing = dict(saved.env_states)
     self._finished.extend(unrolls_lib.from_arrays(saved.finished))
     self._inference.restore_environments(saved.inference)
 
@@ -103,6 +113,13 @@ class LockStep:
       self._batch = self._batcher.get(timeout) or []
     if not self._batch:
       raise queue.Empty
+
+  def _act(self, *, send_state: bool) -> None:
+    batch, self._batch = self._placed(self._batch), []
+    self._asked = send_state
+    self._finished.extend(
+      inference_lib.answer(self._inference, batch, send_state=send_state)
+    )
 
   def _placed(
     self, batch: list[batcher_lib.Waiting]
@@ -116,8 +133,7 @@ class LockStep:
     placed, start = [], 0
     for waiting in batch:
       request = waiting.request
-      continuing = request.peer in self._continuing
-      self._continuing.discard(request.peer)
+      continuing = self._continuing.pop(request.peer, None) is not None
       end = start + len(request.env_ids)
       request = request._replace(
         env_ids=np.arange(start, end, dtype=np.int32),

@@ -67,6 +67,11 @@ class UnrollStore:
     # Steps held by each row; below 0, minus those to be dropped first.
     self._lengths = np.zeros(0, np.int64)
 
+  @property
+  def ends_unrolls(self) -> bool:
+    """Whether some environment's next step ends its unroll."""
+    return bool((self._lengths == self._unroll_length).any())
+
   def append(
     self,
     env_ids: np.ndarray,

@@ -87,6 +87,11 @@ class Inference:
     """How many batches were acted on, over all runs on a workdir."""
     return self._num_calls
 
+  @property
+  def ends_unrolls(self) -> bool:
+    """Whether some environment's next step ends its unroll."""
+    return self._store.ends_unrolls
+
   def act(
     self,
     env_ids: np.ndarray,
@@ -269,9 +274,15 @@ def _trace(
 
 
 def answer(
-  inference: Inference, batch: Sequence[batcher_lib.Waiting]
+  inference: Inference,
+  batch: Sequence[batcher_lib.Waiting],
+  *,
+  send_state: bool = False,
 ) -> list[unrolls_lib.Finished]:
-  """Selects the actions of a batch; returns the unrolls that it ended."""
+  """Selects the actions of a batch; returns the unrolls that it ended.
+
+  send_state: as of `batcher.answer`.
+  """
   requests = [waiting.request for waiting in batch]
   env_ids = np.concatenate([request.env_ids for request in requests])
   # All at once: NumPy's calls cost more than the bytes of one request.
@@ -285,7 +296,7 @@ def answer(
     [len(request.env_ids) for request in requests],
   )
   acted = inference.act(env_ids, reset, env_outputs)
-  batcher_lib.answer(batch, acted.agent_outputs.action)
+  batcher_lib.answer(batch, acted.agent_outputs.action, send_state=send_state)
   return inference.record(acted)
 
 

@@ -54,7 +54,7 @@ class Server:
   """The service at `address`; `address.check_protected` says which are allowed.
 
   `env_states` are those of an earlier run, by peer, as `Request.env_state` has
-  them; with `ask_for_states` actors send them with every step.
+  them.
   """
 
   def __init__(
@@ -67,7 +67,6 @@ class Server:
     credentials: grpc.ServerCredentials | None = None,
     token: str = '',
     env_states: Mapping[str, bytes] | None = None,
-    ask_for_states: bool = False,
   ):
     self._address = address
     self._credentials = credentials
@@ -79,13 +78,7 @@ class Server:
     )
     self._guard = security.Guard(token, _READ_SECS, leases.log)
     self._inference = service.Inference(
-      task,
-      batcher,
-      leases,
-      leases.log,
-      dict(env_states or {}),
-      ask_for_states,
-      _READ_SECS,
+      task, batcher, leases, leases.log, dict(env_states or {}), _READ_SECS
     )
     self._health = health.aio.HealthServicer()
     self._thread = threading.Thread(

@@ -49,9 +49,8 @@ class Inference(inference_pb2_grpc.InferenceServicer):
   """The service.
 
   `env_states`, by peer, go back to who joins as that peer, until its first step
-  was answered: an actor may be lost before that, and must repeat the step.
-  With `ask_for_states` every answer asks for the environments' state. A stream
-  whose first request has not arrived after `read_secs` is refused.
+  was answered: an actor may be lost before that, and must repeat the step. A
+  stream whose first request has not arrived after `read_secs` is refused.
   """
 
   def __init__(
@@ -61,10 +60,8 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     leases: leases_lib.Leases,
     log: limited_log.LimitedLog,
     env_states: dict[str, bytes],
-    ask_for_states: bool,
     read_secs: float,
   ):
-    self._ask_for_states = ask_for_states
     self._read_secs = read_secs
     self._task = task
     self._limits = environment.Limits(task.spec)
@@ -185,12 +182,12 @@ class Inference(inference_pb2_grpc.InferenceServicer):
     context: _ActContext,
   ) -> None:
     """Answers the requests of a stream, from this one on, until its end."""
-    reply = inference_pb2.ActReply(send_state=self._ask_for_states)
+    reply = inference_pb2.ActReply()
     try:
       while request is not grpc.aio.EOF:
         self._check_end()
         lease.interruptible = True
-        reply.actions = await self._submit(lease, request)
+        reply.actions, reply.send_state = await self._submit(lease, request)
         self._leases.answered(lease)
         self._env_states.pop(lease.peer, None)
         lease.interruptible = False
@@ -213,7 +210,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):
 
   def _submit(
     self, lease: leases_lib.Lease, request: inference_pb2.ActRequest
-  ) -> asyncio.Future[bytes]:
+  ) -> asyncio.Future[batcher_lib.Answer]:
     if request.run_id != lease.run_id:
       raise ValueError(
         f'run_id must be {lease.run_id} in this stream, got {request.run_id}.'
@@ -222,7 +219,9 @@ class Inference(inference_pb2_grpc.InferenceServicer):
       request, len(lease.env_ids), self._task.spec, self._limits
     )
     reset = lease.begin(request.sequence)
-    answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    answer: asyncio.Future[batcher_lib.Answer] = (
+      asyncio.get_running_loop().create_future()
+    )
     self._batcher.submit(
       batcher_lib.Request(
         lease.env_ids, reset, step, lease.peer, request.env_state

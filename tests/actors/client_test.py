@@ -105,7 +105,7 @@ class ClientTest(parameterized.TestCase):
     self.assertEqual(client.join(), b'saved')
 
   def test_send_carries_the_state(self):
-    learner = self.start(ask_for_states=True)
+    learner = self.start(send_state=True)
     client = self.connect(f'localhost:{learner.port}')
     client.join()
     client.send(_STEP)

@@ -179,11 +179,13 @@ class FakeLearner:
     actor_envs=4096,
     task=TASK,
     answer=True,
+    send_state=False,
     **server_kwargs,
   ):
     self.requests: list[batcher_lib.Request] = []
     self.reached = threading.Condition()
     self.batcher = batcher_lib.Batcher(1, max_envs, timeout_ms=1.0)
+    self._send_state = send_state
     self.now = 0.0  # The clock of the leases.
     self.leases = leases_lib.Leases(
       max_envs, lease_secs, actor_envs, lambda: self.now
@@ -223,4 +225,6 @@ class FakeLearner:
         self.requests.extend(waiting.request for waiting in batch)
         self.reached.notify_all()
       env_ids = np.concatenate([waiting.request.env_ids for waiting in batch])
-      batcher_lib.answer(batch, (env_ids % 3).astype(np.int32))
+      batcher_lib.answer(
+        batch, (env_ids % 3).astype(np.int32), send_state=self._send_state
+      )

@@ -115,7 +115,7 @@ class BatcherTest(absltest.TestCase):
     batch = batcher.get()
     gone.cancel()
     batcher_lib.answer(batch, np.int32([1, 2]))
-    self.assertEqual(self.result(here), np.int32([2]).tobytes())
+    self.assertEqual(self.result(here).actions, np.int32([2]).tobytes())
     self.assertTrue(gone.cancelled())
 
   def test_each_gets_its_own_rows_of_an_answer(self):
@@ -123,7 +123,10 @@ class BatcherTest(absltest.TestCase):
     futures = [self.submit(batcher, f'{n}', n) for n in (1, 2, 3)]
     batcher_lib.answer(batcher.get(), np.arange(6, dtype=np.int32))
     self.assertEqual(
-      [np.frombuffer(self.result(one), '<i4').tolist() for one in futures],
+      [
+        np.frombuffer(self.result(one).actions, '<i4').tolist()
+        for one in futures
+      ],
       [[0], [1, 2], [3, 4, 5]],
     )
 
@@ -182,7 +185,8 @@ class BatcherTest(absltest.TestCase):
       return await asyncio.wait_for(asyncio.gather(*futures), _DEADLINE_SECS)
 
     self.assertEqual(
-      asyncio.run(ask_all()), [np.int32(i).tobytes() for i in range(500)]
+      asyncio.run(ask_all()),
+      [batcher_lib.Answer(np.int32(i).tobytes(), False) for i in range(500)],
     )
 
   def test_min_envs_must_fit_a_batch(self):

@@ -222,7 +222,7 @@ class ServeTest(absltest.TestCase):
       for answer, size in zip(answers, (2, 1), strict=True):
         self.assertEqual(
           loop.run_until_complete(asyncio.wait_for(answer, _DEADLINE_SECS)),
-          np.full(size, 2, np.int32).tobytes(),
+          batcher_lib.Answer(np.full(size, 2, np.int32).tobytes(), False),
         )
     for _ in range(3):
       finished.get(timeout=_DEADLINE_SECS)

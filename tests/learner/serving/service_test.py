@@ -21,7 +21,7 @@ class _AtOnce:
 
   def submit(self, unused_request, future):
     """Answers."""
-    future.set_result(b'actions')
+    future.set_result(batcher.Answer(b'actions', False))
 
 
 class _FinishInWrite:
@@ -74,7 +74,7 @@ class ServiceTest(absltest.TestCase):
   def test_an_answer_on_its_way_as_training_ends_is_not_the_last(self):
     leases = leases_lib.Leases(16, 60.0, 16)
     service = service_lib.Inference(
-      fakes.TASK, _AtOnce(), leases, leases.log, {}, False, 10.0
+      fakes.TASK, _AtOnce(), leases, leases.log, {}, 10.0
     )
 
     async def act():
@@ -278,7 +278,7 @@ class ServiceTest(absltest.TestCase):
     )
 
   def test_states_are_asked_for_and_given_back(self):
-    learner = self.start(env_states={'ann/0': b'saved'}, ask_for_states=True)
+    learner = self.start(env_states={'ann/0': b'saved'}, send_state=True)
     self.assertEqual(self.join().result().env_state, b'saved')
     self.assertEqual(self.join(run_id=2).result().env_state, b'saved')
     stream = fakes.Stream(self.stub)
