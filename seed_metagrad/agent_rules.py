@@ -170,7 +170,7 @@ def _outer_settings(
     kl_cost=config.outer_kl_cost,
     value_cost=config.bootstrap_value_cost,
     meta_batch_size=config.meta_batch_size,
-    targets=_target_settings(config),
+    targets=_target_settings(config) | {'rho_pg': config.outer_rho_pg},
     policy=policy,
   )
 

@@ -178,6 +178,12 @@ class Config:
     'Outer objective: policy_gradient [MGRL], actor_critic [STAC] or bootstrap '
     '[BMG].',
   )
+  outer_rho_pg: float = _field(
+    1.0,
+    "Clip of the importance ratio in J' [C: its own]; 1 biases the "
+    "meta-gradient where theta' does not act in tau'.",
+    low=0,
+  )
   outer_policy_cost: float = _field(
     1.0,
     'Weight of the policy gradient in actor_critic and in the plain step of '

@@ -26,6 +26,7 @@ _BAD = {
   'rho_bar': (-1.0,),
   'c_bar': (-1.0,),
   'rho_pg': (-1.0,),
+  'outer_rho_pg': (-1.0,),
   'max_abs_reward': (-1.0,),
   'reward_scale': (0.0,),
   'max_gradient_norm': (-1.0,),

@@ -26,7 +26,7 @@ def _sigmoid(x):
   return 1.0 / (1.0 + np.exp(-x))
 
 
-def _targets(theta, unroll, discount, lambda_, config, leak=1.0):
+def _targets(theta, unroll, discount, lambda_, config, *, rho_pg, leak=1.0):
   x = unroll.env_outputs.observation
   return reference.targets(
     x @ theta[0],
@@ -37,7 +37,7 @@ def _targets(theta, unroll, discount, lambda_, config, leak=1.0):
     max_abs_reward=config.max_abs_reward,
     rho_bar=config.rho_bar,
     c_bar=config.c_bar,
-    rho_pg=config.rho_pg,
+    rho_pg=rho_pg,
     policy_target=config.policy_target,
     leak=leak,
   )
@@ -60,6 +60,7 @@ def _inner_gradient(theta, unroll, hypers, config):
     hypers['discount'],
     hypers['lambda_'],
     config,
+    rho_pg=config.rho_pg,
     leak=hypers['leak'],
   )
   log_pi = reference.log_softmax(x @ theta[0])
@@ -120,6 +121,7 @@ def update(state, unrolls, meta_unroll, config):
     config.reference_discount,
     config.reference_lambda,
     config,
+    rho_pg=config.outer_rho_pg,
   )
   u = _policy_gradient(theta, meta_unroll, advantages)  # None for the value.
   eta, meta_slots, trace = {}, {}, {}

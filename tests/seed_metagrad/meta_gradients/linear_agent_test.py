@@ -12,20 +12,21 @@ from tests.support import tiny
 
 class LinearAgentTest(parameterized.TestCase):
   @parameterized.parameters(
-    (0.0, 1, 0.5),
-    (0.0, 2, 1e6),
-    (0.5, 1, 1e6),
-    (0.5, 2, 0.5),
-    (1.0, 1, 0.5),
-    (1.0, 2, 1e6),
+    (0.0, 1, 0.5, 1.0),
+    (0.0, 2, 1e6, 1e9),
+    (0.5, 1, 1e6, 1.1),
+    (0.5, 2, 0.5, 1.0),
+    (1.0, 1, 0.5, 1e9),
+    (1.0, 2, 1e6, 1.1),
   )
-  def test_three_updates(self, trace_decay, steps, max_gradient_norm):
+  def test_three_updates(self, trace_decay, steps, max_norm, outer_rho_pg):
     config = tiny.config(
       meta_optimizer='adam',
       meta_learning_rate=0.05,
       learning_rate=0.3,
       trace_decay=trace_decay,
-      max_gradient_norm=max_gradient_norm,
+      max_gradient_norm=max_norm,
+      outer_rho_pg=outer_rho_pg,
       reference_discount=0.95,
       reference_lambda=0.9,
     )
