@@ -34,8 +34,9 @@ from typing import Any
 #
 # `minatar` has the network, discount, entropy cost, first lambda and frames of
 # the actor-critic of Young and Tian 2019; batches and Adam, which their agent
-# does not have, are ours. Breakout, one seed, after 1.5M frames: 14 with lambda
-# fixed at .95, 6 at .8; learned from .8 it is .97 then, and the return rises.
+# does not have, are ours. In lock-step, with a trace and no clip in J', as the
+# policy that acts is some updates old: else the clip, and not what is scored,
+# says where eta goes (docs/meta_gradients.md).
 PRESETS: dict[str, dict[str, Any]] = {
   'paper': {},
   'local': dict(
@@ -128,7 +129,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     total_env_frames=5_000_000,
     lambda_=0.8,
     meta_batch_size=16,
-    meta_learning_rate=0.01,  # With .001 lambda is .82 after 1M frames.
+    meta_sample='fresh',
+    outer_rho_pg=1000.0,
+    trace_decay=0.9,
+    meta_learning_rate=0.01,
     optimizer='adam',
     learning_rate=3e-3,
     final_learning_rate=3e-3,
@@ -136,7 +140,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     batch_size=16,
     num_actors=1,
     envs_per_group=32,
-    queue_unrolls=32,
+    lockstep=True,
   ),
 }
 
