@@ -35,8 +35,8 @@ from typing import Any
 # `minatar` has the network, discount, entropy cost, first lambda and frames of
 # the actor-critic of Young and Tian 2019; batches and Adam, which their agent
 # does not have, are ours. In lock-step, with a trace and no clip in J', as the
-# policy that acts is some updates old: else the clip, and not what is scored,
-# says where eta goes (docs/meta_gradients.md).
+# policy that acts is some updates old: the clip would bias where eta goes
+# (docs/meta_gradients.md).
 PRESETS: dict[str, dict[str, Any]] = {
   'paper': {},
   'local': dict(

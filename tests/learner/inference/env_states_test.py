@@ -33,7 +33,7 @@ def _act(params, eta, stacked, seed):
   )
 
 
-def _step(sequence, env_state):
+def _request(peer, sequence, env_state):
   """A step of one environment, the first of a lease where it is number 0."""
   packed = codec.encode_step(
     types.EnvOutput(
@@ -42,7 +42,7 @@ def _step(sequence, env_state):
       np.zeros((1, 1), np.float32),
     )
   )
-  return lambda peer: batcher_lib.Request(
+  return batcher_lib.Request(
     np.array([_PEERS.index(peer)], np.int32),
     sequence == 0,
     codec.Step(packed.rewards, packed.flags, packed.observations),
@@ -81,7 +81,7 @@ class EnvStatesTest(absltest.TestCase):
         futures = []
         for peer in _PEERS:
           futures.append(asyncio.get_running_loop().create_future())
-          batcher.submit(_step(sequence, state)(peer), futures[-1])
+          batcher.submit(_request(peer, sequence, state), futures[-1])
         answers = await asyncio.gather(*futures)
         send_state = answers[0].send_state
         self.asked.append(send_state)
