@@ -137,6 +137,26 @@ class FiniteDifferencesTest(parameterized.TestCase):
     )
     self._assert_is_finite_difference(config, batch=5, steps=2, network=network)
 
+  @parameterized.parameters((0.0, False), (1e-6, True))
+  def test_a_clip_that_binds_takes_out_the_length_of_a_step(
+    self, max_gradient_norm, is_zero
+  ):
+    # A policy cost alone makes the step longer, and no other step.
+    config = tiny.config(
+      learned=('policy_cost',),
+      optimizer='sgd',
+      baseline_cost=0.0,
+      entropy_cost=0.0,
+      max_gradient_norm=max_gradient_norm,
+    )
+    rules, state = tiny.setup(config)
+    gradient, *_ = _meta_gradient(rules, state, *tiny.unrolls(5))
+    longer = abs(gradient['policy_cost'] / (max_gradient_norm or 1.0))
+    if is_zero:
+      self.assertLess(longer, 1e-9)
+    else:
+      self.assertGreater(longer, 1e-3)
+
   def _assert_is_finite_difference(self, config, batch, steps, network=None):
     rules, state = tiny.setup(config, network=network)
     unrolls, meta_unroll = tiny.unrolls(batch, steps)
