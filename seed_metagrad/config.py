@@ -107,7 +107,14 @@ class Config:
     'Discount [IMPALA], or the initial value of a learned one [C].',
     low=0,
     high=1,
-    learned=Learnable(),
+    learned=Learnable(high='max_discount'),
+  )
+  max_discount: float = _field(
+    1.0,
+    "Upper bound of a learned discount [C]; gamma' keeps it from where longer "
+    'steps, which a higher discount makes, would take it.',
+    low=0,
+    high=1,
   )
   lambda_: float = _field(
     1.0,

@@ -35,9 +35,8 @@ from typing import Any
 # `minatar` has the network, discount, entropy cost, first lambda and frames of
 # the actor-critic of Young and Tian 2019; batches and Adam, which their agent
 # does not have, are ours. In lock-step, with a trace and no clip in J', as the
-# policy that acts is some updates old: the clip would bias where eta goes. The
-# clip of gradients binds in each update, so that eta is not judged by how long
-# a step it makes (docs/meta_gradients.md has both).
+# policy that acts is some updates old: the clip would bias where eta goes
+# (docs/meta_gradients.md).
 PRESETS: dict[str, dict[str, Any]] = {
   'paper': {},
   'local': dict(
@@ -137,7 +136,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     optimizer='adam',
     learning_rate=3e-3,
     final_learning_rate=3e-3,
-    max_gradient_norm=1.0,  # Always less than the norm is.
+    max_gradient_norm=0.0,  # No clip.
     batch_size=16,
     num_actors=1,
     envs_per_group=32,

@@ -240,6 +240,22 @@ class UpdateTest(parameterized.TestCase):
     np.testing.assert_allclose(values['entropy_cost'], 0.02, rtol=1e-5)
     np.testing.assert_allclose(values['lambda_'], 0.99, rtol=1e-5)
 
+  def test_a_learned_discount_stays_below_its_bound(self):
+    config = _config(discount=0.9, max_discount=0.95)
+    _, state = _make(learned=('discount',), discount=0.9, max_discount=0.95)
+    for logit, expected in (
+      (state.eta['discount'], 0.9),
+      (tf.constant(20.0), 0.95),
+    ):
+      found = agent_lib.hyperparameters(
+        config, state._replace(eta={'discount': logit})
+      )
+      np.testing.assert_allclose(found['discount'], expected, rtol=1e-5)
+    with self.assertRaisesRegex(
+      ValueError, 'discount must be .* at most 0.95 where .* got 0.96'
+    ):
+      _make(learned=('discount',), discount=0.96, max_discount=0.95)
+
   def test_counts_updates_and_frames(self):
     agent, state = _make(inner_updates=2)
     for _ in range(2):

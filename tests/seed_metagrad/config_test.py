@@ -38,6 +38,7 @@ _BAD = {
   'rms_decay': (1.1,),
   'sticky_actions': (1.1, -0.1),
   'discount': (-0.1, 1.1, float('nan')),
+  'max_discount': (-0.1, 1.1),
   'lambda_': (-0.1, 1.1),
   'reference_discount': (1.1,),
   'reference_lambda': (-0.1,),
