@@ -31,6 +31,7 @@ class Draws(NamedTuple):
 
   meta_gradients: dict[str, np.ndarray]
   differences: dict[str, np.ndarray]  # The same by central differences.
+  directions: dict[str, np.ndarray]  # With the length of the gradient held.
   outer_advantages: np.ndarray
 
 
@@ -42,6 +43,8 @@ class Statistics(NamedTuple):
   signal_to_noise: float  # Mean over standard deviation: of one draw.
   cosine: float  # With the central differences, over draws.
   ratio: float  # To them: 1 where the meta-gradient is exact.
+  direction_t: float  # t of what the step's direction alone asks for.
+  length_t: float  # t of the rest, which asks for a longer or a shorter step.
 
 
 def collect(
@@ -112,8 +115,13 @@ def draw(
       unrolls, batches, num_draws, np.random.default_rng(seed)
     )
   ]
-  gradients, differences, advantages = zip(*looks, strict=True)
-  return Draws(_stacked(gradients), _stacked(differences), np.array(advantages))
+  ours, differences, directions, advantages = zip(*looks, strict=True)
+  return Draws(
+    _stacked(ours),
+    _stacked(differences),
+    _stacked(directions),
+    np.array(advantages),
+  )
 
 
 def statistics(draws: Draws) -> dict[str, Statistics]:
@@ -121,18 +129,23 @@ def statistics(draws: Draws) -> dict[str, Statistics]:
   found = {}
   for name, ours in draws.meta_gradients.items():
     theirs = draws.differences[name]
-    deviation = float(np.std(ours, ddof=1))
-    mean = float(np.mean(ours))
+    direction = draws.directions[name]
     found[name] = Statistics(
-      mean=mean,
-      t=mean / (deviation / len(ours) ** 0.5),
-      signal_to_noise=mean / deviation,
+      mean=float(np.mean(ours)),
+      t=_signal_to_noise(ours) * len(ours) ** 0.5,
+      signal_to_noise=_signal_to_noise(ours),
       cosine=float(
         ours @ theirs / (np.linalg.norm(ours) * np.linalg.norm(theirs))
       ),
       ratio=float(ours @ theirs / (theirs @ theirs)),
+      direction_t=_signal_to_noise(direction) * len(ours) ** 0.5,
+      length_t=_signal_to_noise(ours - direction) * len(ours) ** 0.5,
     )
   return found
+
+
+def _signal_to_noise(draws: np.ndarray) -> float:
+  return float(np.mean(draws) / np.std(draws, ddof=1))
 
 
 def _look(
@@ -140,11 +153,12 @@ def _look(
   state: types.LearnerState,
   samples: Sequence[Unroll],
   updates: int,
-) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
-  """(meta-gradient, central differences, mean outer advantage) of a sample.
+) -> tuple[types.Nest, types.Nest, types.Nest, tf.Tensor]:
+  """The meta-gradient of a sample in three ways, and its outer advantage.
 
-  The differences are of <u, theta'(eta)> with the cotangent u = dJ'/dtheta'
-  held as it is, and what the network is conditioned on as well.
+  The three: as in training; central differences of <u, theta'(eta)> with the
+  cotangent u = dJ'/dtheta' held as it is, and what the network is conditioned
+  on as well; with the length of the inner gradient held.
   """
   unrolls, meta_unrolls = list(samples[:updates]), list(samples[updates:])
   rate = _LEARNING_RATE
@@ -152,21 +166,29 @@ def _look(
   fixed = rules.conditioning(logits)
   held = rules._replace(conditioning=lambda logits: fixed)
 
-  def updated(logits: types.Eta) -> inner.Updated:
+  def updated(
+    logits: types.Eta, rules: rules_lib.Rules = held
+  ) -> inner.Updated:
     return inner.k_updates(
-      state.params, state.opt_state, logits, unrolls, rate, rules=held
+      state.params, state.opt_state, logits, unrolls, rate, rules=rules
     )[-1]
 
-  with tf.GradientTape() as tape:
+  with tf.GradientTape(persistent=True) as tape:
     tape.watch(logits)
     after = updated(logits)
+    of_one_length = updated(
+      logits, held._replace(optimizer=_of_one_length(held.optimizer))
+    )
   step = judge.step_of(state, after, logits, rate, held)
   outcome = rules.outer_objective(step, meta_unrolls)
-  gradient: types.Nest = tape.gradient(
-    after.params,
-    logits,
-    output_gradients=outcome.cotangent,
-    unconnected_gradients=tf.UnconnectedGradients.ZERO,
+  gradient, direction = (
+    tape.gradient(
+      one.params,
+      logits,
+      output_gradients=outcome.cotangent,
+      unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
+    for one in (after, of_one_length)
   )
   differences = {
     name: (
@@ -177,7 +199,24 @@ def _look(
     for name in logits
   }
   advantage = outcome.metrics.get('outer_advantage', tf.zeros([], tf.float64))
-  return gradient, differences, advantage
+  return gradient, differences, direction, advantage
+
+
+def _of_one_length(optimizer: types.Optimizer) -> types.Optimizer:
+  """The optimizer with the same steps, whose length has no derivative."""
+
+  def update(
+    gradients: types.Nest,
+    opt_state: types.Nest,
+    learning_rate: float | tf.Tensor,
+  ) -> tuple[types.Nest, types.Nest]:
+    ours = gradients['agent'] if isinstance(gradients, dict) else gradients
+    length = tf.linalg.global_norm(tf.nest.flatten(ours))
+    same = tf.stop_gradient(length) / length
+    scaled = tf.nest.map_structure(lambda g: g * same, gradients)
+    return optimizer.update(scaled, opt_state, learning_rate)
+
+  return optimizer._replace(update=update)
 
 
 def _exact(x: tf.Tensor) -> tf.Tensor:

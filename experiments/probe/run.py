@@ -3,7 +3,9 @@
 Acts with the checkpoint in fresh environments and draws T and T' of several
 sizes out of the unrolls. For each meta-parameter and size of T' it prints the
 mean meta-gradient (minus: the logit should rise), how sure its sign is (t), the
-signal to noise of one draw, and how it compares with central differences. With
+signal to noise of one draw, how it compares with central differences, and the
+t of its two parts: a step's direction, and its length, which a longer step in
+any good direction is better for (docs/meta_gradients.md). With
 --fork_updates training goes on from the checkpoint with the logit moved up and
 down: the true effect on returns. Writes probe.json into --out.
 """
@@ -26,7 +28,7 @@ from seed_metagrad import types
 
 _HEADER = (
   f'{"name":<16}{"B":>5}{"B prime":>9}{"mean":>12}{"t":>8}{"s/n":>8}'
-  f'{"cosine":>8}{"ratio":>8}'
+  f'{"cosine":>8}{"ratio":>8}{"t dir.":>8}{"t len.":>8}'
 )
 
 
@@ -119,6 +121,7 @@ def run(flag_values: flags.FlagValues) -> int:
       print(
         f'{name:<16}{batch_size:>5}{size:>9}{one.mean:>12.3g}{one.t:>8.2f}'
         f'{one.signal_to_noise:>8.3f}{one.cosine:>8.3f}{one.ratio:>8.3f}'
+        f'{one.direction_t:>8.2f}{one.length_t:>8.2f}'
       )
       found['meta_gradients'].append(
         {

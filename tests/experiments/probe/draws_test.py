@@ -1,5 +1,7 @@
 """Tests of experiments/probe: a state whose meta-gradients are known."""
 
+import dataclasses
+
 from absl.testing import absltest
 import numpy as np
 import tensorflow as tf
@@ -25,10 +27,10 @@ class ProbeTest(absltest.TestCase):
       _CONFIG, cls.agent, cls.state, num_unrolls=24, num_envs=8, seed=1
     )
 
-  def _draw(self, **fields):
+  def _draw(self, config=_CONFIG, state=None, **fields):
     return draws.draw(
-      _CONFIG,
-      self.state,
+      config,
+      state or self.state,
       self.unrolls,
       **dict(batch_size=4, meta_batch_size=8, num_draws=6, seed=3) | fields,
     )
@@ -52,6 +54,7 @@ class ProbeTest(absltest.TestCase):
     drawn = draws.Draws(
       {'discount': np.array([1.0, 3.0])},
       {'discount': np.array([2.0, 6.0])},
+      {'discount': np.array([-1.0, 3.0])},
       np.zeros(2),
     )
     found = draws.statistics(drawn)['discount']
@@ -60,6 +63,39 @@ class ProbeTest(absltest.TestCase):
     self.assertAlmostEqual(found.signal_to_noise, 2.0**0.5)
     self.assertAlmostEqual(found.cosine, 1.0)
     self.assertAlmostEqual(found.ratio, 0.5)
+    # -1, 3: mean 1, standard error 2. The rest, 2, 0: mean 1, standard error 1.
+    self.assertAlmostEqual(found.direction_t, 0.5)
+    self.assertAlmostEqual(found.length_t, 1.0)
+
+  def test_a_cost_that_scales_the_gradient_is_length_alone(self):
+    config = dataclasses.replace(
+      _CONFIG,
+      learned=('policy_cost',),
+      policy_cost=0.5,
+      baseline_cost=0.0,
+      entropy_cost=0.0,
+    )
+    state = agent_lib.make(config, environments.spec('catch')).init(1)
+    drawn = self._draw(config, state, num_draws=3)
+    ours, direction = (
+      found['policy_cost'] for found in (drawn.meta_gradients, drawn.directions)
+    )
+    self.assertTrue(np.all(abs(ours) > 0.0), ours)
+    np.testing.assert_array_less(abs(direction), 1e-9 * abs(ours))
+
+  def test_directions_are_those_of_gradients_of_one_length(self):
+    # Where the clip binds there is no length: the two are the same.
+    clipped = dataclasses.replace(_CONFIG, max_gradient_norm=1e-3)
+    drawn = self._draw(clipped, num_draws=3)
+    other = self._draw(num_draws=3)
+    for name in _CONFIG.learned:
+      np.testing.assert_allclose(
+        drawn.directions[name], drawn.meta_gradients[name], rtol=1e-9
+      )
+      self.assertGreater(
+        np.max(abs(other.directions[name] / other.meta_gradients[name] - 1.0)),
+        1e-3,
+      )
 
   def test_too_few_unrolls_are_refused(self):
     with self.assertRaisesRegex(ValueError, 'takes 36 unrolls, got 24'):
