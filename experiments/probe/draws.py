@@ -79,6 +79,14 @@ def collect(
     env.close()
 
 
+def batches_of(
+  config: config_lib.Config, batch_size: int, meta_batch_size: int
+) -> list[int]:
+  """How many unrolls each of a draw's samples has, T' last."""
+  sizes = agent_lib.samples(config)
+  return [batch_size] * (sizes.updates + sizes.further) + [meta_batch_size]
+
+
 def draw(
   config: config_lib.Config,
   state: types.LearnerState,
@@ -91,13 +99,13 @@ def draw(
 ) -> Draws:
   """Meta-gradients of disjoint random T and T' out of the unrolls.
 
-  In float64: in float32 a parameter's rounding is larger than its difference.
+  Draws share no unroll with each other either, as far as there are enough. In
+  float64: in float32 a parameter's rounding is larger than its difference.
 
   Raises:
     ValueError: there are not enough unrolls for one draw.
   """
-  sizes = agent_lib.samples(config)
-  batches = [batch_size] * (sizes.updates + sizes.further) + [meta_batch_size]
+  batches = batches_of(config, batch_size, meta_batch_size)
   if sum(batches) > len(unrolls):
     raise ValueError(
       f'a draw takes {sum(batches)} unrolls, got {len(unrolls)}: collect more.'
@@ -106,7 +114,7 @@ def draw(
   rules = agent_lib.make(config, spec, dtype='float64').rules
   exact: types.LearnerState = tf.nest.map_structure(_exact, state)
   look = tf.function(
-    lambda *samples: _look(rules, exact, samples, sizes.updates),
+    lambda *samples: _look(rules, exact, samples, config.inner_updates),
     autograph=False,
   )
   looks = [
@@ -239,10 +247,12 @@ def _samples(
   num_draws: int,
   rng: np.random.Generator,
 ) -> Iterator[list[Unroll]]:
+  order: list[int] = []
   for _ in range(num_draws):
-    order = iter(rng.permutation(len(unrolls)))
+    if len(order) < sum(sizes):
+      order = [*rng.permutation(len(unrolls))]
     yield [
-      unrolls_lib.batch([unrolls[next(order)] for _ in range(size)])
+      unrolls_lib.batch([unrolls[order.pop()] for _ in range(size)])
       for size in sizes
     ]
 

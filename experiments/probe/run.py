@@ -108,6 +108,12 @@ def run(flag_values: flags.FlagValues) -> int:
   }
   print(_HEADER)
   for size in flag_values.meta_batch_sizes:
+    batches = draws.batches_of(config, batch_size, size)
+    if (enough := flag_values.draws * sum(batches)) > len(unrolls):
+      print(
+        f'Draws with B prime {size} share unrolls, so that their t is too'
+        f' sure: --unrolls={enough} is enough for each to have its own.'
+      )
     drawn = draws.draw(
       config,
       state,

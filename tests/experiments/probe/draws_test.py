@@ -1,6 +1,7 @@
 """Tests of experiments/probe: a state whose meta-gradients are known."""
 
 import dataclasses
+from unittest import mock
 
 from absl.testing import absltest
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from experiments.probe import draws
 from experiments.probe import fork
+from learner.inference import unrolls as unrolls_lib
 from seed_metagrad import agent as agent_lib
 from seed_metagrad import config as config_lib
 from seed_metagrad import environments
@@ -96,6 +98,17 @@ class ProbeTest(absltest.TestCase):
         np.max(abs(other.directions[name] / other.meta_gradients[name] - 1.0)),
         1e-3,
       )
+
+  def test_draws_share_no_unroll_where_there_are_enough(self):
+    for num_draws, shares in ((2, False), (3, True)):  # Of 12 unrolls; 24.
+      with mock.patch.object(
+        draws.unrolls_lib, 'batch', side_effect=unrolls_lib.batch
+      ) as batch:
+        self._draw(num_draws=num_draws)
+      seen = [
+        id(unroll) for call in batch.call_args_list for unroll in call[0][0]
+      ]
+      self.assertEqual(len({*seen}) < len(seen), shares)
 
   def test_too_few_unrolls_are_refused(self):
     with self.assertRaisesRegex(ValueError, 'takes 36 unrolls, got 24'):
