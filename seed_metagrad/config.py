@@ -111,8 +111,8 @@ class Config:
   )
   max_discount: float = _field(
     1.0,
-    "Upper bound of a learned discount [C]; gamma' keeps it from where longer "
-    'steps, which a higher discount makes, would take it.',
+    "Upper bound of a learned discount [C]; gamma' ends it where the outer "
+    'objective ends.',
     low=0,
     high=1,
   )
