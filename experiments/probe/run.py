@@ -5,8 +5,9 @@ sizes out of the unrolls. For each meta-parameter and size of T' it prints the
 mean meta-gradient (minus: the logit should rise), how sure its sign is (t), the
 signal to noise of one draw, how it compares with central differences, and the
 t of its two parts, of a step's direction and of its length
-(docs/meta_gradients.md). With --fork_updates training goes on from the checkpoint with the logit moved up and
-down: the true effect on returns. Writes probe.json into --out.
+(docs/meta_gradients.md). With --fork_updates training goes on from the
+checkpoint with the logit moved up and down: the true effect on returns. Writes
+probe.json into --out.
 """
 
 # Before everything that imports TensorFlow.
