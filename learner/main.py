@@ -17,6 +17,7 @@ import os
 import pathlib
 import signal
 import threading
+import time
 from typing import Any
 
 from absl import app
@@ -61,6 +62,7 @@ _SAME_ON_HOSTS = (
 )
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FINISH_SECS = 10.0  # Until actors are told that training is over.
+_ONE_STOP_SECS = 2.0  # A signal to all processes, and `train` passing it on.
 
 FLAGS = flags.FLAGS
 config_flags.define(FLAGS)
@@ -97,16 +99,20 @@ def _start_thread(target: Callable[..., None], *args: Any) -> threading.Thread:
 def _stop_on_signals(
   stop: threading.Event, learner: learner_lib.Learner
 ) -> None:
-  """A signal saves and ends; where nothing was learned it ends at once."""
+  """A signal saves and ends; where nothing was learned it ends at once.
+
+  A second one ends at once, unless it comes so soon that it is the same.
+  """
   started_at = learner.env_frames
-  arrived: list[int] = []
+  stopped_at: list[float] = []
 
   def handle(number: int, unused_frame: Any) -> None:
     if learner.env_frames == started_at:  # Maybe tracing, for a minute.
       os._exit(0)
-    if arrived:
+    now = time.monotonic()
+    if stopped_at and now - stopped_at[0] > _ONE_STOP_SECS:
       os._exit(128 + number)
-    arrived.append(number)
+    stopped_at.append(now)
     stop.set()
 
   for number in _SIGNALS:

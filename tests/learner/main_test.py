@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from urllib import request
 
 from absl.testing import absltest
@@ -179,6 +180,9 @@ class LearnerMainTest(absltest.TestCase):
     )
     with request.urlopen(f'http://127.0.0.1:{port}/metrics') as page:
       self.assertIn('seed_metagrad_env_frames_total', page.read().decode())
+    # As where all processes are asked to stop, and `train` passes it on.
+    learner.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
     learner.send_signal(signal.SIGTERM)
     _, stderr = learner.communicate(timeout=10.0)
     self.assertEqual(learner.returncode, 0, stderr)
