@@ -108,41 +108,57 @@ def run(flag_values: flags.FlagValues) -> int:
   }
   print(_HEADER)
   for size in flag_values.meta_batch_sizes:
-    batches = draws.batches_of(config, batch_size, size)
-    if (enough := flag_values.draws * sum(batches)) > len(unrolls):
-      print(
-        f'Draws with B prime {size} share unrolls, so that their t is too'
-        f' sure: --unrolls={enough} is enough for each to have its own.'
-      )
-    drawn = draws.draw(
-      config,
-      state,
-      unrolls,
-      batch_size=batch_size,
-      meta_batch_size=size,
-      num_draws=flag_values.draws,
-      seed=flag_values.seed,
+    found['meta_gradients'] += _of_size(
+      flag_values, config, state, unrolls, batch_size, size
     )
-    for name, one in draws.statistics(drawn).items():
-      print(
-        f'{name:<16}{batch_size:>5}{size:>9}{one.mean:>12.3g}{one.t:>8.2f}'
-        f'{one.signal_to_noise:>8.3f}{one.cosine:>8.3f}{one.ratio:>8.3f}'
-        f'{one.direction_t:>8.2f}{one.length_t:>8.2f}'
-      )
-      found['meta_gradients'].append(
-        {
-          'name': name,
-          'meta_batch_size': size,
-          **one._asdict(),
-          'outer_advantage': float(drawn.outer_advantages.mean()),
-        }
-      )
   if flag_values.fork_updates:
     found['forks'] = _fork(flag_values, config, agent, state)
   out.mkdir(parents=True, exist_ok=True)
   files.write_json(out / 'probe.json', found)
   print(f'Written to {out / "probe.json"}.')
   return 0
+
+
+def _of_size(
+  flag_values: flags.FlagValues,
+  config: config_lib.Config,
+  state: types.LearnerState,
+  unrolls: list[draws.Unroll],
+  batch_size: int,
+  size: int,
+) -> list[dict[str, Any]]:
+  """Prints what draws with a T' of one size say, and returns it."""
+  batches = draws.batches_of(config, batch_size, size)
+  if (enough := flag_values.draws * sum(batches)) > len(unrolls):
+    print(
+      f'Draws with B prime {size} share unrolls, so that their t is too'
+      f' sure: --unrolls={enough} is enough for each to have its own.'
+    )
+  drawn = draws.draw(
+    config,
+    state,
+    unrolls,
+    batch_size=batch_size,
+    meta_batch_size=size,
+    num_draws=flag_values.draws,
+    seed=flag_values.seed,
+  )
+  found = []
+  for name, one in draws.statistics(drawn).items():
+    print(
+      f'{name:<16}{batch_size:>5}{size:>9}{one.mean:>12.3g}{one.t:>8.2f}'
+      f'{one.signal_to_noise:>8.3f}{one.cosine:>8.3f}{one.ratio:>8.3f}'
+      f'{one.direction_t:>8.2f}{one.length_t:>8.2f}'
+    )
+    found.append(
+      {
+        'name': name,
+        'meta_batch_size': size,
+        **one._asdict(),
+        'outer_advantage': float(drawn.outer_advantages.mean()),
+      }
+    )
+  return found
 
 
 def _fork(
